@@ -1,0 +1,131 @@
+package llm
+
+import "net/http"
+
+// Span is a half-open range of bytes, [From, To). The zero Span means that
+// the thing is not there.
+type Span struct{ From, To int }
+
+// Head is what a body says at first sight: its top-level members by place,
+// and the few values that routing needs. It is read by the same scan that
+// writes later splices, so what was authorised is what is sent.
+type Head struct {
+	// Model is the model name, unescaped.
+	Model string
+	// Stream says whether a streamed answer is asked for.
+	Stream bool
+	// MaxTokens is the output cap, or 0 when there is none.
+	MaxTokens int64
+	// IncludeUsage says that the client asked for a usage chunk (OpenAI).
+	IncludeUsage bool
+	// Tools says that tools are offered.
+	Tools bool
+	// EndUser and CacheKey are the client's own ids, mostly empty.
+	EndUser, CacheKey string
+	// Members are the top-level members in source order.
+	Members []Place
+}
+
+// Place is where a top-level member stands: Key covers the quoted name, Value
+// the value, both without surrounding white space.
+type Place struct {
+	Name       string
+	Key, Value Span
+}
+
+// At returns the span of the named member's value.
+func (h *Head) At(name string) (Span, bool) {
+	for i := range h.Members {
+		if h.Members[i].Name == name {
+			return h.Members[i].Value, true
+		}
+	}
+	return Span{}, false
+}
+
+// EditKind says what an Edit changes.
+type EditKind string
+
+// The edits. All but EditReshape are scalars that a codec of the same dialect
+// can splice without decoding.
+const (
+	// EditModel sets the model to Text.
+	EditModel EditKind = "model"
+	// EditMaxTokens sets the output cap to Number.
+	EditMaxTokens EditKind = "max_tokens"
+	// EditUsage asks the provider for a usage chunk, which is taken out of the
+	// answer again when the client did not ask for it.
+	EditUsage EditKind = "usage"
+	// EditReshape fits the request's top-level members to the target's
+	// Capability (thinking, effort, sampling, forced tool choice). It is used
+	// when the client named a route: an explicit model is sent as it is.
+	EditReshape EditKind = "reshape"
+)
+
+// Edit is one change to a request on its way to a target.
+type Edit struct {
+	Kind   EditKind
+	Text   string
+	Number int64
+}
+
+// Draft is a request on its way through the rooms: the bytes as received,
+// what they say at first sight, and an append-only list of edits. It is a
+// value; With gives a longer one and leaves the old as it was. Not safe for
+// concurrent use.
+type Draft struct {
+	Dialect Dialect
+	Op      Op
+	// Raw is the body as received (decompressed); nobody writes to it.
+	Raw  []byte
+	Head Head
+	// Header holds the request headers that may go on to a provider of the
+	// same dialect (an allow-list of the dialect), never a credential.
+	Header http.Header
+	// Method, Path and Query belong to OpRaw: what follows the vendor prefix.
+	Method, Path, Query string
+	Edits               []Edit
+	lazy                *lazy
+}
+
+type lazy struct {
+	decode  func([]byte) (*Request, error)
+	done    bool
+	request *Request
+	err     error
+}
+
+// NewDraft makes a Draft; decode is called at most once, on first demand.
+func NewDraft(d Dialect, op Op, raw []byte, head Head, decode func([]byte) (*Request, error)) Draft {
+	return Draft{Dialect: d, Op: op, Raw: raw, Head: head, lazy: &lazy{decode: decode}}
+}
+
+// Request decodes the body in full, once for all drafts made from this one.
+// The edits are not applied to it; encoders read them from Edits.
+func (d *Draft) Request() (*Request, error) {
+	l := d.lazy
+	if l == nil || l.decode == nil {
+		return nil, Errorf(Unsupported, "a %s request cannot be decoded", d.Op)
+	}
+	if !l.done {
+		l.request, l.err = l.decode(d.Raw)
+		l.done = true
+	}
+	return l.request, l.err
+}
+
+// With returns the draft with one more edit.
+func (d Draft) With(e Edit) Draft {
+	d.Edits = append(d.Edits[:len(d.Edits):len(d.Edits)], e)
+	return d
+}
+
+// Edit returns the last edit of a kind.
+func (d *Draft) Edit(k EditKind) (Edit, bool) {
+	for i := len(d.Edits) - 1; i >= 0; i-- {
+		if d.Edits[i].Kind == k {
+			return d.Edits[i], true
+		}
+	}
+	return Edit{}, false
+}
