@@ -2,4 +2,9 @@ module headrace
 
 go 1.26
 
-require github.com/go-json-experiment/json v1.27.2
+require (
+	github.com/go-json-experiment/json v1.27.2
+	github.com/goccy/go-yaml v1.19.2
+)
+
+require github.com/google/go-cmp v0.7.0
