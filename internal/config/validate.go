@@ -24,11 +24,12 @@ var (
 )
 
 // Capabilities are the words that models.*.capabilities knows, in the order of
-// llm's features.
+// llm's features. They are the catalogue's own names, which this package must
+// not import; app's tests hold the two lists together.
 func Capabilities() []string {
-	return []string{"tools", "forced_tool", "parallel_tools", "vision", "pdf", "audio_input", "thinking",
-		"sampling_params", "json_object", "json_schema", "mid_system", "developer_role", "prefill",
-		"stop_sequences", "logprobs", "seed", "image_in_result", "strict_tools", "tool_effort_free"}
+	return []string{"tools", "forced_tool", "parallel_tools", "vision", "pdf", "audio", "thinking",
+		"sampling", "json", "json_schema", "mid_system", "developer_role", "prefill",
+		"stop", "logprobs", "seed", "image_in_result", "strict_tools", "tool_effort_free"}
 }
 
 // hopHeaders belong to the connection or to the gateway, so no operator sets
