@@ -6,6 +6,7 @@ require (
 	github.com/go-json-experiment/json v1.27.2
 	github.com/goccy/go-yaml v1.19.2
 	github.com/google/go-cmp v0.7.0
+	github.com/tmaxmax/go-sse v0.12.0
 	golang.org/x/time v0.16.0
 	pgregory.net/rapid v1.3.0
 )
