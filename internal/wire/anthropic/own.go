@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 
@@ -199,7 +200,9 @@ func appendContent(b []byte, items []llm.Item, out *llm.Encoded) []byte {
 				continue
 			}
 		}
-		if len(it.Raw) > 0 && it.From == llm.Anthropic {
+		// Our own wrapping can hold Anthropic's state too; then it is unpacked.
+		ours := it.Kind == llm.ItemReasoning && bytes.Contains(it.Raw, ourMark)
+		if len(it.Raw) > 0 && it.From == llm.Anthropic && !ours {
 			b = append(comma(b), it.Raw...)
 			continue
 		}
