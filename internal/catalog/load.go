@@ -210,9 +210,9 @@ func (b *builder) overrideModel(name string, o ModelOverride) error {
 	if p == nil {
 		return fmt.Errorf(": no provider %q", prov)
 	}
-	m := b.models[key{prov, id}]
+	m := b.same[key{prov, id}]
 	if m == nil {
-		m = b.aliased(prov, id)
+		m = b.models[key{prov, id}]
 	}
 	if m == nil {
 		b.source = "configuration"
@@ -261,16 +261,6 @@ func (b *builder) overrideModel(name string, o ModelOverride) error {
 			return fmt.Errorf(".price.%w", err)
 		}
 		m.Prices = []Price{price}
-	}
-	return nil
-}
-
-// aliased finds the model that a provider knows by an alias.
-func (b *builder) aliased(provider, alias string) *Model {
-	for _, m := range b.order {
-		if m.Provider == provider && slices.Contains(m.Aliases, alias) {
-			return m
-		}
 	}
 	return nil
 }

@@ -31,6 +31,7 @@ type builder struct {
 	providers map[string]*Provider
 	alias     map[string]string // alias -> provider id
 	models    map[key]*Model
+	same      map[key]*Model // model aliases
 	order     []*Model
 	arena     []Model // models are taken from here: one allocation for many
 	lists     map[string][]string
@@ -45,6 +46,7 @@ func newBuilder() *builder {
 		providers: make(map[string]*Provider, 80),
 		alias:     make(map[string]string, 80),
 		models:    make(map[key]*Model, 2200),
+		same:      make(map[key]*Model, 64),
 		order:     make([]*Model, 0, 2200),
 		lists:     make(map[string][]string, 64),
 	}
@@ -287,6 +289,12 @@ func (b *builder) model(line string) error {
 	}
 	k := key{p.ID, id}
 	m := b.models[k]
+	if a := b.same[k]; a != nil {
+		if b.listing {
+			return nil // lists name moving aliases beside the models they mean
+		}
+		m = a
+	}
 	old := m != nil
 	if !old {
 		m = b.newModel(k)
@@ -307,6 +315,9 @@ func (b *builder) model(line string) error {
 			m.Family = v
 		case "alias":
 			m.Aliases = b.list(v)
+			for _, a := range m.Aliases {
+				b.same[key{p.ID, a}] = m
+			}
 		case "window":
 			m.Window, err = count(v)
 		case "out":
