@@ -7,4 +7,13 @@ require (
 	github.com/goccy/go-yaml v1.19.2
 )
 
-require github.com/google/go-cmp v0.7.0
+require (
+	github.com/alecthomas/kong v1.17.0
+	github.com/google/go-cmp v0.7.0
+	github.com/rogpeppe/go-internal v1.14.1
+)
+
+require (
+	golang.org/x/sys v0.26.0 // indirect
+	golang.org/x/tools v0.26.0 // indirect
+)
