@@ -56,6 +56,8 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", e.WorkDir)
+			// Under -race every process sleeps a second at its end by default.
+			e.Setenv("GORACE", "atexit_sleep_ms=0")
 			e.Setenv("HEADRACE_DATA", filepath.Join(e.WorkDir, "data"))
 			return nil
 		},
