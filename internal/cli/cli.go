@@ -16,6 +16,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"headrace/internal/admin"
+	"headrace/internal/app"
 	"headrace/internal/config"
 )
 
@@ -32,11 +33,11 @@ const (
 	ExitUnreached = 3
 )
 
-// App is the program behind the commands. Package main hands it in, so that
-// the commands can be tested against another one.
+// App is the program behind the commands: app.Program, or another one under
+// test.
 type App interface {
 	// Serve runs the gateway until ctx ends and everything is stopped.
-	Serve(ctx context.Context, o ServeOptions) error
+	Serve(ctx context.Context, o app.Options) error
 	// Admin opens the data directory of c and gives the admin API over it, to
 	// be called in this process alone: it asks for no token. close ends it. It
 	// works while a gateway serves the same directory.
@@ -51,32 +52,20 @@ type App interface {
 	Errors(c *config.Config) []admin.ErrorClass
 }
 
-// ServeOptions are what serve was told.
-type ServeOptions struct {
-	Config *config.Config
-	Env    config.Env
-	// Reload reads the configuration again, as it was read the first time.
-	Reload func() (*config.Config, error)
-	// Out takes the welcome (see Welcome), Log the log.
-	Out, Log io.Writer
-	// Version is what the binary calls itself.
-	Version string
-}
-
 // Main runs one command and returns the exit code. args are without the
 // program's name. It stops on SIGINT and SIGTERM; a second one kills.
-func Main(args []string, app App, in io.Reader, out, errOut io.Writer, getenv func(string) string) (code int) {
+func Main(args []string, in io.Reader, out, errOut io.Writer, getenv func(string) string) (code int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// After the first signal the next one must find the default action.
 	context.AfterFunc(ctx, stop)
-	return run(ctx, args, app, in, out, errOut, getenv)
+	return run(ctx, args, app.Program{}, in, out, errOut, getenv)
 }
 
 // exited leaves kong, which wants to end the process after printing help.
 type exited int
 
-func run(ctx context.Context, args []string, app App, in io.Reader, out, errOut io.Writer, getenv func(string) string) (code int) {
+func run(ctx context.Context, args []string, program App, in io.Reader, out, errOut io.Writer, getenv func(string) string) (code int) {
 	defer func() {
 		if r := recover(); r != nil {
 			e, ok := r.(exited)
@@ -107,7 +96,7 @@ func run(ctx context.Context, args []string, app App, in io.Reader, out, errOut 
 		fmt.Fprintf(errOut, "headrace: %s (see headrace --help)\n", line(err))
 		return ExitUsage
 	}
-	p := &process{grammar: &g, app: app, in: in, out: out, err: errOut, getenv: getenv, env: config.FromEnv(getenv)}
+	p := &process{grammar: &g, app: program, in: in, out: out, err: errOut, getenv: getenv, env: config.FromEnv(getenv)}
 	if err := k.Run(p); err != nil {
 		return p.report(ctx, err)
 	}
@@ -238,7 +227,9 @@ func (*serveCommand) Run(ctx context.Context, p *process) error {
 	if err := p.app.Check(c, p.env); err != nil {
 		return err
 	}
-	return p.app.Serve(ctx, ServeOptions{Config: c, Env: p.env, Reload: p.load, Out: p.out, Log: p.err, Version: Version()})
+	return p.app.Serve(ctx, app.Options{Config: c, Env: p.env, Version: Version(), Log: p.err, Ready: func(i app.Info) error {
+		return Welcome(p.out, Version(), i)
+	}})
 }
 
 type configCommand struct {

@@ -22,6 +22,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"headrace/internal/admin"
+	"headrace/internal/app"
 	"headrace/internal/config"
 	"headrace/internal/llm"
 )
@@ -29,7 +30,7 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"headrace": func() {
-			os.Exit(Main(os.Args[1:], &fakeApp{}, os.Stdin, os.Stdout, os.Stderr, os.Getenv))
+			os.Exit(run(context.Background(), os.Args[1:], &fakeApp{}, os.Stdin, os.Stdout, os.Stderr, os.Getenv))
 		},
 		// gateway serves the fake's admin API until it is stopped and writes
 		// its address to a file.
@@ -91,13 +92,13 @@ type fakeApp struct {
 	rows   []admin.Request
 	opened bool
 	closed bool
-	served ServeOptions
+	served app.Options
 	broken error
 }
 
-func (f *fakeApp) Serve(ctx context.Context, o ServeOptions) error {
+func (f *fakeApp) Serve(ctx context.Context, o app.Options) error {
 	f.served = o
-	info := WelcomeInfo{Address: o.Config.Listen, Version: "test", Data: o.Config.Data, Providers: f.Providers(o.Config, o.Env)}
+	info := app.Info{Address: o.Config.Listen, Data: o.Config.Data, Providers: f.Providers(o.Config, o.Env)}
 	marker := filepath.Join(o.Config.Data, "started")
 	if _, err := os.Stat(marker); err != nil {
 		info.Key, info.AdminToken = "hr-fresh-key", "hra-fresh-token"
@@ -108,7 +109,7 @@ func (f *fakeApp) Serve(ctx context.Context, o ServeOptions) error {
 			return err
 		}
 	}
-	return Welcome(o.Out, info)
+	return o.Ready(info)
 }
 
 func (f *fakeApp) Admin(_ context.Context, c *config.Config, _ config.Env) (http.Handler, func() error, error) {
@@ -147,12 +148,12 @@ func (f *fakeApp) Check(c *config.Config, _ config.Env) error {
 
 func (f *fakeApp) Providers(c *config.Config, env config.Env) []admin.Provider {
 	list := []admin.Provider{{ID: "rehearsal", State: "ready", Source: "built in"}}
-	key, _, advice, ok := env.Provider("openai", []string{"OPENAI_API_KEY"})
+	l := env.Provider("openai", []string{"OPENAI_API_KEY"})
 	switch {
-	case ok && key != "":
+	case l.Key != "":
 		list = append(list, admin.Provider{ID: "openai", State: "ready", Source: "OPENAI_API_KEY", BaseURL: "https://api.openai.com/v1"})
-	case advice != "":
-		list = append(list, admin.Provider{ID: "openai", State: "skipped", Advice: advice})
+	case l.Advice != "":
+		list = append(list, admin.Provider{ID: "openai", State: "skipped", Advice: l.Advice})
 	}
 	return list
 }
@@ -330,11 +331,11 @@ func TestFollow(t *testing.T) {
 
 func TestWelcome(t *testing.T) {
 	t.Parallel()
-	info := WelcomeInfo{Address: "127.0.0.1:8080", Version: "v1", Took: 21 * time.Millisecond, Key: "hr-abc123", AdminToken: "hra-def456", Data: "/d",
+	info := app.Info{Address: "127.0.0.1:8080", Took: 21 * time.Millisecond, Key: "hr-abc123", AdminToken: "hra-def456", Data: "/d",
 		Providers: []admin.Provider{{ID: "rehearsal", State: "ready", Source: "built in"}, {ID: "openai", State: "skipped", Advice: "give serve\nthe other key"}},
 		Notes:     []string{"at most 1 s of rows were lost"}}
 	var b bytes.Buffer
-	if err := Welcome(&b, info); err != nil {
+	if err := Welcome(&b, "v1", info); err != nil {
 		t.Fatal(err)
 	}
 	want := `
@@ -363,7 +364,7 @@ Point your tools here
 	}
 	b.Reset()
 	info.Key, info.AdminToken, info.Address = "", "", "[::]:8080"
-	if err := Welcome(&b, info); err != nil {
+	if err := Welcome(&b, "v1", info); err != nil {
 		t.Fatal(err)
 	}
 	for _, part := range []string{"http://127.0.0.1:8080/v1/chat", `-H "Authorization: Bearer $HEADRACE_KEY"`, `ANTHROPIC_AUTH_TOKEN="$HEADRACE_KEY"`, "headrace keys create", "every address"} {

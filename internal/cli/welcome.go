@@ -6,42 +6,19 @@ import (
 	"io"
 	"net"
 	"strings"
-	"time"
 
-	"headrace/internal/admin"
-	"headrace/internal/llm"
+	"headrace/internal/app"
 )
-
-// WelcomeInfo is what serve knows once it is ready.
-type WelcomeInfo struct {
-	// Address is what the listener is bound to, with its real port.
-	Address string
-	Version string
-	// Took is how long the start took.
-	Took time.Duration
-	// Key and AdminToken are set only when they were made just now; they are
-	// printed this once. Presets and those of an earlier start stay empty.
-	Key, AdminToken llm.Secret
-	// Data is the directory that holds the state.
-	Data string
-	// Providers are those found, and those skipped with advice.
-	Providers []admin.Provider
-	// Model is what the curl line asks for; empty means rehearsal/quick.
-	Model string
-	// Notes are things that the operator must know, such as rows lost when the
-	// last run was killed; one line each.
-	Notes []string
-}
 
 // Welcome prints what a person needs for the first five minutes: where the
 // gateway is, the credentials that were made just now, what it found, one
 // curl line that works when pasted, and the settings of the usual clients. A
 // start that made no credentials prints none; the lines then use
 // $HEADRACE_KEY. It writes once, so that a log line cannot come between.
-func Welcome(w io.Writer, info WelcomeInfo) error {
+func Welcome(w io.Writer, version string, info app.Info) error {
 	var b bytes.Buffer
 	base := "http://" + reachable(info.Address)
-	fmt.Fprintf(&b, "\nHeadrace %s is ready on %s", clean(info.Version), base)
+	fmt.Fprintf(&b, "\nHeadrace %s is ready on %s", clean(version), base)
 	if info.Took > 0 {
 		fmt.Fprintf(&b, " after %d ms", max(1, info.Took.Milliseconds()))
 	}
@@ -85,10 +62,7 @@ func Welcome(w io.Writer, info WelcomeInfo) error {
 		return err
 	}
 
-	model := info.Model
-	if model == "" {
-		model = "rehearsal/quick"
-	}
+	const model = "rehearsal/quick"
 	fmt.Fprintf(&b, "\nTry it\n  curl -sS %s/v1/chat/completions -H %s -H 'Content-Type: application/json' -d %s\n",
 		base, bearer, quote(fmt.Sprintf(`{"model":%q,"messages":[{"role":"user","content":"Hello"}]}`, model)))
 

@@ -122,8 +122,6 @@ func TestErrors(t *testing.T) {
 			"f.yaml:1:17: limits.depth: want a whole number, which the expanded value is not\n    1 | limits: {depth: \"${SECRET}\"}\n      |                 ^"},
 		{"a line break from outside", "providers: {openai: {headers: {x-a: \"${BROKEN}\"}}}\n",
 			"f.yaml:1:37: providers.openai.headers.x-a: the value holds a control character or a line break\n    1 | providers: {openai: {headers: {x-a: \"${BROKEN}\"}}}\n      |                                     ^"},
-		{"our own key", "providers: {openai: {api_key: \"${OURS}\"}}\n",
-			"f.yaml:1:31: providers.openai.api_key: this is a key of Headrace itself (hr-...): give the key that openai gave you\n    1 | providers: {openai: {api_key: \"${OURS}\"}}\n      |                               ^"},
 		{"base URL to ourselves", "providers:\n  openai:\n    base_url: http://localhost:8080/v1\n",
 			"f.yaml:3:15: providers.openai.base_url: the base URL leads back to this gateway (127.0.0.1:8080)\n    3 |     base_url: http://localhost:8080/v1\n      |               ^"},
 		{"base URL without scheme", "providers: {x: {base_url: example.com/v1}}\n",

@@ -70,38 +70,51 @@ func (e Env) Check() error {
 // Ours reports whether a provider key is one of Headrace's own.
 func Ours(key llm.Secret) bool { return strings.HasPrefix(key.Reveal(), "hr-") }
 
+// Lookup is what the environment says of one provider.
+type Lookup struct {
+	// Key is the first usable key, From the variable that holds it; both empty
+	// when there is none.
+	Key  llm.Secret
+	From string
+	// BaseURL is where HEADRACE_<ID>_BASE_URL moves the provider; empty when
+	// nobody moves it.
+	BaseURL string
+	// Advice is for the operator when something was found that cannot be used;
+	// a later name may have done better.
+	Advice string
+}
+
 // Provider looks for a provider of the catalogue: its key under one of names,
 // in order, and HEADRACE_<ID>_BASE_URL, dashes and dots of the id written as
-// underscores. ok says that the provider can be used: it has a key, or needs
-// none (names is empty) and has a base URL. baseURL is empty when nobody moves
-// the provider. advice is for the operator when something was found that
-// cannot be used; it may come with ok when a later name did better.
+// underscores.
 //
 // The vendors' own ANTHROPIC_BASE_URL, OPENAI_BASE_URL and their kin are not
 // read on purpose: people point those at Headrace, for the clients.
-func (e Env) Provider(id string, names []string) (key llm.Secret, baseURL, advice string, ok bool) {
+func (e Env) Provider(id string, names []string) Lookup {
+	var l Lookup
 	for _, name := range names {
 		v := strings.TrimSpace(e.getenv(name))
 		switch {
 		case v == "":
 			continue
 		case Ours(llm.Secret(v)), llm.Secret(v) == e.Key, llm.Secret(v) == e.AdminToken:
-			advice = fmt.Sprintf("%s holds a key of Headrace itself: it is for the client; give serve the key that %s gave you", name, id)
+			l.Advice = fmt.Sprintf("%s holds a key of Headrace itself: it is for the client; give serve the key that %s gave you", name, id)
 			continue
 		case strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
-			advice = fmt.Sprintf("%s holds a character that cannot stand in a header", name)
+			l.Advice = fmt.Sprintf("%s holds a character that cannot stand in a header", name)
 			continue
 		}
-		key = llm.Secret(v)
+		l.Key, l.From = llm.Secret(v), name
 		break
 	}
 	name := BaseURLVariable(id)
-	if baseURL = strings.TrimSpace(e.getenv(name)); baseURL != "" {
-		if wrong := checkURL(baseURL); wrong != "" {
-			return "", "", name + ": " + wrong, false
+	if base := strings.TrimSpace(e.getenv(name)); base != "" {
+		if wrong := checkURL(base); wrong != "" {
+			return Lookup{Advice: name + ": " + wrong}
 		}
+		l.BaseURL = base
 	}
-	return key, baseURL, advice, key != "" || len(names) == 0 && baseURL != ""
+	return l
 }
 
 // BaseURLVariable names the variable that moves a provider.

@@ -11,34 +11,32 @@ import (
 func TestEnvProvider(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		name        string
-		env         []string
-		id          string
-		names       []string
-		key, base   string
-		advice      string
-		ok          bool
-		adviceAbsnt bool
+		name      string
+		env       []string
+		id        string
+		names     []string
+		key, base string
+		advice    string
 	}{
-		{name: "key", env: []string{"OPENAI_API_KEY", " sk-1 "}, id: "openai", names: []string{"OPENAI_API_KEY"}, key: "sk-1", ok: true},
-		{name: "second name", env: []string{"B", "sk-2"}, id: "x", names: []string{"A", "B"}, key: "sk-2", ok: true},
-		{name: "first name wins", env: []string{"A", "sk-1", "B", "sk-2"}, id: "x", names: []string{"A", "B"}, key: "sk-1", ok: true},
+		{name: "key", env: []string{"OPENAI_API_KEY", " sk-1 "}, id: "openai", names: []string{"OPENAI_API_KEY"}, key: "sk-1"},
+		{name: "second name", env: []string{"B", "sk-2"}, id: "x", names: []string{"A", "B"}, key: "sk-2"},
+		{name: "first name wins", env: []string{"A", "sk-1", "B", "sk-2"}, id: "x", names: []string{"A", "B"}, key: "sk-1"},
 		{name: "nothing", id: "openai", names: []string{"OPENAI_API_KEY"}},
 		{name: "our key", env: []string{"OPENAI_API_KEY", "hr-abc"}, id: "openai", names: []string{"OPENAI_API_KEY"}, advice: "OPENAI_API_KEY holds a key of Headrace itself"},
-		{name: "our key, then a good one", env: []string{"A", "hr-abc", "B", "sk-2"}, id: "x", names: []string{"A", "B"}, key: "sk-2", ok: true, advice: "A holds a key"},
+		{name: "our key, then a good one", env: []string{"A", "hr-abc", "B", "sk-2"}, id: "x", names: []string{"A", "B"}, key: "sk-2", advice: "A holds a key"},
 		{name: "the preset key", env: []string{"HEADRACE_KEY", strings.Repeat("k", 32), "A", strings.Repeat("k", 32)}, id: "x", names: []string{"A"}, advice: "A holds a key of Headrace"},
 		{name: "broken key", env: []string{"A", "sk 1"}, id: "x", names: []string{"A"}, advice: "cannot stand in a header"},
-		{name: "moved", env: []string{"A", "sk-1", "HEADRACE_MY_PROVIDER_X_BASE_URL", "http://10.1.1.1/v1"}, id: "my-provider.x", names: []string{"A"}, key: "sk-1", base: "http://10.1.1.1/v1", ok: true},
+		{name: "moved", env: []string{"A", "sk-1", "HEADRACE_MY_PROVIDER_X_BASE_URL", "http://10.1.1.1/v1"}, id: "my-provider.x", names: []string{"A"}, key: "sk-1", base: "http://10.1.1.1/v1"},
 		{name: "moved badly", env: []string{"A", "sk-1", "HEADRACE_X_BASE_URL", "10.1.1.1"}, id: "x", names: []string{"A"}, advice: "HEADRACE_X_BASE_URL: a base URL begins with http://"},
 		{name: "moved without key", env: []string{"HEADRACE_X_BASE_URL", "http://h/v1"}, id: "x", names: []string{"A"}, base: "http://h/v1"},
-		{name: "needs no key", env: []string{"HEADRACE_VLLM_BASE_URL", "http://h/v1"}, id: "vllm", base: "http://h/v1", ok: true},
-		{name: "the SDKs' own variables are not read", env: []string{"OPENAI_BASE_URL", "http://h/v1", "OPENAI_API_KEY", "sk-1"}, id: "openai", names: []string{"OPENAI_API_KEY"}, key: "sk-1", ok: true},
+		{name: "needs no key", env: []string{"HEADRACE_VLLM_BASE_URL", "http://h/v1"}, id: "vllm", base: "http://h/v1"},
+		{name: "the SDKs' own variables are not read", env: []string{"OPENAI_BASE_URL", "http://h/v1", "OPENAI_API_KEY", "sk-1"}, id: "openai", names: []string{"OPENAI_API_KEY"}, key: "sk-1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			key, base, advice, ok := FromEnv(env(c.env...)).Provider(c.id, c.names)
-			if key.Reveal() != c.key || base != c.base || ok != c.ok || !strings.Contains(advice, c.advice) || c.advice == "" && advice != "" {
-				t.Errorf("got %q %q %q %v", key.Reveal(), base, advice, ok)
+			l := FromEnv(env(c.env...)).Provider(c.id, c.names)
+			if l.Key.Reveal() != c.key || l.BaseURL != c.base || (l.From != "") != (c.key != "") || !strings.Contains(l.Advice, c.advice) || c.advice == "" && l.Advice != "" {
+				t.Errorf("got key %q from %q, base %q, advice %q", l.Key.Reveal(), l.From, l.BaseURL, l.Advice)
 			}
 		})
 	}

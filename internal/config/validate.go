@@ -94,9 +94,6 @@ func (c *Config) validate() error {
 				bad(join(at, "base_url"), "the base URL leads back to this gateway (%s)", c.Listen)
 			}
 		}
-		if Ours(p.APIKey) {
-			bad(join(at, "api_key"), "this is a key of Headrace itself (hr-...): give the key that %s gave you", id)
-		}
 		for i, m := range p.Models {
 			if m == "" || strings.ContainsAny(m, " \t") {
 				bad(join(join(at, "models"), strconv.Itoa(i)), "a model id is not empty and holds no space")

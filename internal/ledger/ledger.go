@@ -70,9 +70,9 @@ type Ledger struct {
 	// writing is the part of taken that the store may not have yet.
 	writing, taken []Entry
 	stats          Stats
-	told    int64 // how many of stats.Lost the log knows
-	toldAt  time.Time
-	begun   bool
+	told           int64 // how many of stats.Lost the log knows
+	toldAt         time.Time
+	begun          bool
 }
 
 // Stats are the ledger's figures since it was made.
