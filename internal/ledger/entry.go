@@ -39,10 +39,10 @@ type Entry struct {
 	// Attempts are in order; the last one decided how it ended.
 	Attempts []Attempt
 
-	// What follows is worked out from the attempts outside the request path.
+	// What follows is worked out from the attempts, outside the request path.
 
-	// Usage is the sum over all attempts, without Raw and Reported. Its Source
-	// is the weakest of theirs.
+	// Usage is the sum over all attempts. Its Source is the weakest of theirs:
+	// empty when one that may have used tokens says nothing.
 	Usage llm.Usage
 	// Cost is the sum over the attempts that could be priced; unless Priced is
 	// set it is only the part that is known, never the price.
@@ -64,8 +64,9 @@ type Attempt struct {
 	// Class is empty when the attempt succeeded.
 	Class   llm.Class
 	Message string
-	Usage   llm.Usage
-	Finish  llm.FinishReason
+	// Usage is kept without Raw, Reported and HasReported.
+	Usage  llm.Usage
+	Finish llm.FinishReason
 	// UpstreamID is the provider's id of the answer.
 	UpstreamID string
 	// Cost means something only when Priced is set: what has no known price is
@@ -79,11 +80,11 @@ type Attempt struct {
 type PriceFunc func(provider, model string, u llm.Usage, at time.Time) (cost llm.Nanodollars, priced bool)
 
 // The bounds of what is kept: figures that a provider invents must not be able
-// to overflow a sum, nor texts to fill the disk. A trillion tokens and nine
-// million dollars are more than any one attempt.
+// to overflow a sum, nor texts to fill the disk. A trillion tokens and a
+// hundred thousand dollars are more than any one attempt.
 const (
 	maxTokens = 1 << 40
-	maxCost   = llm.Nanodollars(9e15)
+	maxCost   = llm.Nanodollars(1e14)
 	maxText   = 2048
 	maxName   = 256
 )
@@ -95,11 +96,19 @@ func (e *Entry) settle(price PriceFunc) {
 	for i, w := range e.Warnings {
 		e.Warnings[i] = cut(w, maxText)
 	}
+	for i := range e.Attempts {
+		e.Attempts[i].settle(e.Op, price)
+	}
+	e.Sum()
+}
+
+// Sum works out Usage, Cost and Priced from the attempts as they are. Stores
+// call it on what they read.
+func (e *Entry) Sum() {
 	e.Usage, e.Cost, e.Priced = llm.Usage{}, 0, true
 	missing, estimated := false, false
 	for i := range e.Attempts {
 		a := &e.Attempts[i]
-		a.settle(e.Op, price)
 		u := &a.Usage
 		e.Usage.Input = min(e.Usage.Input+u.Input, maxTokens)
 		e.Usage.CacheRead = min(e.Usage.CacheRead+u.CacheRead, maxTokens)
@@ -115,8 +124,11 @@ func (e *Entry) settle(price PriceFunc) {
 		case u.Source == llm.UsageProvider:
 			e.Usage.Source = llm.UsageProvider
 		}
-		e.Cost = min(e.Cost+a.Cost, maxCost)
-		e.Priced = e.Priced && a.Priced
+		if a.Priced {
+			e.Cost = min(e.Cost+a.Cost, maxCost)
+		} else {
+			e.Priced = false
+		}
 	}
 	if missing {
 		e.Usage.Source = ""

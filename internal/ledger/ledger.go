@@ -6,6 +6,7 @@ package ledger
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -320,10 +321,18 @@ func (l *Ledger) write(ctx context.Context, batch []Entry) error {
 	defer cancel()
 	entries := l.settle(batch)
 	now := time.Now()
-	taken, err := l.store.WriteBatch(ctx, &Batch{Run: l.run.ID, N: l.n + 1, At: now, Entries: entries, Hours: rollUp(entries)})
-	if err != nil {
-		return fmt.Errorf("write %d ledger entries: %w", len(entries), err)
+	for {
+		err := l.store.WriteBatch(ctx, &Batch{Run: l.run.ID, N: l.n + 1, At: now, Entries: entries, Hours: RollUp(entries)})
+		if err == nil {
+			break
+		}
+		t, ok := errors.AsType[*TakenError](err)
+		if !ok || len(t.At) == 0 {
+			return fmt.Errorf("write %d ledger entries: %w", len(entries), err)
+		}
+		entries = without(entries, t.At, l.opts.Log)
 	}
+	taken := len(batch) - len(entries)
 	l.n++
 	l.mu.Lock()
 	back := l.stats.LastError != nil
@@ -334,13 +343,24 @@ func (l *Ledger) write(ctx context.Context, batch []Entry) error {
 	l.writing = l.writing[len(batch):]
 	lost := l.untold(now, back)
 	l.mu.Unlock()
-	if taken > 0 {
-		l.opts.Log.Error("ledger entries left out: their request ids are taken", "entries", taken)
-	}
 	if back {
-		l.opts.Log.Info("the ledger is written again", "lost", lost)
+		l.opts.Log.Info("the ledger is written again")
 	}
+	l.tell(lost, nil)
 	return nil
+}
+
+// without leaves out entries whose IDs are taken: one outcome per request.
+func without(entries []Entry, at []int, log *slog.Logger) []Entry {
+	out := entries[:0]
+	for i := range entries {
+		if _, found := slices.BinarySearch(at, i); found {
+			log.Error("a ledger entry is left out: its request id is taken", "request", entries[i].ID.String())
+			continue
+		}
+		out = append(out, entries[i])
+	}
+	return out
 }
 
 // settle makes the priced copies of a batch. The originals stay as they are:
@@ -376,8 +396,12 @@ func (l *Ledger) failed(err error) {
 	if first {
 		l.opts.Log.Error("the ledger cannot be written: entries wait in memory", "error", err, "waiting", waiting)
 	}
+	l.tell(lost, err)
+}
+
+func (l *Ledger) tell(lost int64, err error) {
 	if lost > 0 {
-		l.opts.Log.Error("ledger entries are lost: the store fails and memory for them is full", "lost", lost, "error", err)
+		l.opts.Log.Error("ledger entries are lost: memory for what waits is full", "lost", lost, "error", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"headrace/internal/llm"
@@ -22,9 +23,10 @@ type Writer interface {
 	Begin(ctx context.Context, run Run) (killed []Run, err error)
 	// WriteBatch writes all of a batch or nothing. A batch that is written
 	// already (same run and number) is no error and changes nothing, so one
-	// whose fate is unknown can be tried again. It returns how many entries
-	// were left out because their ID is taken.
-	WriteBatch(ctx context.Context, b *Batch) (taken int, err error)
+	// whose fate is unknown can be tried again. A *TakenError says that
+	// entries have IDs that are there already; the rest can be tried again
+	// under the same number. The batch is the caller's after the call.
+	WriteBatch(ctx context.Context, b *Batch) error
 	// End notes that a run stopped with everything written.
 	End(ctx context.Context, run ID, at time.Time) error
 }
@@ -50,6 +52,17 @@ type Run struct {
 	Written time.Time
 }
 
+// TakenError says that some entries of a batch have an ID that another entry
+// has, in the store or earlier in the batch. Nothing was written.
+type TakenError struct {
+	// At are their places in Batch.Entries, rising.
+	At []int
+}
+
+func (e *TakenError) Error() string {
+	return fmt.Sprintf("%d request ids are taken", len(e.At))
+}
+
 // Batch is what is written at once.
 type Batch struct {
 	Run ID
@@ -73,11 +86,13 @@ const (
 type Filter struct {
 	// After is a Seq: only entries written later, in the order of writing. It
 	// is how a log is followed without a gap. Without it (0) the latest
-	// requests come first, by ID; -1 follows from the first entry there is.
+	// requests come first, by ID; any negative number follows from the first
+	// entry there is.
 	After int64
 	// Before gives only IDs below it: the next page.
 	Before ID
-	// Since and Until bound the start of a request: Since <= At < Until.
+	// Since and Until bound the start of a request: Since <= At < Until. Stores
+	// look among the IDs of that time and a minute around it.
 	Since, Until time.Time
 	KeyID        string
 	// Asked is the name asked for; Provider and Model are those of any attempt.

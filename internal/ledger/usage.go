@@ -75,13 +75,25 @@ func hourOf(t time.Time) int64 {
 	return s / hour
 }
 
+// HourRange gives the hours of Reader.Usage: from is in, to is not.
+func HourRange(since, until time.Time) (from, to int64) {
+	from, to = 0, 1<<40
+	if !since.IsZero() {
+		from = hourOf(since)
+	}
+	if !until.IsZero() {
+		to = hourOf(until.Add(time.Hour - 1))
+	}
+	return from, to
+}
+
 type hourKey struct {
 	hour                                  int64
 	keyID, keyName, team, provider, model string
 }
 
-// rollUp tallies settled entries.
-func rollUp(entries []Entry) []Hour {
+// RollUp tallies settled entries, one Hour for each hour, caller and target.
+func RollUp(entries []Entry) []Hour {
 	at := make(map[hourKey]int)
 	var hours []Hour
 	tally := func(e *Entry, provider, model string) *Tally {
