@@ -72,7 +72,7 @@ type App struct {
 	directory *access.Directory
 	limits    *limit.Table
 	ledger    *ledger.Ledger
-	tokens    *tokens.Estimator
+	tokens    *tokens.Learner
 	rehearsal *rehearsal.Provider
 	gateway   *gateway.Gateway
 	admin     http.Handler
@@ -92,7 +92,7 @@ type App struct {
 // New opens the state and builds every part. The caller ends it with Close, or
 // by Serve, which closes it.
 func New(ctx context.Context, o Options) (*App, error) {
-	a := &App{o: o, cfg: o.Config, started: time.Now(), limits: &limit.Table{}, tokens: tokens.New()}
+	a := &App{o: o, cfg: o.Config, started: time.Now(), limits: &limit.Table{}, tokens: &tokens.Learner{}}
 	a.log = logger(o.Log, o.Config.Log)
 	if err := o.Env.Check(); err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 		return nil, err
 	}
 	a.prices.Store(a.catalog)
-	if a.db, err = sqlite.Open(filepath.Join(a.data, "headrace.db")); err != nil {
+	if a.db, err = sqlite.Open(ctx, filepath.Join(a.data, "headrace.db")); err != nil {
 		return nil, fmt.Errorf("open the state in %s: %w", a.data, err)
 	}
 	if err := a.build(ctx); err != nil {

@@ -65,7 +65,7 @@ type Options struct {
 	Keys   Keys
 	Limits Limits
 	Ledger Ledger
-	Tokens *tokens.Estimator
+	Tokens *tokens.Learner
 }
 
 // Gateway serves the front doors. Safe for concurrent use.
@@ -296,7 +296,7 @@ func (x *exchange) counted(plan *route.Plan, d *llm.Draft) bool {
 		x.refuse(asError(err, llm.InvalidRequest))
 		return true
 	}
-	n := x.g.o.Tokens.EstimateRequest(r, t.Model)
+	n := x.g.o.Tokens.Adjust(t.Model, tokens.EstimateRequest(r, tokens.FamilyOf(t.Model)))
 	a := &llm.Answer{Native: true, Status: http.StatusOK, ContentType: "application/json", Body: countBody(n)}
 	err = x.reply.Whole(a, relay.Meta{Target: t, Warnings: []string{"count: estimated, " + t.Provider + " does not count"}})
 	if err != nil {
@@ -354,11 +354,15 @@ func (x *exchange) ended(out *relay.Outcome, d *llm.Draft) {
 			N: a.N, Provider: a.Provider, Model: a.Model, Why: a.Why, Start: a.Start, FirstByte: a.FirstByte, Total: a.Total,
 			Status: a.Status, Class: a.Class, Message: a.Message, Usage: a.Usage, Finish: a.Finish.Reason, UpstreamID: a.UpstreamID,
 		}
-		if a.Usage.Source == llm.UsageProvider && a.Class == "" {
-			x.g.o.Tokens.Learn(a.Model, len(d.Raw), a.Usage.Prompt())
+		if a.Usage.Source == llm.UsageProvider && a.Class == "" && int64(x.entry.ID)%learnEvery == 0 {
+			x.g.o.Tokens.Learn(a.Model, tokens.Estimate(d.Raw, tokens.FamilyOf(a.Model)), a.Usage.Prompt())
 		}
 	}
 }
+
+// learnEvery is how many requests go by for one that the token estimate learns
+// from: counting a long prompt costs as much as sending it.
+const learnEvery = 32
 
 // guess is the usage of an answer that ended before its provider told it.
 func (x *exchange) guess(a *relay.Attempt, d *llm.Draft) llm.Usage {

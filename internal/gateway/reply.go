@@ -86,7 +86,11 @@ func (r *reply) Whole(a *llm.Answer, m relay.Meta) error {
 		return r.send(a.Status, h, a.Body)
 	}
 	h["Content-Type"] = []string{"application/json"}
-	return r.send(http.StatusOK, h, r.door.AppendResponse(nil, a.Response))
+	answer := *a.Response
+	if answer.Created == 0 { // a dialect without a time of its own
+		answer.Created = r.opts.Created
+	}
+	return r.send(http.StatusOK, h, r.door.AppendResponse(nil, &answer))
 }
 
 // pass takes over the provider's own headers.
