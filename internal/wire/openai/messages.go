@@ -517,10 +517,11 @@ func (e *requestEncoder) thinkingLost(it *llm.Item) {
 func (e *requestEncoder) thinking(m *object, thoughts []*llm.Item, calls bool) {
 	field := e.c.ReasoningField
 	if field == "" && !e.c.Known && !e.c.Closed && e.own && len(thoughts) > 0 {
-		switch t := thoughts[0].Type; { // nobody knows the target better than its client
-		case t == typeContent || t == typeReasoning:
+		switch t := thoughts[0].Type; t { // nobody knows the target better than its client
+		case typeContent, typeReasoning:
 			field = t
-		case strings.HasPrefix(t, "reasoning."):
+		case typeThinking:
+		default:
 			field = "reasoning_details"
 		}
 	}

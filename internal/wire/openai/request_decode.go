@@ -40,9 +40,9 @@ type requestDecoder struct {
 	r    *llm.Request
 	err  error
 	turn int
-	// last are the ids of the latest assistant message's calls by name, for
-	// results that name only the function (the old form).
-	last map[string]string
+	// last are the latest assistant message's calls that no result without an
+	// id was tied to yet: such results go by name, else by place.
+	last []llm.Call
 }
 
 func (d *requestDecoder) fail(path, format string, args ...any) {
@@ -603,9 +603,9 @@ func (d *requestDecoder) message(path string, raw jsontext.Value) {
 		item.Result = llm.Result{CallID: m.id, Name: m.name}
 		if m.role == "function" {
 			item.Type = typeLegacyCall
-			item.Result.CallID = d.last[m.name]
-		} else if m.id == "" {
-			item.Result.CallID = d.last[m.name]
+		}
+		if m.id == "" {
+			item.Result.CallID = d.tie(m.name)
 		}
 	case "":
 		d.fail(path+".role", "is missing")
@@ -644,10 +644,21 @@ func (d *requestDecoder) message(path string, raw jsontext.Value) {
 		item.Blocks = append(item.Blocks, llm.Block{Kind: llm.BlockRefusal, Text: m.refusal, From: llm.OpenAI})
 	}
 	calls := d.calls(path, m.calls, m.legacy)
-	if len(item.Blocks) > 0 || len(calls) == 0 || len(item.Ext) > 0 || item.Name != "" || len(item.Cache) > 0 {
+	if item.Blocks != nil || len(calls) == 0 || len(item.Ext) > 0 || item.Name != "" || len(item.Cache) > 0 {
 		items = append(items, item)
 	}
 	d.r.Items = append(append(d.r.Items, items...), calls...)
+}
+
+// tie gives the id of the call that a result without an id answers.
+func (d *requestDecoder) tie(name string) string {
+	for i, c := range d.last {
+		if name == "" || c.Name == name {
+			d.last = append(d.last[:i:i], d.last[i+1:]...)
+			return c.ID
+		}
+	}
+	return ""
 }
 
 func thought(name, s string) llm.Item {
@@ -666,6 +677,9 @@ func details(v jsontext.Value) []llm.Item {
 		kind, format, index := text(member(raw, "type")), issuer(text(member(raw, "format"))), -1
 		if n, ok := integer(member(raw, "index")); ok {
 			index = int(n)
+		}
+		if kind == "" { // some client libraries give the type elsewhere
+			kind = "reasoning.text"
 		}
 		it := llm.Item{Kind: llm.ItemReasoning, Role: llm.Assistant, Type: kind, From: llm.OpenAI, Raw: raw,
 			ID: text(member(raw, "id")), Name: format}
@@ -728,10 +742,7 @@ func (d *requestDecoder) calls(path string, calls, legacy jsontext.Value) []llm.
 	var items []llm.Item
 	d.last = nil
 	note := func(it llm.Item) {
-		if d.last == nil {
-			d.last = map[string]string{}
-		}
-		d.last[it.Call.Name] = it.Call.ID
+		d.last = append(d.last, it.Call)
 		items = append(items, it)
 	}
 	for i, raw := range elements(calls) {

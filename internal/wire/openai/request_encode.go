@@ -128,7 +128,7 @@ func (e *requestEncoder) planEffort() {
 			e.lose(llm.LossWarn, "thinking.type", "dropped: between_tools has no equal here")
 		}
 	}
-	if e.own && want == "" {
+	if e.own { // what other members say of effort is carried in them
 		want = text(e.spelled["reasoning_effort"])
 	}
 	got, warn, refuse := fitEffort(want, offersFunctions(e.r.Tools), e.c)

@@ -107,6 +107,9 @@ func (d *decoder) Decode(dst []llm.Event, name, data []byte) ([]llm.Event, error
 		return d.end(dst, true), nil
 	}
 	if !valid(data) {
+		if d.finished { // the answer is whole; what comes after was cut off
+			return dst, nil
+		}
 		return dst, malformed("a stream frame is not JSON", data)
 	}
 	if data[0] != '{' || string(name) == "error" {
@@ -412,7 +415,21 @@ func (d *decoder) callsOpen(dst []llm.Event) ([]llm.Event, bool) {
 			return dst, true
 		}
 	}
-	return d.drain(dst, true), false
+	return d.pour(d.drain(dst, true)), false
+}
+
+// pour gives what waited for the calls to be whole.
+func (d *decoder) pour(dst []llm.Event) []llm.Event {
+	waiting := d.late
+	d.late = nil
+	for _, l := range waiting {
+		if l.kind == llm.DeltaNative {
+			dst, _ = d.detailed(dst, jsontext.Value(l.text))
+			continue
+		}
+		dst = d.say(dst, l.kind, l.field, l.text)
+	}
+	return dst
 }
 
 // say adds text, thinking or refusal, in a block of its kind.
@@ -708,17 +725,7 @@ func (d *decoder) drain(dst []llm.Event, all bool) []llm.Event {
 
 // flush ends all blocks.
 func (d *decoder) flush(dst []llm.Event) []llm.Event {
-	dst = d.drain(dst, true)
-	waiting := d.late
-	d.late = nil
-	for _, l := range waiting {
-		if l.kind == llm.DeltaNative {
-			dst, _ = d.detailed(dst, jsontext.Value(l.text))
-			continue
-		}
-		dst = d.say(dst, l.kind, l.field, l.text)
-	}
-	return d.stop(dst)
+	return d.stop(d.pour(d.drain(dst, true)))
 }
 
 // Close says that the provider ended the stream. Many send no [DONE]; a
