@@ -125,7 +125,7 @@ func events(t testing.TB, stream string) ([]llm.Event, error) {
 	var out []llm.Event
 	for {
 		f, err := r.Next()
-		if err == io.EOF {
+		if err == io.EOF || err == sse.ErrCut {
 			break
 		}
 		if err != nil {
@@ -159,7 +159,7 @@ func message(stream string) (map[string]any, error) {
 	partial := ""
 	for {
 		f, err := r.Next()
-		if err == io.EOF {
+		if err == io.EOF || err == sse.ErrCut {
 			break
 		}
 		if err != nil {
