@@ -227,9 +227,11 @@ func (p *Provider) answer(r *http.Request, body []byte) (*http.Response, error) 
 	if h := r.Header.Values(Header); len(h) > 0 {
 		directives = strings.Join(h, ";")
 	}
-	if c.orders, err = parseOrders(directives); err != nil {
+	orders, err := parseOrders(directives)
+	if err != nil {
 		return c.refuse(err), nil
 	}
+	c.orders = orders
 	if c.orders.failFirst > 0 && p.tally.next(c.orders.key) > c.orders.failFirst {
 		c.orders.spare()
 	}

@@ -157,7 +157,8 @@ func (c *call) finish(r llm.FinishReason) llm.Finish {
 // thoughts gives how many sentences of thinking there are; 0 for none.
 func thoughts(model string, req *llm.Request, sc *scene) int {
 	r := req.Reasoning
-	on := model == Thinker || r.Mode == llm.ThinkOn || r.Mode == llm.ThinkAdaptive || r.Effort != "" || r.Budget > 0
+	// On Anthropic's wire effort alone does not ask for thinking.
+	on := model == Thinker || r.Mode == llm.ThinkOn || r.Mode == llm.ThinkAdaptive || r.Effort != "" && req.From != llm.Anthropic
 	if r.Mode == llm.ThinkBetweenTools {
 		on = len(sc.results) > 0
 	}

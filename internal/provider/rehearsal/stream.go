@@ -98,7 +98,9 @@ func (st *stream) event() (e llm.Event, content bool) {
 	switch st.state {
 	case atStart:
 		st.state = atUsage
-		return llm.Event{Kind: llm.EventStart, ID: s.id, Model: st.c.model, Created: created}, false
+		first := s.usage
+		first.Output, first.Reasoning = min(1, s.usage.Output), 0
+		return llm.Event{Kind: llm.EventStart, ID: s.id, Model: st.c.model, Created: created, Usage: first}, false
 	case atUsage:
 		st.state = atBlock
 		if len(s.items) == 0 {
