@@ -63,10 +63,6 @@ func (w wordCodec) EncodeError(e *llm.Error) (int, []byte) {
 	return status, encode(e)
 }
 
-func (w wordCodec) AppendStreamError(dst []byte, e *llm.Error) []byte {
-	return wordEncoder{}.Encode(dst, llm.Event{Kind: llm.EventError, Err: e})
-}
-
 type wordEncoder struct{}
 
 func (wordEncoder) Encode(dst []byte, e llm.Event) []byte { return sse.AppendData(dst, encode(e)) }
@@ -148,6 +144,13 @@ func read(t *testing.T, resp *http.Response) answered {
 			return a
 		}
 		var e llm.Event
+		var v struct {
+			Error *struct{ Type, Message string } `json:"error"`
+		}
+		if err := json.Unmarshal(f.Data, &v, json.MatchCaseInsensitiveNames(true)); err == nil && v.Error != nil { // the vendor's own frame
+			a.take(t, llm.Event{Kind: llm.EventError, Err: &llm.Error{Type: v.Error.Type, Message: v.Error.Message}})
+			continue
+		}
 		if err := json.Unmarshal(f.Data, &e); err != nil {
 			a.err = err
 			return a

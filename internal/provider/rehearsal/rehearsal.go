@@ -22,7 +22,9 @@ import (
 )
 
 // Codec is what the provider needs of a dialect: the client's side of its
-// codec, since an upstream answers clients.
+// codec, since an upstream answers clients. Failures that are rehearsed do not
+// go through it: a codec hides from clients what is between the gateway and
+// its provider (a refused credential), and here that is what must show.
 type Codec interface {
 	// Head reads what a body says at first sight.
 	Head(op llm.Op, body []byte) (llm.Head, error)
@@ -34,8 +36,6 @@ type Codec interface {
 	NewEncoder(o llm.StreamOptions) llm.StreamEncoder
 	// EncodeError gives the status and the body of an error.
 	EncodeError(e *llm.Error) (status int, body []byte)
-	// AppendStreamError appends the error event of a stream that has begun.
-	AppendStreamError(dst []byte, e *llm.Error) []byte
 }
 
 // DefaultPause is how long the model steady waits between two pieces.

@@ -84,7 +84,11 @@ func (st *stream) breaks() bool {
 
 func (st *stream) broken(dst []byte) []byte {
 	if class := st.c.orders.inStream; class != "" {
-		return st.c.codec.AppendStreamError(dst, st.c.streamError(class))
+		body := compact(st.c.vendorBody(vendorErrors[st.c.dialect][class]))
+		if st.c.dialect == llm.Anthropic {
+			return sse.AppendEvent(dst, "error", body)
+		}
+		return sse.AppendData(dst, body)
 	}
 	if st.c.dialect == llm.Anthropic {
 		return sse.AppendEvent(dst, "content_block_delta", []byte(`{"type":"content_block_delta","index":0,"delta":{"type":"text_`))
