@@ -105,7 +105,7 @@ func (p *Provider) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	resp.Request = r
 	resp.Proto, resp.ProtoMajor, resp.ProtoMinor = "HTTP/1.1", 1, 1
-	resp.Status = strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode)
+	resp.Status = strings.TrimSpace(strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode)) // 529 has no text
 	return resp, nil
 }
 
@@ -168,7 +168,6 @@ type call struct {
 	dialect llm.Dialect
 	codec   Codec
 	op      llm.Op
-	body    []byte
 	seed    string // what ids are made from
 	model   string // as asked for
 	stream  bool
@@ -194,7 +193,7 @@ func door(path string) (llm.Dialect, llm.Op, bool) {
 
 func (p *Provider) answer(r *http.Request, body []byte) (*http.Response, error) {
 	dialect, op, known := door(r.URL.Path)
-	c := &call{ctx: r.Context(), dialect: dialect, op: op, codec: p.o.Codecs[dialect], body: body, orders: orders{cut: -1}}
+	c := &call{ctx: r.Context(), dialect: dialect, op: op, codec: p.o.Codecs[dialect], orders: orders{cut: -1}}
 	c.seed = seed(string(dialect), r.URL.Path, string(body))
 	if !known || c.codec == nil {
 		e := llm.Errorf(llm.NotFound, "The rehearsal provider has no %s %s; it knows POST /v1/chat/completions, /v1/messages and /v1/messages/count_tokens.", r.Method, r.URL.Path)

@@ -302,7 +302,7 @@ func readBack(sc *scene) string {
 
 var (
 	exactColon  = regexp.MustCompile(`(?is)\b(?:(?:say|reply|respond|answer|repeat|write|output)(?: (?:back|only|just|with|after me|this|the following|exactly|verbatim))+|repeat)(?: text| words| word)?\s*:\s*(.+)$`)
-	exactQuoted = regexp.MustCompile("(?is)\\b(?:say|reply|respond|answer|repeat)\\b[^\"“`.:\n]{0,40}(?:\"([^\"]+)\"|“([^”]+)”|`([^`]+)`)")
+	exactQuoted = regexp.MustCompile("(?is)\\b(?:say|repeat|(?:reply|respond|answer)\\b[^\"“`.:\n]{0,20}\\bwith)\\b[^\"“`.:\n]{0,40}(?:\"([^\"]+)\"|“([^”]+)”|`([^`]+)`)")
 )
 
 // exactly finds the wish to have a text said word for word ("say exactly: X",

@@ -2,7 +2,6 @@ package rehearsal
 
 import (
 	"net/http"
-	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -174,17 +173,19 @@ const (
 // piece gives the length of the first piece of a text: a few words with the
 // space behind them, or a few characters where there are no spaces.
 func piece(text string) int {
-	words := 0
+	words, spaces := 0, false
 	for i, r := range text {
-		if unicode.IsSpace(r) {
-			next, _ := utf8.DecodeRuneInString(text[i+utf8.RuneLen(r):])
-			if words++; words == pieceWords && !unicode.IsSpace(next) {
-				return i + utf8.RuneLen(r)
-			}
-			continue
-		}
-		if i >= pieceBytes && (!strings.ContainsFunc(text[:i], unicode.IsSpace) || i >= 4*pieceBytes) {
+		switch {
+		case i >= 4*pieceBytes, i >= pieceBytes && !spaces:
 			return i
+		case unicode.IsSpace(r):
+			spaces = true
+			end := i + utf8.RuneLen(r)
+			if next, _ := utf8.DecodeRuneInString(text[end:]); !unicode.IsSpace(next) {
+				if words++; words == pieceWords {
+					return end
+				}
+			}
 		}
 	}
 	return len(text)
