@@ -38,10 +38,10 @@ func (b *body) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	for {
-		if b.left == 0 && (!b.done || len(b.rest) > 0) {
-			return 0, io.ErrUnexpectedEOF
-		}
 		if len(b.rest) > 0 {
+			if b.left == 0 {
+				return 0, io.ErrUnexpectedEOF
+			}
 			if len(p) == 0 {
 				return 0, nil
 			}

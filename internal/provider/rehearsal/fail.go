@@ -196,13 +196,6 @@ func orNull(s string) []byte {
 	return quote(s)
 }
 
-// streamError is the failure as an error inside a stream.
-func (c *call) streamError(class llm.Class) *llm.Error {
-	v := vendorErrors[c.dialect][class]
-	return &llm.Error{Class: class, Status: v.status, Type: v.typ, Code: v.code, Param: v.param,
-		Message: c.message(v), From: c.dialect, Body: c.vendorBody(v), ContentType: "application/json"}
-}
-
 const htmlPage = `<!DOCTYPE html>
 <html><head><title>502 Bad Gateway</title></head>
 <body><center><h1>502 Bad Gateway</h1></center><hr><center>rehearsal</center></body></html>

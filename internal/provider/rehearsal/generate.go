@@ -1,6 +1,7 @@
 package rehearsal
 
 import (
+	"iter"
 	"math/big"
 	"regexp/syntax"
 	"slices"
@@ -22,15 +23,7 @@ func generate(schema jsontext.Value, h hint) jsontext.Value {
 		return jsontext.Value("{}")
 	}
 	g := &generator{document: newDocument(root)}
-	v, ok := g.value([]*node{root}, h)
-	if ok || h.all {
-		return v.raw
-	}
-	// Required members alone did not do: perhaps the optional ones help.
-	h.all = true
-	if w, ok := g.value([]*node{root}, h); ok {
-		return w.raw
-	}
+	v, _ := g.value([]*node{root}, h)
 	return v.raw
 }
 
@@ -298,7 +291,7 @@ func (g *generator) choose(s *shape, schemas []*node, h hint, last **node) *node
 		if s.never {
 			return nil
 		}
-		for _, v := range g.candidates(s, h) {
+		for v := range g.candidates(s, h) {
 			if *last == nil {
 				*last = v
 			}
@@ -325,29 +318,41 @@ func (g *generator) choose(s *shape, schemas []*node, h hint, last **node) *node
 }
 
 // candidates gives values for a shape without groups, best first.
-func (g *generator) candidates(s *shape, h hint) []*node {
-	if h.depth > maxValueDepth || g.size > maxGenerated {
-		return []*node{{kind: 'n', raw: jsontext.Value("null")}}
-	}
-	if s.enum != nil {
-		return h.rank(s.enum)
-	}
-	types := s.types
-	if types == nil {
-		types = []string{s.likelyType()}
-	}
-	var out []*node
-	for _, null := range []bool{false, true} {
-		for _, t := range types {
-			if (t == "null") == null {
-				out = append(out, g.ofType(t, s, h)...)
+func (g *generator) candidates(s *shape, h hint) iter.Seq[*node] {
+	return func(yield func(*node) bool) {
+		if h.depth > maxValueDepth || g.size > maxGenerated {
+			yield(&node{kind: 'n', raw: jsontext.Value("null")})
+			return
+		}
+		if s.enum != nil {
+			slices.Values(h.rank(s.enum))(yield)
+			return
+		}
+		types := s.types
+		if types == nil {
+			types = []string{s.likelyType()}
+		}
+		for _, null := range []bool{false, true} {
+			for _, t := range types {
+				if (t == "null") != null {
+					continue
+				}
+				for _, v := range g.ofType(t, s, h) {
+					g.size += len(v.raw)
+					if !yield(v) {
+						return
+					}
+				}
+				if t == "object" && g.steps > 0 {
+					// Optional members break a oneOf, or an anyOf needs one.
+					h.all = !h.all
+					if !yield(g.object(s, h)) {
+						return
+					}
+				}
 			}
 		}
 	}
-	for _, v := range out {
-		g.size += len(v.raw)
-	}
-	return out
 }
 
 func (s *shape) likelyType() string {
@@ -521,8 +526,10 @@ func (g *generator) array(s *shape, h hint) []*node {
 				schemas = append(slices.Clip(schemas), s.contains...)
 			}
 			v, ok := g.value(schemas, h.element(i))
-			for try := 1; try < 8 && s.unique && slices.ContainsFunc(out.elems, func(e *node) bool { return equal(e, v) }); try++ {
-				v, ok = g.value(schemas, h.element(i+try))
+			for k := 0; k < n+8 && s.unique && slices.ContainsFunc(out.elems, func(e *node) bool { return equal(e, v) }); k++ {
+				other := h.element(0)
+				other.vary = k
+				v, ok = g.value(schemas, other)
 			}
 			if !ok && i >= s.minItems && i >= s.minContains {
 				break // a cyclic or impossible element
@@ -635,12 +642,16 @@ func (g *generator) text(s *shape, h hint) []*node {
 	if command {
 		try = append(try, "true")
 	}
-	if h.vary == 0 && !command && !h.path() {
+	var offered []string
+	if !command && !h.path() { // a default may well be a command or a path that matters
 		for _, o := range s.offered {
 			if o.kind == '"' && o.text != "" {
-				try = append(try, o.text)
+				offered = append(offered, o.text)
 			}
 		}
+	}
+	if h.vary == 0 {
+		try, offered = append(try, offered...), nil
 	}
 	if f, ok := formats[s.format]; ok && !command {
 		if h.vary > 0 {
@@ -660,7 +671,8 @@ func (g *generator) text(s *shape, h hint) []*node {
 			}
 		}
 	}
-	out := make([]*node, 0, 2*len(try))
+	try = append(try, offered...)
+	out := make([]*node, 0, len(try))
 	for _, t := range try {
 		if n := utf8.RuneCountInString(t); (n < s.minLen || n > s.maxLen) && s.format == "" {
 			t = fit(t, s.minLen, s.maxLen)

@@ -253,7 +253,7 @@ func (h hint) phrase(about string) string {
 		if p.value == "$place" && h.vary > 0 && h.vary < len(h.places) {
 			value = h.places[h.vary]
 		}
-		if h.vary > 0 && len(p.more) == 0 {
+		if h.vary > len(p.more) {
 			value += " " + strconv.Itoa(h.vary+1)
 		}
 		if value != "" {

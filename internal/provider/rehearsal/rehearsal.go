@@ -22,7 +22,9 @@ import (
 )
 
 // Codec is what the provider needs of a dialect: the client's side of its
-// codec, since an upstream answers clients.
+// codec, since an upstream answers clients. Failures that are rehearsed do not
+// go through it: a codec hides from clients what is between the gateway and
+// its provider (a refused credential), and here that is what must show.
 type Codec interface {
 	// Head reads what a body says at first sight.
 	Head(op llm.Op, body []byte) (llm.Head, error)
@@ -34,8 +36,6 @@ type Codec interface {
 	NewEncoder(o llm.StreamOptions) llm.StreamEncoder
 	// EncodeError gives the status and the body of an error.
 	EncodeError(e *llm.Error) (status int, body []byte)
-	// AppendStreamError appends the error event of a stream that has begun.
-	AppendStreamError(dst []byte, e *llm.Error) []byte
 }
 
 // DefaultPause is how long the model steady waits between two pieces.
@@ -105,7 +105,7 @@ func (p *Provider) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	resp.Request = r
 	resp.Proto, resp.ProtoMajor, resp.ProtoMinor = "HTTP/1.1", 1, 1
-	resp.Status = strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode)
+	resp.Status = strings.TrimSpace(strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode)) // 529 has no text
 	return resp, nil
 }
 
@@ -168,7 +168,6 @@ type call struct {
 	dialect llm.Dialect
 	codec   Codec
 	op      llm.Op
-	body    []byte
 	seed    string // what ids are made from
 	model   string // as asked for
 	stream  bool
@@ -194,7 +193,7 @@ func door(path string) (llm.Dialect, llm.Op, bool) {
 
 func (p *Provider) answer(r *http.Request, body []byte) (*http.Response, error) {
 	dialect, op, known := door(r.URL.Path)
-	c := &call{ctx: r.Context(), dialect: dialect, op: op, codec: p.o.Codecs[dialect], body: body, orders: orders{cut: -1}}
+	c := &call{ctx: r.Context(), dialect: dialect, op: op, codec: p.o.Codecs[dialect], orders: orders{cut: -1}}
 	c.seed = seed(string(dialect), r.URL.Path, string(body))
 	if !known || c.codec == nil {
 		e := llm.Errorf(llm.NotFound, "The rehearsal provider has no %s %s; it knows POST /v1/chat/completions, /v1/messages and /v1/messages/count_tokens.", r.Method, r.URL.Path)
@@ -227,9 +226,11 @@ func (p *Provider) answer(r *http.Request, body []byte) (*http.Response, error) 
 	if h := r.Header.Values(Header); len(h) > 0 {
 		directives = strings.Join(h, ";")
 	}
-	if c.orders, err = parseOrders(directives); err != nil {
+	orders, err := parseOrders(directives)
+	if err != nil {
 		return c.refuse(err), nil
 	}
+	c.orders = orders
 	if c.orders.failFirst > 0 && p.tally.next(c.orders.key) > c.orders.failFirst {
 		c.orders.spare()
 	}

@@ -42,6 +42,7 @@ func look(req *llm.Request) *scene {
 	var said []string            // pieces of the last user text
 	saidTurn, lastTurn := -1, -1
 	inAssistant := false
+	var system strings.Builder
 	var media mediaCount
 	for i := range req.Items {
 		it := &req.Items[i]
@@ -94,7 +95,8 @@ func look(req *llm.Request) *scene {
 			}
 		case it.Role == llm.System || it.Role == llm.Developer:
 			for k := range it.Blocks {
-				sc.system += it.Blocks[k].Text + "\n"
+				system.WriteString(it.Blocks[k].Text)
+				system.WriteByte('\n')
 			}
 		}
 	}
@@ -102,7 +104,7 @@ func look(req *llm.Request) *scene {
 		sc.results, sc.tools = nil, nil
 	}
 	sc.directives, sc.text = textOrders(strings.Join(said, "\n"))
-	sc.media = media.String()
+	sc.media, sc.system = media.String(), system.String()
 	return sc
 }
 

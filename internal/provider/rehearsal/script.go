@@ -157,7 +157,8 @@ func (c *call) finish(r llm.FinishReason) llm.Finish {
 // thoughts gives how many sentences of thinking there are; 0 for none.
 func thoughts(model string, req *llm.Request, sc *scene) int {
 	r := req.Reasoning
-	on := model == Thinker || r.Mode == llm.ThinkOn || r.Mode == llm.ThinkAdaptive || r.Effort != "" || r.Budget > 0
+	// On Anthropic's wire effort alone does not ask for thinking.
+	on := model == Thinker || r.Mode == llm.ThinkOn || r.Mode == llm.ThinkAdaptive || r.Effort != "" && req.From != llm.Anthropic
 	if r.Mode == llm.ThinkBetweenTools {
 		on = len(sc.results) > 0
 	}
@@ -301,7 +302,7 @@ func readBack(sc *scene) string {
 
 var (
 	exactColon  = regexp.MustCompile(`(?is)\b(?:(?:say|reply|respond|answer|repeat|write|output)(?: (?:back|only|just|with|after me|this|the following|exactly|verbatim))+|repeat)(?: text| words| word)?\s*:\s*(.+)$`)
-	exactQuoted = regexp.MustCompile("(?is)\\b(?:say|reply|respond|answer|repeat)\\b[^\"“`.:\n]{0,40}(?:\"([^\"]+)\"|“([^”]+)”|`([^`]+)`)")
+	exactQuoted = regexp.MustCompile("(?is)\\b(?:say|repeat|(?:reply|respond|answer)\\b[^\"“`.:\n]{0,20}\\bwith)\\b[^\"“`.:\n]{0,40}(?:\"([^\"]+)\"|“([^”]+)”|`([^`]+)`)")
 )
 
 // exactly finds the wish to have a text said word for word ("say exactly: X",

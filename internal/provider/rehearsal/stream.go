@@ -2,7 +2,6 @@ package rehearsal
 
 import (
 	"net/http"
-	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -84,7 +83,11 @@ func (st *stream) breaks() bool {
 
 func (st *stream) broken(dst []byte) []byte {
 	if class := st.c.orders.inStream; class != "" {
-		return st.c.codec.AppendStreamError(dst, st.c.streamError(class))
+		body := compact(st.c.vendorBody(vendorErrors[st.c.dialect][class]))
+		if st.c.dialect == llm.Anthropic {
+			return sse.AppendEvent(dst, "error", body)
+		}
+		return sse.AppendData(dst, body)
 	}
 	if st.c.dialect == llm.Anthropic {
 		return sse.AppendEvent(dst, "content_block_delta", []byte(`{"type":"content_block_delta","index":0,"delta":{"type":"text_`))
@@ -98,7 +101,9 @@ func (st *stream) event() (e llm.Event, content bool) {
 	switch st.state {
 	case atStart:
 		st.state = atUsage
-		return llm.Event{Kind: llm.EventStart, ID: s.id, Model: st.c.model, Created: created}, false
+		first := s.usage
+		first.Output, first.Reasoning = min(1, s.usage.Output), 0
+		return llm.Event{Kind: llm.EventStart, ID: s.id, Model: st.c.model, Created: created, Usage: first}, false
 	case atUsage:
 		st.state = atBlock
 		if len(s.items) == 0 {
@@ -168,17 +173,19 @@ const (
 // piece gives the length of the first piece of a text: a few words with the
 // space behind them, or a few characters where there are no spaces.
 func piece(text string) int {
-	words := 0
+	words, spaces := 0, false
 	for i, r := range text {
-		if unicode.IsSpace(r) {
-			next, _ := utf8.DecodeRuneInString(text[i+utf8.RuneLen(r):])
-			if words++; words == pieceWords && !unicode.IsSpace(next) {
-				return i + utf8.RuneLen(r)
-			}
-			continue
-		}
-		if i >= pieceBytes && (!strings.ContainsFunc(text[:i], unicode.IsSpace) || i >= 4*pieceBytes) {
+		switch {
+		case i >= 4*pieceBytes, i >= pieceBytes && !spaces:
 			return i
+		case unicode.IsSpace(r):
+			spaces = true
+			end := i + utf8.RuneLen(r)
+			if next, _ := utf8.DecodeRuneInString(text[end:]); !unicode.IsSpace(next) {
+				if words++; words == pieceWords {
+					return end
+				}
+			}
 		}
 	}
 	return len(text)
