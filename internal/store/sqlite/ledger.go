@@ -138,7 +138,7 @@ func (i *insert) exec(ctx context.Context, s *sql.Stmt, args []any) error {
 }
 
 func (d *DB) insertRequests(ctx context.Context, tx *sql.Tx, entries []ledger.Entry, seq int64) error {
-	in := d.inserter(tx, insertRequests, 14)
+	in := d.inserter(tx, insertRequests, 9)
 	n := namer{ctx: ctx, d: d, tx: tx}
 	for i := range entries {
 		e := &entries[i]
@@ -150,13 +150,14 @@ func (d *DB) insertRequests(ctx context.Context, tx *sql.Tx, entries []ledger.En
 			}
 			warnings = string(raw)
 		}
-		caller := n.caller(e.KeyID, e.KeyName, e.Team)
-		dialect, op, asked, class := n.word(string(e.Dialect)), n.word(string(e.Op)), n.word(e.Asked), n.word(string(e.Class))
+		caller := n.caller(caller{e.KeyID, e.KeyName, e.Team})
+		ask := n.ask(ask{e.Dialect, e.Op, e.Asked, e.Streamed})
+		end := n.end(end{e.Status, e.Class, e.Committed})
 		if n.err != nil {
 			return n.err
 		}
-		if err := in.row(ctx, int64(e.ID), seq+int64(i)+1, e.At.UnixMilli(), caller, dialect, op, asked, class, e.Status,
-			e.Streamed, e.Committed, e.FirstByte.Microseconds(), e.Total.Microseconds(), warnings); err != nil {
+		if err := in.row(ctx, int64(e.ID), seq+int64(i)+1, e.At.UnixMilli(), caller, ask, end,
+			e.FirstByte.Microseconds(), e.Total.Microseconds(), warnings); err != nil {
 			return fmt.Errorf("insert requests: %w", err)
 		}
 	}
@@ -186,7 +187,7 @@ func (d *DB) taken(ctx context.Context, tx *sql.Tx, entries []ledger.Entry, seq 
 }
 
 func (d *DB) insertAttempts(ctx context.Context, tx *sql.Tx, entries []ledger.Entry) error {
-	in := d.inserter(tx, insertAttempts, 20)
+	in := d.inserter(tx, insertAttempts, 16)
 	n := namer{ctx: ctx, d: d, tx: tx}
 	for i := range entries {
 		e := &entries[i]
@@ -197,15 +198,14 @@ func (d *DB) insertAttempts(ctx context.Context, tx *sql.Tx, entries []ledger.En
 			if a.Priced {
 				cost = int64(a.Cost)
 			}
-			target := n.target(a.Provider, a.Model)
-			class, finish, source, why := n.word(string(a.Class)), n.word(string(a.Finish)), n.word(string(u.Source)), n.word(a.Why)
+			target := n.target(target{a.Provider, a.Model})
+			try := n.try(try{a.Why, a.Status, a.Class, a.Finish, u.Source})
 			if n.err != nil {
 				return n.err
 			}
 			// The place in the list is the key; N is what it says.
-			if err := in.row(ctx, int64(e.ID), j+1, target, a.Start.UnixMilli(), a.FirstByte.Microseconds(), a.Total.Microseconds(),
-				a.Status, class, finish, source, u.Input, u.CacheRead, u.CacheWrite5m, u.CacheWrite1h, u.Output, u.Reasoning,
-				cost, why, orNull(a.UpstreamID), orNull(a.Message)); err != nil {
+			if err := in.row(ctx, int64(e.ID), j+1, target, try, a.Start.UnixMilli(), a.FirstByte.Microseconds(), a.Total.Microseconds(),
+				u.Input, u.CacheRead, u.CacheWrite5m, u.CacheWrite1h, u.Output, u.Reasoning, cost, orNull(a.UpstreamID), orNull(a.Message)); err != nil {
 				return fmt.Errorf("insert attempts: %w", err)
 			}
 		}
@@ -229,7 +229,7 @@ func (d *DB) addHours(ctx context.Context, tx *sql.Tx, hours []ledger.Hour) erro
 	for i := range hours {
 		h := &hours[i]
 		t := &h.Tally
-		caller, target := n.caller(h.KeyID, h.KeyName, h.Team), n.target(h.Provider, h.Model)
+		caller, target := n.caller(caller{h.KeyID, h.KeyName, h.Team}), n.target(target{h.Provider, h.Model})
 		if n.err != nil {
 			return n.err
 		}

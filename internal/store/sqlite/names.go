@@ -4,23 +4,49 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+
+	"headrace/internal/llm"
 )
 
 // maxNames bounds each of the maps below: clients choose some of the words.
 const maxNames = 8192
 
-// names remembers the ids of words, callers and targets. Rows of these tables
-// are never changed or deleted, so an id that was committed stays true.
+// names remembers the ids of what many rows share. Rows of these tables are
+// never changed or deleted, so an id that was committed stays true.
 type names struct {
-	words   map[string]int64
-	callers map[[3]string]int64
-	targets map[[2]string]int64
+	callers map[caller]int64
+	asks    map[ask]int64
+	targets map[target]int64
+	ends    map[end]int64
+	tries   map[try]int64
 }
 
+// The shared things, by their values.
+type (
+	caller struct{ keyID, keyName, team string }
+	ask    struct {
+		dialect  llm.Dialect
+		op       llm.Op
+		asked    string
+		streamed bool
+	}
+	target struct{ provider, model string }
+	end    struct {
+		status    int
+		class     llm.Class
+		committed bool
+	}
+	try struct {
+		why    string
+		status int
+		class  llm.Class
+		finish llm.FinishReason
+		source llm.UsageSource
+	}
+)
+
 func (n *names) forget() {
-	n.words = make(map[string]int64)
-	n.callers = make(map[[3]string]int64)
-	n.targets = make(map[[2]string]int64)
+	*n = names{callers: map[caller]int64{}, asks: map[ask]int64{}, targets: map[target]int64{}, ends: map[end]int64{}, tries: map[try]int64{}}
 }
 
 // namer gives ids in a transaction and keeps the first error.
@@ -31,34 +57,47 @@ type namer struct {
 	err error
 }
 
-func (n *namer) word(w string) int64 {
-	if id, ok := n.d.names.words[w]; ok {
-		return id
-	}
-	return named(n, n.d.names.words, w, "ledger_word", w)
-}
-
-func (n *namer) caller(keyID, name, team string) int64 {
-	k := [3]string{keyID, name, team}
+func (n *namer) caller(k caller) int64 {
 	if id, ok := n.d.names.callers[k]; ok {
 		return id
 	}
-	return named(n, n.d.names.callers, k, "ledger_caller", keyID, name, team)
+	return named(n, n.d.names.callers, k, "ledger_caller", k.keyID, k.keyName, k.team)
 }
 
-func (n *namer) target(provider, model string) int64 {
-	k := [2]string{provider, model}
+func (n *namer) ask(k ask) int64 {
+	if id, ok := n.d.names.asks[k]; ok {
+		return id
+	}
+	return named(n, n.d.names.asks, k, "ledger_ask", string(k.dialect), string(k.op), k.asked, k.streamed)
+}
+
+func (n *namer) target(k target) int64 {
 	if id, ok := n.d.names.targets[k]; ok {
 		return id
 	}
-	return named(n, n.d.names.targets, k, "ledger_target", provider, model)
+	return named(n, n.d.names.targets, k, "ledger_target", k.provider, k.model)
 }
 
-func named[K comparable](n *namer, known map[K]int64, k K, statement string, args ...any) int64 {
-	id, ok := known[k]
-	if ok || n.err != nil {
+func (n *namer) end(k end) int64 {
+	if id, ok := n.d.names.ends[k]; ok {
 		return id
 	}
+	return named(n, n.d.names.ends, k, "ledger_end", k.status, string(k.class), k.committed)
+}
+
+func (n *namer) try(k try) int64 {
+	if id, ok := n.d.names.tries[k]; ok {
+		return id
+	}
+	return named(n, n.d.names.tries, k, "ledger_try", k.why, k.status, string(k.class), string(k.finish), string(k.source))
+}
+
+// named asks the store for an id; the callers above have looked in known.
+func named[K comparable](n *namer, known map[K]int64, k K, statement string, args ...any) int64 {
+	if n.err != nil {
+		return 0
+	}
+	var id int64
 	if err := n.d.in(n.tx, statement).QueryRowContext(n.ctx, args...).Scan(&id); err != nil {
 		n.err = fmt.Errorf("name in %s: %w", statement, err)
 		return 0

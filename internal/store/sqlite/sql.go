@@ -31,7 +31,7 @@ const (
 // onWriter are the statements that write.
 var onWriter = map[string]bool{
 	"access_put_key": true, "access_raise_version": true,
-	"ledger_word": true, "ledger_caller": true, "ledger_target": true,
+	"ledger_caller": true, "ledger_ask": true, "ledger_target": true, "ledger_end": true, "ledger_try": true,
 	insertRequests: true, insertRequests + widened: true,
 	insertAttempts: true, insertAttempts + widened: true,
 	"ledger_add_hour": true, "ledger_last_seq": true, "ledger_seq": true,

@@ -26,11 +26,8 @@ CREATE TABLE access_version (
 );
 INSERT INTO access_version (id, version) VALUES (1, 0);
 
--- Words that many rows share, so that a row holds a small number.
-CREATE TABLE ledger_word (
-    id   INTEGER PRIMARY KEY,
-    word TEXT NOT NULL UNIQUE
-);
+-- What many rows share is a row of its own, so that theirs hold one number
+-- for it: binding a value is what an insert costs. These rows never change.
 
 -- Who asked, as named at that time.
 CREATE TABLE ledger_caller (
@@ -41,6 +38,16 @@ CREATE TABLE ledger_caller (
     UNIQUE (key_id, key_name, team)
 );
 
+-- What was asked for, and how.
+CREATE TABLE ledger_ask (
+    id       INTEGER PRIMARY KEY,
+    dialect  TEXT NOT NULL,
+    op       TEXT NOT NULL,
+    asked    TEXT NOT NULL,
+    streamed BOOLEAN NOT NULL,
+    UNIQUE (dialect, op, asked, streamed)
+);
+
 -- Where an attempt went.
 CREATE TABLE ledger_target (
     id       INTEGER PRIMARY KEY,
@@ -49,19 +56,35 @@ CREATE TABLE ledger_target (
     UNIQUE (provider, model)
 );
 
--- One row per request; the id carries the time it began.
+-- How a request ended for the client; class is empty when all went well.
+CREATE TABLE ledger_end (
+    id        INTEGER PRIMARY KEY,
+    status    BIGINT NOT NULL,
+    class     TEXT NOT NULL,
+    committed BOOLEAN NOT NULL,
+    UNIQUE (status, class, committed)
+);
+
+-- Why an attempt was made and how it ended; source is where its usage comes
+-- from: provider, estimated or empty.
+CREATE TABLE ledger_try (
+    id     INTEGER PRIMARY KEY,
+    why    TEXT NOT NULL,
+    status BIGINT NOT NULL,
+    class  TEXT NOT NULL,
+    finish TEXT NOT NULL,
+    source TEXT NOT NULL,
+    UNIQUE (why, status, class, finish, source)
+);
+
+-- One row per request; the id carries the time it was made.
 CREATE TABLE ledger_request (
     id         INTEGER PRIMARY KEY,
     seq        BIGINT NOT NULL, -- the order of writing
     began      BIGINT NOT NULL,
     caller     BIGINT NOT NULL, -- ledger_caller
-    dialect    BIGINT NOT NULL, -- ledger_word
-    op         BIGINT NOT NULL, -- ledger_word
-    asked      BIGINT NOT NULL, -- ledger_word
-    class      BIGINT NOT NULL, -- ledger_word, the empty word when all went well
-    status     BIGINT NOT NULL,
-    streamed   BOOLEAN NOT NULL,
-    committed  BOOLEAN NOT NULL,
+    ask        BIGINT NOT NULL, -- ledger_ask
+    ending     BIGINT NOT NULL, -- ledger_end
     first_byte BIGINT NOT NULL,
     total      BIGINT NOT NULL,
     warnings   TEXT             -- a JSON array, NULL when there are none
@@ -73,13 +96,10 @@ CREATE TABLE ledger_attempt (
     request        BIGINT NOT NULL,
     n              BIGINT NOT NULL,
     target         BIGINT NOT NULL, -- ledger_target
+    tried          BIGINT NOT NULL, -- ledger_try
     began          BIGINT NOT NULL,
     first_byte     BIGINT NOT NULL,
     total          BIGINT NOT NULL,
-    status         BIGINT NOT NULL,
-    class          BIGINT NOT NULL, -- ledger_word
-    finish         BIGINT NOT NULL, -- ledger_word
-    source         BIGINT NOT NULL, -- ledger_word: provider, estimated or empty
     input          BIGINT NOT NULL,
     cache_read     BIGINT NOT NULL,
     cache_write_5m BIGINT NOT NULL,
@@ -87,7 +107,6 @@ CREATE TABLE ledger_attempt (
     output         BIGINT NOT NULL,
     reasoning      BIGINT NOT NULL,
     cost           BIGINT,          -- NULL when it has no known price
-    why            BIGINT NOT NULL, -- ledger_word
     upstream_id    TEXT,
     message        TEXT,
     PRIMARY KEY (request, n)

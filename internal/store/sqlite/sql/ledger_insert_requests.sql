@@ -1,4 +1,4 @@
-INSERT INTO ledger_request (id, seq, began, caller, dialect, op, asked, class, status, streamed, committed, first_byte, total, warnings)
+INSERT INTO ledger_request (id, seq, began, caller, ask, ending, first_byte, total, warnings)
 VALUES
-(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+(?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING
