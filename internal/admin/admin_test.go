@@ -191,6 +191,7 @@ func TestRefused(t *testing.T) {
 		{"usage since when", "GET", "/admin/v1/usage?since=yesterday", "", nil, 400, "since is a time"},
 		{"mistyped filter", "GET", "/admin/v1/requests?error=true", "", nil, 400, `no parameter \"error\"`},
 		{"doubled filter", "GET", "/admin/v1/requests?limit=1&limit=2", "", nil, 400, "twice"},
+		{"after what", "GET", "/admin/v1/requests?after=req_1", "", nil, 400, "after is the seq"},
 		{"limit", "GET", "/admin/v1/requests?limit=1001", "", nil, 400, "1 to 1000"},
 		{"broken query", "GET", "/admin/v1/requests?a=%zz", "", nil, 400, "malformed"},
 		{"unknown request", "GET", "/admin/v1/requests/req_9", "", nil, 404, "no request"},
@@ -276,7 +277,7 @@ func TestReadings(t *testing.T) {
 		{"/admin/v1/openapi.json", `"openapi"`},
 		{"/admin/v1/requests/req_1", `{"request":{"id":"req_1"`},
 		{"/admin/v1/usage?by=day&since=24h", `"by":"day"`},
-		{"/admin/v1/requests?after=req_0&errors=true&limit=5", `{"requests":[{"id":"req_1"`},
+		{"/admin/v1/requests?after=7&errors=true&limit=5", `{"requests":[{"id":"req_1"`},
 	} {
 		if status, text, _ := ask(t, h, "GET", c.path, "", nil); status != 200 || !strings.Contains(text, c.want) {
 			t.Errorf("%s: %d %s", c.path, status, text)
@@ -285,7 +286,7 @@ func TestReadings(t *testing.T) {
 	if ago := time.Since(b.since); b.by != "day" || ago < 24*time.Hour || ago > 24*time.Hour+time.Minute {
 		t.Errorf("usage by %s since %s", b.by, b.since)
 	}
-	if b.filter != (admin.RequestFilter{After: "req_0", Errors: true, Limit: 5}) {
+	if b.filter != (admin.RequestFilter{After: 7, Errors: true, Limit: 5}) {
 		t.Errorf("filter %+v", b.filter)
 	}
 }

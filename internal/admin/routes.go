@@ -51,7 +51,7 @@ var routes = []route{
 	{method: "DELETE", path: prefix + "keys/{id}", name: "revokeKey", summary: "End a key for ever. It stops working within a second.", out: KeyAnswer{}, status: 200, serve: (*server).revokeKey},
 	{method: "POST", path: prefix + "keys/{id}/rotate", name: "rotateKey", summary: "Replace a key; the old one works on through the overlap.", in: Rotation{}, out: Issued{}, status: 201, serve: (*server).rotateKey},
 	{method: "GET", path: prefix + "usage", name: "usage", summary: "Sum up tokens and cost.", query: []param{{"by", "what a row stands for; model when left out", "model,key,day,provider"}, sinceParam, untilParam}, out: UsageAnswer{}, status: 200, serve: (*server).usage},
-	{method: "GET", path: prefix + "requests", name: "listRequests", summary: "List requests, newest first; with after, the later ones, oldest first.", query: []param{sinceParam, {"after", "the id of a request", ""}, {"limit", "how many at most, 1 to 1000; 100 when left out", ""}, {"errors", "true leaves out what ended well", "true,false"}}, out: RequestList{}, status: 200, serve: (*server).listRequests},
+	{method: "GET", path: prefix + "requests", name: "listRequests", summary: "List requests, newest first; with after, in the order of writing.", query: []param{sinceParam, {"after", "the seq of a request: only those written later; -1 for all", ""}, {"limit", "how many at most, 1 to 1000; 100 when left out", ""}, {"errors", "true leaves out what ended well", "true,false"}}, out: RequestList{}, status: 200, serve: (*server).listRequests},
 	{method: "GET", path: prefix + "requests/{id}", name: "request", summary: "Show one request with its attempts.", out: RequestAnswer{}, status: 200, serve: (*server).request},
 	{method: "GET", path: prefix + "models", name: "listModels", summary: "List models.", query: []param{{"provider", "only this provider's", ""}, {"needs", "only models with all of these features, separated by commas", ""}, {"sort", "the order; id when left out", "id,price,window"}, {"all", "true lists models of providers that are not configured too", "true,false"}}, out: ModelList{}, status: 200, serve: (*server).listModels},
 	{method: "POST", path: prefix + "models/refresh", name: "refreshModels", summary: "Read a catalogue file (the body) over the rows that are there; without a body ask the providers for their model lists.", in: jsontext.Value{}, out: Refreshed{}, status: 200, serve: (*server).refreshModels},
@@ -172,8 +172,13 @@ func (s *server) listRequests(q *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	v := q.URL.Query()
-	f := RequestFilter{After: v.Get("after"), Limit: 100}
+	f := RequestFilter{Limit: 100}
 	var err error
+	if text := v.Get("after"); text != "" {
+		if f.After, err = strconv.ParseInt(text, 10, 64); err != nil || f.After == 0 {
+			return 0, nil, llm.Errorf(llm.InvalidRequest, "after is the seq of a request, or -1")
+		}
+	}
 	if f.Since, err = moment("since", v.Get("since"), time.Now()); err != nil {
 		return 0, nil, err
 	}

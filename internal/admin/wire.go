@@ -75,10 +75,17 @@ type KeyAnswer struct {
 type UsageRow struct {
 	// Name is the model ("provider/model"), the key's id, the day
 	// ("2026-11-23", UTC) or the provider.
-	Name     string `json:"name"`
+	Name string `json:"name"`
+	// Label is a key's latest name.
+	Label    string `json:"label,omitzero"`
 	Requests int64  `json:"requests"`
 	// Failed are the requests that gave the client no complete answer.
 	Failed int64 `json:"failed"`
+	// Attempts are the tries at providers, FailedAttempts those of them that
+	// failed, Estimated those whose usage is our own estimate.
+	Attempts       int64 `json:"attempts"`
+	FailedAttempts int64 `json:"failed_attempts"`
+	Estimated      int64 `json:"estimated"`
 	// The token buckets are disjoint, but for Reasoning, which is a part of
 	// Output.
 	Input        int64 `json:"input"`
@@ -105,9 +112,10 @@ type UsageAnswer struct {
 type RequestFilter struct {
 	// Since leaves out what began before; zero means no bound.
 	Since time.Time
-	// After is the id of a request: the ones that came later are listed, oldest
-	// first. Empty lists the newest first.
-	After string
+	// After is the Seq of a request: those that were written later are listed,
+	// in the order of writing; a negative number lists from the first. 0 lists
+	// the newest first.
+	After int64
 	// Errors leaves out requests that ended well.
 	Errors bool
 	// Limit is how many rows at most, 1 to 1000.
@@ -116,7 +124,11 @@ type RequestFilter struct {
 
 // Request is one request as the ledger knows it.
 type Request struct {
-	ID    string    `json:"id"`
+	ID string `json:"id"`
+	// Seq is the place in the order of writing, which is not that of the ids:
+	// a long request is written after short ones that began later. It is 0
+	// while the row is only in memory.
+	Seq   int64     `json:"seq"`
 	Start time.Time `json:"start"`
 	// Key is the id of the key that asked; KeyName its name.
 	Key     string `json:"key"`

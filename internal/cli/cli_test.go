@@ -171,11 +171,11 @@ func (f *fakeApp) Requests(_ context.Context, q admin.RequestFilter) ([]admin.Re
 	}
 	var found []admin.Request
 	for _, r := range rows {
-		if (q.After == "" || r.ID > q.After) && (!q.Errors || r.Class != "") && !r.Start.Before(q.Since) {
+		if (q.After == 0 || r.Seq > q.After && r.Seq > 0) && (!q.Errors || r.Class != "") && !r.Start.Before(q.Since) {
 			found = append(found, r)
 		}
 	}
-	if q.After == "" {
+	if q.After == 0 {
 		slices.Reverse(found)
 	}
 	return found[:min(len(found), q.Limit)], nil
@@ -193,11 +193,11 @@ func (f *fakeApp) Request(ctx context.Context, id string) (admin.Request, error)
 func someRequests() []admin.Request {
 	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	return []admin.Request{
-		{ID: "req_1", Start: at, KeyName: "ci", Asked: "smart", Provider: "openai", Model: "gpt-5.5", Status: 200, FirstByte: 120, Total: 2400,
+		{ID: "req_1", Seq: 1, Start: at, KeyName: "ci", Asked: "smart", Provider: "openai", Model: "gpt-5.5", Status: 200, FirstByte: 120, Total: 2400,
 			Usage: admin.Tokens{Input: 1000, CacheRead: 234, Output: 56}, Cost: admin.Cost{Nanodollars: 1_234_000, Priced: true},
 			Warnings: []string{"dropped=seed"},
 			Attempts: []admin.Attempt{{N: 1, Provider: "anthropic", Model: "claude-opus-5-5", Why: "first", Status: 529, Class: llm.Overloaded, Message: "Overloaded\x1b[31m\nforged line"}, {N: 2, Provider: "openai", Model: "gpt-5.5", Why: "next", Status: 200, Cost: admin.Cost{Nanodollars: 1_234_000, Priced: true}}}},
-		{ID: "req_2", Start: at.Add(time.Second), Key: "key_1", Asked: "nope\x1b[2J\nforged", Status: 404, Class: llm.ModelNotFound, Total: 3},
+		{ID: "req_2", Seq: 2, Start: at.Add(time.Second), Key: "key_1", Asked: "nope\x1b[2J\nforged", Status: 404, Class: llm.ModelNotFound, Total: 3},
 	}
 }
 
@@ -298,6 +298,7 @@ func (fakeAudit) Audit(context.Context, string, string, string) {}
 func TestFollow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeApp{rows: someRequests()}
+		f.rows[0].Seq = 0 // still in memory
 		ctx, cancel := context.WithCancel(t.Context())
 		var out, errOut bytes.Buffer
 		done := make(chan int)
@@ -308,7 +309,8 @@ func TestFollow(t *testing.T) {
 		}()
 		time.Sleep(3 * pollEvery)
 		f.mu.Lock()
-		f.rows = append(f.rows, admin.Request{ID: "req_3", Asked: "later", Status: 200})
+		f.rows[0].Seq = 4 // began first, was written last
+		f.rows = append(f.rows, admin.Request{ID: "req_3", Seq: 3, Asked: "later", Status: 200, Start: time.Now()})
 		f.mu.Unlock()
 		time.Sleep(3 * pollEvery)
 		cancel()

@@ -290,7 +290,11 @@ func (u *usageCommand) Run(ctx context.Context, p *process) error {
 		if r.Unpriced > 0 {
 			word = fmt.Sprintf("+ %s unpriced", number(r.Unpriced))
 		}
-		t.row(dash(r.Name), number(r.Requests), number(r.Failed), number(r.Input), number(r.CacheRead),
+		name := r.Name
+		if r.Label != "" {
+			name += " " + r.Label
+		}
+		t.row(dash(name), number(r.Requests), number(r.Failed), number(r.Input), number(r.CacheRead),
 			number(r.CacheWrite5m+r.CacheWrite1h), number(r.Output), dollars(r.Cost), word)
 	}
 	for _, r := range a.Rows {
@@ -359,12 +363,18 @@ func (l *logsCommand) Run(ctx context.Context, p *process) (err error) {
 	if !l.Follow {
 		return nil
 	}
-	last := ""
-	if n := len(page.Requests); n > 0 {
-		last = page.Requests[n-1].ID
-	} else if l.Since == "" {
-		// Nothing yet: everything from now on is new.
-		q.Set("since", time.Now().UTC().Format(time.RFC3339))
+	// What was only in memory has no seq yet and comes again once it is written.
+	last, seen := int64(-1), map[string]bool{}
+	for _, r := range page.Requests {
+		last = max(last, r.Seq)
+		seen[r.ID] = true
+	}
+	if last <= 0 {
+		last = -1
+		if l.Since == "" {
+			// Nothing is written yet: everything from now on is new.
+			q.Set("since", time.Now().Add(-time.Minute).UTC().Format(time.RFC3339))
+		}
 	}
 	q.Set("limit", "1000")
 	tick := time.NewTicker(pollEvery)
@@ -375,22 +385,20 @@ func (l *logsCommand) Run(ctx context.Context, p *process) (err error) {
 			return ctx.Err()
 		case <-tick.C:
 		}
-		if last != "" {
-			q.Set("after", last)
-			q.Del("since")
-		}
+		q.Set("after", strconv.FormatInt(last, 10))
 		page = admin.RequestList{}
 		if _, err := c.call(ctx, http.MethodGet, "requests", q, nil, &page); err != nil {
 			return err
 		}
-		if last == "" {
-			slices.Reverse(page.Requests)
+		var fresh []admin.Request
+		for _, r := range page.Requests {
+			last = max(last, r.Seq)
+			if !seen[r.ID] {
+				fresh = append(fresh, r)
+			}
 		}
-		if err := l.show(p, page.Requests, false); err != nil {
+		if err := l.show(p, fresh, false); err != nil {
 			return err
-		}
-		if n := len(page.Requests); n > 0 {
-			last = page.Requests[n-1].ID
 		}
 	}
 }

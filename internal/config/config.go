@@ -108,10 +108,9 @@ type ProviderTimeouts struct {
 type Model struct {
 	// Name is what people call the model.
 	Name string `yaml:"name"`
-	// Aliases are further ids for the same model.
-	Aliases []string `yaml:"aliases"`
-	// Price is what the model costs. A bucket without a price makes requests
-	// that use it unpriced; it is never taken as free.
+	// Price is what the model costs, in place of everything that the catalogue
+	// says of its price. A bucket that is left out makes requests that use it
+	// unpriced; it is never taken as free.
 	Price *Price `yaml:"price"`
 	// Window is the context window in tokens.
 	Window *int64 `yaml:"window" min:"1"`
@@ -126,7 +125,7 @@ type Model struct {
 }
 
 // Price is what a model costs, in US dollars per million tokens. A member
-// that is left out keeps the catalogue's price; 0 is free.
+// that is left out is unknown; 0 is free.
 type Price struct {
 	// Input is the price of fresh prompt tokens.
 	Input *USD `yaml:"input"`

@@ -299,10 +299,10 @@ func TestMergeAndAlias(t *testing.T) {
 func TestAliasBomb(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
-	b.WriteString("routes: {a: &x0 [a/b, a/c, a/d, a/e, a/f, a/g, a/h, a/i]}\nmodels:\n  a/b: &y0 {aliases: *x0}\n")
+	b.WriteString("routes: {a: &x0 [a/b, a/c, a/d, a/e, a/f, a/g, a/h, a/i]}\nproviders:\n  p: {models: *x0}\n")
 	text := b.String()
 	for i := range 40 {
-		text += "  a/n" + strings.Repeat("n", i) + ": {aliases: *x0}\n"
+		text += "  n" + strings.Repeat("n", i) + ": {models: *x0}\n"
 	}
 	if _, err := Parse("f.yaml", []byte(text), env()); err != nil {
 		t.Fatal("a harmless number of aliases:", err)

@@ -160,5 +160,8 @@ func (u USD) String() string {
 	return s
 }
 
+// Float is the price in dollars, for parts that reckon in floating point.
+func (u USD) Float() float64 { return float64(u) / 1e9 }
+
 // MarshalText writes what UnmarshalText reads.
 func (u USD) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
