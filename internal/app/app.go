@@ -134,10 +134,7 @@ func (a *App) build(ctx context.Context) error {
 		Keys: a.directory, Limits: callerLimits{a}, Ledger: a.ledger, Tokens: a.tokens,
 	}, a.snapshot())
 	a.admin = admin.New(a.adminOptions(admin.Options{
-		Door: admin.DoorFunc(func(token string, now time.Time) (string, error) {
-			p, err := a.directory.CheckAdmin(token, now)
-			return p.Name, err
-		}),
+		Door:     admin.DirectoryDoor{Directory: a.directory},
 		Loopback: loopback(a.cfg.Listen),
 	}))
 	return nil
@@ -225,7 +222,7 @@ func (a *App) Serve(ctx context.Context) (err error) {
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var services sync.WaitGroup
-	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.discover, a.write} {
+	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.firstDiscovery, a.write} {
 		services.Go(func() { service(background) })
 	}
 	defer services.Wait()

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -18,7 +19,10 @@ const ollamaEvery = 5 * time.Second
 // us, or stop.
 func (a *App) watchOllama(ctx context.Context) {
 	row, ok := a.catalogNow().Provider(ollamaID)
-	if _, named := inFile(row, a.cfg); !ok || named || !a.cfg.Discover {
+	if !ok || !a.cfg.Discover {
+		return
+	}
+	if _, named := inFile(row, a.cfg); named {
 		return
 	}
 	base, _, err := a.o.Env.OllamaURL()
@@ -45,7 +49,9 @@ func (a *App) watchOllama(ctx context.Context) {
 				}
 			})
 			if up {
-				a.discoverOne(ctx, ollamaID)
+				if _, err := a.discoverOne(ctx, ollamaID); err != nil {
+					a.log.Info("Ollama did not list its models", "error", err)
+				}
 			}
 		}
 		select {
@@ -70,13 +76,27 @@ func answers(ctx context.Context, client *http.Client, url string) bool {
 	return err == nil && resp.StatusCode == http.StatusOK
 }
 
-// discover asks every provider once for its own model list: what is really
-// there for this account.
-func (a *App) discover(ctx context.Context) {
+// discover asks every provider for its own model list: what is really there
+// for this account. It says how each of them did, a line each.
+func (a *App) discover(ctx context.Context) []string {
+	var notes []string
 	for _, f := range a.foundNow() {
-		if f.Ready && f.Row.ID != rehearsalID && f.Row.ModelsPath != "" {
-			a.discoverOne(ctx, f.Row.ID)
+		if !f.Ready || f.Row.ID == rehearsalID || f.Row.ModelsPath == "" {
+			continue
 		}
+		if n, err := a.discoverOne(ctx, f.Row.ID); err != nil {
+			notes = append(notes, fmt.Sprintf("%s did not list its models: %v", f.Row.ID, err))
+		} else {
+			notes = append(notes, fmt.Sprintf("%s lists %d models", f.Row.ID, n))
+		}
+	}
+	return notes
+}
+
+// firstDiscovery runs once, in the background of a start.
+func (a *App) firstDiscovery(ctx context.Context) {
+	for _, note := range a.discover(ctx) {
+		a.log.Info(note)
 	}
 }
 
@@ -93,13 +113,11 @@ func (a *App) discoverOne(ctx context.Context, id string) (found int, err error)
 	defer cancel()
 	body, err := p.Models(ctx)
 	if err != nil {
-		a.log.Info("a provider did not list its models", "provider", id, "error", err)
 		return 0, err
 	}
 	row, _ := a.catalogNow().Provider(id)
 	list, err := catalog.ParseModelList(row.Dialect, body)
 	if err != nil {
-		a.log.Info("a provider's model list cannot be read", "provider", id, "error", err)
 		return 0, err
 	}
 	a.change(func() { a.catalog = a.catalog.WithDiscovered(id, list) })

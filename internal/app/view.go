@@ -11,216 +11,26 @@ import (
 	"sync"
 	"time"
 
-	"headrace/internal/access"
 	"headrace/internal/admin"
 	"headrace/internal/catalog"
 	"headrace/internal/config"
-	"headrace/internal/ledger"
 	"headrace/internal/llm"
 	"headrace/internal/relay"
 )
 
 // adminOptions fills in what the admin API shows.
 func (a *App) adminOptions(o admin.Options) admin.Options {
-	o.Keys, o.Usage, o.Requests, o.Catalog = keysView{a.ring}, ledgerView{a.ledger}, ledgerView{a.ledger}, catalogView{a}
+	rows := admin.LedgerRows{Reader: a.ledger}
+	o.Keys, o.Usage, o.Requests = admin.RingKeys{Ring: a.ring}, rows, rows
+	o.Catalog = admin.CatalogRows{
+		Now: a.catalogNow, Take: a.refresh,
+		Found: func(context.Context) ([]admin.Provider, error) {
+			return providersView(a.foundNow(), a.catalogNow()), nil
+		},
+	}
 	o.Errors, o.Status, o.Log = errorsView(a.cfg), a.status, a.log
 	o.Audit = &auditFile{path: filepath.Join(a.data, "audit.log"), log: func(err error) { a.log.Error("the audit log cannot be written", "error", err) }}
 	return o
-}
-
-// keysView shows the key ring.
-type keysView struct{ ring access.Ring }
-
-func keyOf(k access.Key) admin.Key {
-	return admin.Key{
-		ID: k.ID, Name: k.Name, Team: k.Team, Admin: k.Admin, Prefix: k.Prefix, State: k.State(time.Now()),
-		Created: k.Created, Expires: k.Expires, Revoked: k.Revoked, Models: k.Models, Limits: admin.Limits(k.Limits), RotatedTo: k.RotatedTo,
-	}
-}
-
-// Keys lists all keys, oldest first.
-func (v keysView) Keys(ctx context.Context) ([]admin.Key, error) {
-	keys, err := v.ring.Store.Keys(ctx)
-	out := make([]admin.Key, len(keys))
-	for i, k := range keys {
-		out[i] = keyOf(k)
-	}
-	slices.SortStableFunc(out, func(x, y admin.Key) int { return x.Created.Compare(y.Created) })
-	return out, err
-}
-
-// CreateKey makes a key.
-func (v keysView) CreateKey(ctx context.Context, s admin.KeySpec) (llm.Secret, admin.Key, error) {
-	token, k, err := v.ring.Create(ctx, access.Spec{
-		Name: s.Name, Team: s.Team, Admin: s.Admin, Expires: s.Expires, Models: s.Models, Limits: access.Limits(s.Limits),
-	}, time.Now())
-	return token, keyOf(k), err
-}
-
-// RevokeKey ends a key.
-func (v keysView) RevokeKey(ctx context.Context, id string) (admin.Key, error) {
-	k, err := v.ring.Revoke(ctx, id, time.Now())
-	return keyOf(k), err
-}
-
-// RotateKey replaces a key.
-func (v keysView) RotateKey(ctx context.Context, id string, overlap time.Duration) (llm.Secret, admin.Key, error) {
-	token, k, err := v.ring.Rotate(ctx, id, overlap, time.Now())
-	return token, keyOf(k), err
-}
-
-// ledgerView shows the ledger.
-type ledgerView struct{ ledger *ledger.Ledger }
-
-// UsageBy sums up.
-func (v ledgerView) UsageBy(ctx context.Context, by string, since, until time.Time) ([]admin.UsageRow, error) {
-	how, err := ledger.ParseBy(by)
-	if err != nil {
-		return nil, llm.Errorf(llm.InvalidRequest, "%s", err.Error())
-	}
-	rows, err := v.ledger.Usage(ctx, how, since, until)
-	out := make([]admin.UsageRow, len(rows))
-	for i, r := range rows {
-		t := r.Tally
-		out[i] = admin.UsageRow{
-			Name: r.Group, Requests: t.Requests, Failed: t.Failed, Input: t.Input, CacheRead: t.CacheRead, CacheWrite5m: t.CacheWrite5m,
-			CacheWrite1h: t.CacheWrite1h, Output: t.Output, Reasoning: t.Reasoning, Cost: t.Cost, Unpriced: t.Unpriced,
-		}
-		if r.Label != "" {
-			out[i].Name = r.Label + " (" + r.Group + ")"
-		}
-	}
-	return out, err
-}
-
-// Requests lists rows.
-func (v ledgerView) Requests(ctx context.Context, f admin.RequestFilter) ([]admin.Request, error) {
-	q := ledger.Filter{Since: f.Since, Failed: f.Errors, Limit: f.Limit}
-	if f.After != "" {
-		id, err := ledger.ParseID(f.After)
-		if err != nil {
-			return nil, llm.Errorf(llm.InvalidRequest, "after: %s", err.Error())
-		}
-		e, ok, err := v.ledger.Request(ctx, id)
-		switch {
-		case err != nil:
-			return nil, err
-		case !ok:
-			return nil, llm.Errorf(llm.NotFound, "there is no request %s", id)
-		case e.Seq == 0:
-			return nil, nil // not written yet: nothing can have come after it
-		}
-		q.After = e.Seq
-	}
-	entries, err := v.ledger.Recent(ctx, q)
-	out := make([]admin.Request, len(entries))
-	for i := range entries {
-		out[i] = requestOf(&entries[i])
-	}
-	return out, err
-}
-
-// Request gives one row.
-func (v ledgerView) Request(ctx context.Context, id string) (admin.Request, error) {
-	n, err := ledger.ParseID(id)
-	if err != nil {
-		return admin.Request{}, llm.Errorf(llm.NotFound, "%s", err.Error())
-	}
-	e, ok, err := v.ledger.Request(ctx, n)
-	if err == nil && !ok {
-		err = llm.Errorf(llm.NotFound, "there is no request %s", id)
-	}
-	return requestOf(&e), err
-}
-
-func tokensOf(u llm.Usage) admin.Tokens {
-	return admin.Tokens{Input: u.Input, CacheRead: u.CacheRead, CacheWrite5m: u.CacheWrite5m, CacheWrite1h: u.CacheWrite1h,
-		Output: u.Output, Reasoning: u.Reasoning, Source: u.Source}
-}
-
-func requestOf(e *ledger.Entry) admin.Request {
-	r := admin.Request{
-		ID: e.ID.String(), Start: e.At, Key: e.KeyID, KeyName: e.KeyName, Dialect: e.Dialect, Op: e.Op, Asked: e.Asked,
-		Status: e.Status, Class: e.Class, Stream: e.Streamed, FirstByte: e.FirstByte.Milliseconds(), Total: e.Total.Milliseconds(),
-		Usage: tokensOf(e.Usage), Cost: admin.Cost{Nanodollars: e.Cost, Priced: e.Priced}, Warnings: e.Warnings,
-	}
-	for i := range e.Attempts {
-		t := &e.Attempts[i]
-		r.Attempts = append(r.Attempts, admin.Attempt{
-			N: t.N, Provider: t.Provider, Model: t.Model, Why: t.Why, Start: t.Start, FirstByte: t.FirstByte.Milliseconds(), Total: t.Total.Milliseconds(),
-			Status: t.Status, Class: t.Class, Message: t.Message, Usage: tokensOf(t.Usage), Cost: admin.Cost{Nanodollars: t.Cost, Priced: t.Priced}, Upstream: t.UpstreamID,
-		})
-	}
-	if last := e.Last(); last != nil && (e.Class == "" || e.Committed) {
-		r.Provider, r.Model = last.Provider, last.Model
-	}
-	return r
-}
-
-// catalogView shows the catalogue.
-type catalogView struct{ a *App }
-
-// Models lists models by id.
-func (v catalogView) Models(_ context.Context, all bool) ([]admin.Model, error) {
-	c := v.a.catalogNow()
-	now := time.Now()
-	ready := map[string]bool{}
-	for _, f := range v.a.foundNow() {
-		ready[f.Row.ID] = f.Ready
-	}
-	var out []admin.Model
-	for _, m := range c.Find(catalog.Query{Listed: true, At: now}) {
-		if !all && !ready[m.Provider] {
-			continue
-		}
-		info := c.Info(m)
-		out = append(out, admin.Model{
-			ID: info.ID, Provider: m.Provider, Name: info.Name, Aliases: m.Aliases, Window: m.Window, MaxOutput: m.MaxOutput,
-			Features: features(info.Capability), Efforts: m.Efforts, Price: priceOf(m, now), State: string(m.StatusAt(now)), Usable: ready[m.Provider],
-		})
-	}
-	slices.SortFunc(out, func(x, y admin.Model) int { return strings.Compare(x.ID, y.ID) })
-	return out, nil
-}
-
-// features are named only when they are known: an unknown model might do
-// anything.
-func features(c llm.Capability) []string {
-	if !c.Known {
-		return nil
-	}
-	return catalog.NamesOf(c.Has)
-}
-
-func priceOf(m *catalog.Model, at time.Time) *admin.Price {
-	p, ok := m.PriceAt(at)
-	if !ok {
-		return nil
-	}
-	usd := func(r catalog.Rate) *float64 {
-		if !r.Known {
-			return nil
-		}
-		v := r.USD()
-		return &v
-	}
-	out := &admin.Price{Input: usd(p.Input), Output: usd(p.Output), CacheRead: usd(p.CacheRead), CacheWrite5m: usd(p.CacheWrite5m), CacheWrite1h: usd(p.CacheWrite1h)}
-	var notes []string
-	for _, s := range p.Steps {
-		switch {
-		case s.Over > 0:
-			notes = append(notes, fmt.Sprintf("over %d prompt tokens: $%g in, $%g out", s.Over, s.Input.USD(), s.Output.USD()))
-		default:
-			notes = append(notes, fmt.Sprintf("at %s: $%g in, $%g out", s.When, s.Input.USD(), s.Output.USD()))
-		}
-	}
-	out.Note = strings.Join(notes, "; ")
-	return out
-}
-
-// Providers lists what was found or looked for.
-func (v catalogView) Providers(context.Context) ([]admin.Provider, error) {
-	return providersView(v.a.foundNow(), v.a.catalogNow()), nil
 }
 
 func providersView(found []Found, c *catalog.Catalog) []admin.Provider {
@@ -245,28 +55,14 @@ func providersView(found []Found, c *catalog.Catalog) []admin.Provider {
 	return out
 }
 
-// Refresh reads a catalogue file, or asks the providers for their lists.
-func (v catalogView) Refresh(ctx context.Context, file []byte) (admin.Refreshed, error) {
-	a := v.a
+// refresh brings a list of models into force and keeps it for the next start;
+// without one it asks the providers for theirs.
+func (a *App) refresh(ctx context.Context, r *catalog.Refresh) (admin.Refreshed, error) {
 	before := a.catalogNow()
 	var notes []string
-	if file == nil {
-		for _, f := range a.foundNow() {
-			if !f.Ready || f.Row.ID == rehearsalID || f.Row.ModelsPath == "" {
-				continue
-			}
-			n, err := a.discoverOne(ctx, f.Row.ID)
-			if err != nil {
-				notes = append(notes, fmt.Sprintf("%s: %v", f.Row.ID, err))
-			} else {
-				notes = append(notes, fmt.Sprintf("%s lists %d models", f.Row.ID, n))
-			}
-		}
+	if r == nil {
+		notes = a.discover(ctx)
 	} else {
-		r, err := catalog.ParseRefresh(file, time.Now().UTC())
-		if err != nil {
-			return admin.Refreshed{}, llm.Errorf(llm.InvalidRequest, "%s", err.Error())
-		}
 		if err := r.WriteFile(filepath.Join(a.data, refreshFile)); err != nil {
 			return admin.Refreshed{}, err
 		}
@@ -275,9 +71,6 @@ func (v catalogView) Refresh(ctx context.Context, file []byte) (admin.Refreshed,
 			return admin.Refreshed{}, err
 		}
 		a.change(func() { a.catalog = c })
-		if len(r.Skipped) > 0 {
-			notes = append(notes, fmt.Sprintf("no provider row for: %s", strings.Join(r.Skipped, ", ")))
-		}
 	}
 	out := compare(before, a.catalogNow())
 	out.Notes = notes
