@@ -329,10 +329,7 @@ func (Codec) AppendResponse(dst []byte, r *llm.Response) []byte {
 	c.name("message")
 	legacy := false
 	c.b, legacy = appendMessage(c.b, r, messageExt)
-	if own && r.Finish.Native == "" && r.Finish.Reason != "" && finishes[""] == r.Finish.Reason {
-		// The vendor did not say; the client needs to know.
-		c.str("finish_reason", writeFinish(r.Finish, legacy))
-	} else if r.Finish.Reason == "" {
+	if r.Finish.Reason == "" {
 		c.raw("finish_reason", []byte("null"))
 	} else {
 		c.str("finish_reason", writeFinish(r.Finish, legacy))
@@ -350,8 +347,12 @@ func (Codec) AppendResponse(dst []byte, r *llm.Response) []byte {
 	}
 	o.b = append(o.b, ']')
 	if r.Usage.Source != "" {
+		u := r.Usage
+		if !own {
+			u.Raw = nil
+		}
 		o.name("usage")
-		o.b = appendUsage(o.b, r.Usage)
+		o.b = appendUsage(o.b, u)
 	}
 	if own {
 		for _, m := range r.Ext {
