@@ -93,7 +93,7 @@ func (w *requestWriter) encode(model string) llm.Encoded {
 			cap = fallbackMaxTokens
 		}
 	}
-	t.max = cap
+	t.max, t.limited = cap, true
 	switch r.Reasoning.Mode {
 	case llm.ThinkOff:
 		t.typ = "disabled"

@@ -44,11 +44,12 @@ type thought struct {
 	typ    string
 	budget int64
 	effort string
-	// max is the output cap; 0 when there is none. raise lets it grow by a
-	// budget that the client did not count in.
-	max    int64
-	raise  bool
-	forced bool
+	// max is the output cap if limited is set; it may be 0. raise lets it
+	// grow by a budget that the client did not count in.
+	max     int64
+	limited bool
+	raise   bool
+	forced  bool
 	// quiet leaves out the warnings for a change of form alone: the client
 	// spoke of effort, never of types and budgets.
 	quiet bool
@@ -118,7 +119,7 @@ func fitThought(t thought, c *llm.Capability, losses *[]llm.Loss) thought {
 		if t.forced {
 			t.typ = ""
 			warn("thinking", "dropped: a forced tool choice and a thinking budget exclude one another")
-		} else if t.raise && t.max > 0 {
+		} else if t.raise && t.limited {
 			raised := t.max + t.budget
 			if c.MaxOutput > 0 {
 				raised = min(raised, c.MaxOutput)
@@ -128,7 +129,7 @@ func fitThought(t thought, c *llm.Capability, losses *[]llm.Loss) thought {
 				t.max = raised
 			}
 		}
-		if t.max > 0 && t.typ != "" && t.budget >= t.max {
+		if t.limited && t.typ != "" && t.budget >= t.max {
 			if t.max <= minBudget {
 				t.typ = ""
 				warn("thinking", "dropped: max_tokens leaves no room for the least budget")

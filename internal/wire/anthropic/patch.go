@@ -112,10 +112,7 @@ func (p *patcher) reshape(limit int64, limited bool) {
 
 	_, thinking := p.find("thinking")
 	_, config := p.find("output_config")
-	t := thought{forced: forced}
-	if limited {
-		t.max = limit
-	}
+	t := thought{forced: forced, max: limit, limited: limited}
 	was := text(get(thinking, "type"))
 	switch was {
 	case "adaptive", "enabled", "disabled", "between_tools":
