@@ -99,6 +99,9 @@ func TestParallelCallsDiffer(t *testing.T) {
 		if c := a.calls(); len(c) != 2 || string(c[0].Arguments) != `{"city":"Lima"}` || string(c[1].Arguments) != `{"city":"Nairobi"}` || c[0].ID == c[1].ID {
 			t.Errorf("%+v", c)
 		}
+		if want := []string{`{"city":"Lim`, `a"}`, `{"city":"Nai`, `robi"}`}; a.pieces != nil && !slices.Equal(a.pieces, want) {
+			t.Errorf("fragments %q", a.pieces)
+		}
 	})
 }
 

@@ -196,9 +196,17 @@ func thinking(n int, sc *scene, calls []*llm.Tool) string {
 }
 
 func toolNames(calls []*llm.Tool) string {
+	times := map[string]int{}
 	var names []string
 	for _, t := range calls {
-		names = append(names, t.Name)
+		if times[t.Name]++; times[t.Name] == 1 {
+			names = append(names, t.Name)
+		}
+	}
+	for i, name := range names {
+		if n := times[name]; n > 1 {
+			names[i] = fmt.Sprintf("%s %d times", name, n)
+		}
 	}
 	return join(names)
 }

@@ -128,6 +128,9 @@ func (st *stream) event() (e llm.Event, content bool) {
 	case atDelta:
 		it := &s.items[st.item]
 		n := piece(st.rest)
+		if it.Kind == llm.ItemToolCall {
+			n = fragment(st.rest)
+		}
 		d := llm.Delta{Kind: llm.DeltaText, Text: st.rest[:n]}
 		switch {
 		case it.Kind == llm.ItemToolCall:
@@ -168,7 +171,19 @@ func (st *stream) event() (e llm.Event, content bool) {
 const (
 	pieceWords = 3
 	pieceBytes = 24 // of text without spaces
+	// fragmentBytes cuts even the arguments of a small call, inside its words,
+	// as vendors do.
+	fragmentBytes = 12
 )
+
+// fragment gives the length of the first fragment of a call's arguments.
+func fragment(text string) int {
+	n := min(fragmentBytes, len(text))
+	for n < len(text) && !utf8.RuneStart(text[n]) {
+		n++
+	}
+	return n
+}
 
 // piece gives the length of the first piece of a text: a few words with the
 // space behind them, or a few characters where there are no spaces.
