@@ -103,10 +103,8 @@ func New(store Store, opts Options) *Ledger {
 	opts.BatchRows = cmp.Or(opts.BatchRows, 500)
 	opts.Keep = cmp.Or(opts.Keep, 32<<10)
 	opts.StopIn = cmp.Or(opts.StopIn, 5*time.Second)
-	l := &Ledger{store: store, opts: opts,
+	return &Ledger{store: store, opts: opts,
 		some: make(chan struct{}, 1), full: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
-	nudge(l.some) // so that Run begins its run at once
-	return l
 }
 
 // NewID mints the ID of a request that begins now.
@@ -212,24 +210,17 @@ func (l *Ledger) give() { <-l.turn }
 func (l *Ledger) Run(ctx context.Context) error {
 	pause := time.Duration(0)
 	for ctx.Err() == nil {
-		if pause == 0 {
-			select {
-			case <-ctx.Done():
-				continue
-			case <-l.some:
-			}
-			l.wait(ctx, l.opts.Every, l.full)
-		} else {
-			l.wait(ctx, pause, nil)
-		}
-		err := l.drain(ctx)
-		switch {
-		case err == nil:
-			pause = 0
-		case ctx.Err() != nil:
-		default:
+		// The first drain begins the run.
+		if err := l.drain(ctx); err != nil {
 			pause = min(max(2*pause, firstPause), lastPause)
-			pause -= rand.N(pause / 4)
+			l.wait(ctx, pause-rand.N(pause/4), nil)
+			continue
+		}
+		pause = 0
+		select {
+		case <-ctx.Done():
+		case <-l.some:
+			l.wait(ctx, l.opts.Every, l.full)
 		}
 	}
 	return l.stop(ctx)

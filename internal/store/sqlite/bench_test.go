@@ -73,3 +73,51 @@ func BenchmarkWriteBatch(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkUsage asks for the usage of a million requests: 30 days, 20 keys,
+// 6 targets, every hour with every pair of them.
+func BenchmarkUsage(b *testing.B) {
+	db := open(b, filepath.Join(b.TempDir(), "headrace.db"))
+	defer db.Close()
+	var ids ledger.IDs
+	run := ids.New(time.Now())
+	if _, err := db.Begin(b.Context(), ledger.Run{ID: run, Written: time.Now()}); err != nil {
+		b.Fatal(err)
+	}
+	from := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	for day := range 30 {
+		var hours []ledger.Hour
+		for h := range 24 {
+			for pair := range 120 {
+				hours = append(hours, ledger.Hour{Hour: from.Unix()/3600 + int64(24*day+h), KeyID: fmt.Sprint("key_", pair%20), KeyName: "n",
+					Provider: "p" + fmt.Sprint(pair/20%3), Model: fmt.Sprint("m", pair/20), Tally: ledger.Tally{Requests: 12, Attempts: 12, Cost: 1e9, Input: 1000, Output: 10}})
+			}
+		}
+		if err := db.WriteBatch(b.Context(), &ledger.Batch{Run: run, N: int64(day + 1), At: from, Hours: hours}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for _, by := range []ledger.By{ledger.ByModel, ledger.ByKey, ledger.ByDay, ledger.ByProvider} {
+		for days := range map[int]bool{1: true, 30: true} {
+			b.Run(fmt.Sprintf("by=%s/days=%d", by, days), func(b *testing.B) {
+				for b.Loop() {
+					rows, err := db.Usage(b.Context(), by, from, from.AddDate(0, 0, days))
+					if err != nil || len(rows) == 0 {
+						b.Fatal(len(rows), err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkOpen is what the store adds to a start, with a file that is there.
+func BenchmarkOpen(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "headrace.db")
+	for b.Loop() {
+		db := open(b, path)
+		if err := db.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

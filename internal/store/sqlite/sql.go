@@ -17,8 +17,9 @@ import (
 //go:embed sql/*.sql
 var statements embed.FS
 
-// wide is how many rows one statement of a batch inserts: 8 take two thirds of
-// the time of 1, and more gain nothing (BenchmarkWriteBatch, 2026-11-23).
+// wide is how many rows one statement of a batch inserts. Measured with rows of
+// 22 values (2026-11-23, CPU of 512 rows): 1 a statement 9.5 to 10.2 us a row,
+// 8 a statement 6.7 to 7.2, 32 about 8, 128 about 10.
 const wide = 8
 
 // The names of statements, as their files are called.

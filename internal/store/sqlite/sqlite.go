@@ -122,7 +122,8 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	for try := 1; ; try++ {
-		if err = migrateOnce(ctx, db, files); err == nil || try == 5 || ctx.Err() != nil {
+		err = migrateOnce(ctx, db, files)
+		if err == nil || errors.Is(err, errNewer) || try == 5 || ctx.Err() != nil {
 			return err
 		}
 		select {
@@ -131,6 +132,8 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		}
 	}
 }
+
+var errNewer = errors.New("it was made by a newer version of this program")
 
 func migrateOnce(ctx context.Context, db *sql.DB, files fs.FS) error {
 	p, err := goose.NewProvider(goose.DialectSQLite3, db, files)
@@ -143,7 +146,7 @@ func migrateOnce(ctx context.Context, db *sql.DB, files fs.FS) error {
 		return fmt.Errorf("read the version of the tables: %w", err)
 	}
 	if newest := known[len(known)-1].Version; has > newest {
-		return fmt.Errorf("its tables have version %d and this program knows %d: it was made by a newer version", has, newest)
+		return fmt.Errorf("its tables have version %d and this program knows %d: %w", has, newest, errNewer)
 	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("bring the tables up to date: %w", err)
