@@ -155,7 +155,7 @@ func (f *Found) overlay(own config.Provider, cfg *config.Config) {
 		}
 		f.header[name] = v.Reveal()
 	}
-	if c := own.Timeouts.Connect; c != nil {
+	if c := own.Connect; c != nil {
 		f.connect = c.Std()
 	}
 }
@@ -182,7 +182,8 @@ func (f *Found) settle(cfg *config.Config) {
 
 // callable makes what was found callable.
 func (a *App) callable(f Found) (*provider.Provider, error) {
-	o := provider.Options{Row: f.Row, BaseURL: f.BaseURL, Key: f.key, Header: f.header, Connect: f.connect, Slow: a.o.Slow}
+	o := provider.Options{Row: f.Row, BaseURL: f.BaseURL, Key: f.key, Header: f.header, Connect: f.connect, Slow: a.o.Slow,
+		MaxAnswer: int64(a.cfg.Limits.Answer), MaxEvent: int64(a.cfg.Limits.Event)}
 	if f.Row.ID == rehearsalID {
 		o.BaseURL, o.Transport, o.Rehearsal = "http://rehearsal.invalid", a.rehearsal, true
 	}

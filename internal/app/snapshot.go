@@ -78,7 +78,7 @@ func (a *App) snapshot() *gateway.Snapshot {
 	})
 	c := a.catalog
 	return &gateway.Snapshot{
-		Catalog: c, Policy: policy, Relay: r, Models: models(c, policy), MaxBody: int64(cfg.Limits.Body),
+		Catalog: c, Policy: policy, Relay: r, Models: models(c, policy), MaxBody: int64(cfg.Limits.Body), ReadIn: cfg.Timeouts.Read.Std(),
 		Counts: func(id string) bool {
 			row, ok := c.Provider(id)
 			return ok && provider.Speaks(row.Dialect, llm.OpCountTokens)
@@ -102,6 +102,9 @@ func rules(cfg *config.Config) []relay.Rule {
 		}
 		if own.Backoff != nil {
 			table[i].Backoff = own.Backoff.Std()
+		}
+		if own.MaxWait != nil {
+			table[i].MaxWait = own.MaxWait.Std()
 		}
 		if own.Next != nil && !*own.Next {
 			table[i].Step = relay.StepStop

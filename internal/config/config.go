@@ -40,7 +40,7 @@ type Config struct {
 	Routes map[string][]string `yaml:"routes"`
 	// Models override or add catalogue rows, by provider/model.
 	Models map[string]Model `yaml:"models"`
-	// Limits bound what one request, one key and the whole process may use.
+	// Limits bound what one request and one key may use.
 	Limits Limits `yaml:"limits"`
 	// Timeouts bound how long one attempt at a provider may take. 0 switches
 	// a timeout off.
@@ -86,21 +86,8 @@ type Provider struct {
 	Models []string `yaml:"models"`
 	// Disabled leaves the provider out, also when its key is found.
 	Disabled bool `yaml:"disabled"`
-	// Timeouts replace the general ones for this provider.
-	Timeouts ProviderTimeouts `yaml:"timeouts"`
-}
-
-// ProviderTimeouts replace members of Timeouts for one provider; a member
-// that is left out keeps the general value, and 0 switches the timeout off.
-type ProviderTimeouts struct {
-	// Connect bounds name lookup, dial and TLS handshake together.
+	// Connect replaces timeouts.connect for this provider.
 	Connect *Duration `yaml:"connect"`
-	// FirstByte bounds the wait for the first byte of the answer.
-	FirstByte *Duration `yaml:"first_byte"`
-	// Idle bounds the silence between two reads of an answer.
-	Idle *Duration `yaml:"idle"`
-	// Total bounds the whole attempt.
-	Total *Duration `yaml:"total"`
 }
 
 // Model overrides or adds one model at one provider. A member that is left
@@ -139,26 +126,16 @@ type Price struct {
 	CacheWrite1h *USD `yaml:"cache_write_1h"`
 }
 
-// Limits bound what one request, one key and the whole process may use.
+// Limits bound what one request and one key may use.
 type Limits struct {
 	// Body is the largest request body, measured after decompression.
 	Body ByteSize `yaml:"body" min:"1KB"`
-	// Depth is how deep the JSON of a request may nest.
-	Depth int `yaml:"depth" min:"1" max:"10000"`
-	// InFlight is how many bytes of request bodies may be held at once by the
-	// whole process; further requests are told to come back. 0 is no limit.
-	InFlight ByteSize `yaml:"in_flight"`
-	// Streams is how many answers may be streamed at once by the whole
-	// process. 0 is no limit.
-	Streams int `yaml:"streams" min:"0"`
 	// Answer is the largest whole (not streamed) answer that is taken from a
 	// provider.
 	Answer ByteSize `yaml:"answer" min:"1KB"`
 	// Event is the largest single event of a stream that is taken from a
 	// provider.
 	Event ByteSize `yaml:"event" min:"1KB"`
-	// StreamBytes is the largest streamed answer in all. 0 is no limit.
-	StreamBytes ByteSize `yaml:"stream_bytes"`
 	// Key are the limits of a key that has none of its own.
 	Key KeyLimits `yaml:"key"`
 }
@@ -199,18 +176,6 @@ type Retries struct {
 	// Attempts is the largest number of targets that one request may try. 0
 	// means 3 or the number of targets, whichever is more.
 	Attempts int `yaml:"attempts" min:"0" max:"100"`
-	// Budget is the largest share of repeats on the same target among all
-	// requests, so that retries cannot double the load of a provider in
-	// trouble. Moving on to the next target is not counted.
-	Budget float64 `yaml:"budget" min:"0" max:"1"`
-	// Backoff is the first pause before a repeat; each further one doubles,
-	// and a random part of up to half is taken off.
-	Backoff Duration `yaml:"backoff"`
-	// MaxBackoff is the longest such pause.
-	MaxBackoff Duration `yaml:"max_backoff"`
-	// MaxWait is the longest retry-after that is waited for when there is no
-	// other target; a longer one is told to the client instead.
-	MaxWait Duration `yaml:"max_wait"`
 	// Classes replace single rows of the table that `headrace explain errors`
 	// prints, by error class.
 	Classes map[string]ClassPolicy `yaml:"classes" keys:"class"`
@@ -223,8 +188,11 @@ type ClassPolicy struct {
 	Repeat *int `yaml:"repeat" min:"0" max:"10"`
 	// Next says whether the next target is tried.
 	Next *bool `yaml:"next"`
-	// Backoff is the first pause before a repeat.
+	// Backoff is the first pause before a repeat; it doubles, with jitter.
 	Backoff *Duration `yaml:"backoff"`
+	// MaxWait is the longest retry-after that is waited for when there is no
+	// other target; a longer one is told to the client instead.
+	MaxWait *Duration `yaml:"max_wait"`
 }
 
 // Shutdown says how the process ends.
@@ -241,12 +209,9 @@ func Default() *Config {
 		Log:      Log{Level: "info", Format: "text"},
 		Discover: true,
 		Limits: Limits{
-			Body:     32 * MB,
-			Depth:    100,
-			InFlight: 512 * MB,
-			Streams:  10_000,
-			Answer:   64 * MB,
-			Event:    32 * MB,
+			Body:   32 * MB,
+			Answer: 64 * MB,
+			Event:  16 * MB,
 		},
 		Timeouts: Timeouts{
 			Connect: Duration(10 * time.Second),
@@ -257,12 +222,6 @@ func Default() *Config {
 			Total:     Duration(60 * time.Minute),
 			Hold:      Duration(15 * time.Second),
 			Read:      Duration(60 * time.Second),
-		},
-		Retries: Retries{
-			Budget:     0.1,
-			Backoff:    Duration(500 * time.Millisecond),
-			MaxBackoff: Duration(8 * time.Second),
-			MaxWait:    Duration(30 * time.Second),
 		},
 		Shutdown: Shutdown{Drain: Duration(30 * time.Second)},
 	}

@@ -81,10 +81,10 @@ func TestErrors(t *testing.T) {
 			"f.yaml:2:1: mapping key \"listen\" already defined at [1:1]\n    2 | listen: 127.0.0.1:2\n      | ^"},
 		{"doubled key in braces", "log: {level: info, level: warn}\n",
 			"f.yaml:1:20: mapping key \"level\" already defined at [1:7]\n    1 | log: {level: info, level: warn}\n      |                    ^"},
-		{"wrong type: text for a number", "limits:\n  depth: deep\n",
-			"f.yaml:2:10: limits.depth: want a whole number, got the text \"deep\"\n    2 |   depth: deep\n      |          ^"},
-		{"wrong type: quoted number", "limits: {depth: \"5\"}\n",
-			"f.yaml:1:17: limits.depth: want a whole number, got the text \"5\"\n    1 | limits: {depth: \"5\"}\n      |                 ^"},
+		{"wrong type: text for a number", "retries:\n  attempts: deep\n",
+			"f.yaml:2:13: retries.attempts: want a whole number, got the text \"deep\"\n    2 |   attempts: deep\n      |             ^"},
+		{"wrong type: quoted number", "retries: {attempts: \"5\"}\n",
+			"f.yaml:1:21: retries.attempts: want a whole number, got the text \"5\"\n    1 | retries: {attempts: \"5\"}\n      |                     ^"},
 		{"wrong type: list for keys", "limits: [1]\n",
 			"f.yaml:1:9: limits: want keys with values, got a list\n    1 | limits: [1]\n      |         ^"},
 		{"wrong type: keys for a list", "routes:\n  a:\n    b: c\n",
@@ -106,8 +106,8 @@ func TestErrors(t *testing.T) {
 			"f.yaml:1:16: limits.body: want at least 1KB\n    1 | limits: {body: 10}\n      |                ^"},
 		{"enum", "log: {level: warning}\n",
 			"f.yaml:1:14: log.level: want one of debug, info, warn, error, got \"warning\" (did you mean \"warn\"?)\n    1 | log: {level: warning}\n      |              ^"},
-		{"over the maximum", "retries: {budget: 1.5}\n",
-			"f.yaml:1:19: retries.budget: want at most 1\n    1 | retries: {budget: 1.5}\n      |                   ^"},
+		{"over the maximum", "retries: {attempts: 101}\n",
+			"f.yaml:1:21: retries.attempts: want at most 100\n    1 | retries: {attempts: 101}\n      |                     ^"},
 		{"under the minimum", "retries: {attempts: -1}\n",
 			"f.yaml:1:21: retries.attempts: want at least 0\n    1 | retries: {attempts: -1}\n      |                     ^"},
 		{"unset variable, caret at the reference", "listen: \"127.0.0.1:${PORT}\"\n",
@@ -118,8 +118,8 @@ func TestErrors(t *testing.T) {
 			"f.yaml:1:7: data: unknown reference ${vault:x/y}: ${NAME}, ${NAME:-default} and ${file:/path} are known\n    1 | data: ${vault:x/y}\n      |       ^"},
 		{"open reference", "data: ${HOME\n",
 			"f.yaml:1:7: data: a ${ without its }: write $${ for the characters themselves\n    1 | data: ${HOME\n      |       ^"},
-		{"a value from outside is not repeated", "limits: {depth: \"${SECRET}\"}\n",
-			"f.yaml:1:17: limits.depth: want a whole number, which the expanded value is not\n    1 | limits: {depth: \"${SECRET}\"}\n      |                 ^"},
+		{"a value from outside is not repeated", "retries: {attempts: \"${SECRET}\"}\n",
+			"f.yaml:1:21: retries.attempts: want a whole number, which the expanded value is not\n    1 | retries: {attempts: \"${SECRET}\"}\n      |                     ^"},
 		{"a line break from outside", "providers: {openai: {headers: {x-a: \"${BROKEN}\"}}}\n",
 			"f.yaml:1:37: providers.openai.headers.x-a: the value holds a control character or a line break\n    1 | providers: {openai: {headers: {x-a: \"${BROKEN}\"}}}\n      |                                     ^"},
 		{"base URL to ourselves", "providers:\n  openai:\n    base_url: http://localhost:8080/v1\n",
@@ -253,11 +253,11 @@ func TestExpand(t *testing.T) {
 	}
 	// Numbers and switches may come from outside; text that looks like YAML
 	// stays text; a key is never expanded.
-	c, err := Parse(filepath.Join(dir, "f.yaml"), []byte("limits: {depth: \"${TOKEN}\", body: \"${A}MB\"}\ndiscover: ${NO:-false}\nproviders:\n  a: {api_key: 0x10, headers: {x: \"${file:secret}\"}}\n"), get)
+	c, err := Parse(filepath.Join(dir, "f.yaml"), []byte("retries: {attempts: \"${TOKEN}\"}\nlimits: {body: \"${A}MB\"}\ndiscover: ${NO:-false}\nproviders:\n  a: {api_key: 0x10, headers: {x: \"${file:secret}\"}}\n"), get)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Limits.Depth != 123 || c.Limits.Body != MB || c.Discover {
+	if c.Retries.Attempts != 123 || c.Limits.Body != MB || c.Discover {
 		t.Errorf("got %+v", c)
 	}
 	if got := c.Providers["a"].APIKey.Reveal(); got != "0x10" {
@@ -277,20 +277,20 @@ func TestMergeAndAlias(t *testing.T) {
   a: &base
     base_url: http://10.0.0.1/v1
     dialect: openai
-    timeouts: &slow {idle: 9m}
+    headers: &h {x-a: one}
   b:
     <<: *base
     base_url: http://10.0.0.2/v1
-  c: {timeouts: *slow}
+  c: {headers: *h}
 `), env())
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := c.Providers["b"]
-	if b.BaseURL != "http://10.0.0.2/v1" || b.Dialect != "openai" || b.Timeouts.Idle.Std() != 9*time.Minute {
+	if b.BaseURL != "http://10.0.0.2/v1" || b.Dialect != "openai" || b.Headers["x-a"] != "one" {
 		t.Errorf("merge gave %+v", b)
 	}
-	if c.Providers["c"].Timeouts.Idle.Std() != 9*time.Minute {
+	if c.Providers["c"].Headers["x-a"] != "one" {
 		t.Errorf("alias gave %+v", c.Providers["c"])
 	}
 }
@@ -496,7 +496,7 @@ func TestEveryFieldHasARule(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(Example))
 	f.Add([]byte("a: &x [*x]\n<<: *x\n"))
-	f.Add([]byte("limits: {depth: ${A}}\nlog: |\n  x\n"))
+	f.Add([]byte("retries: {attempts: ${A}}\nlog: |\n  x\n"))
 	f.Add([]byte("- - - -\n? x\n: y\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		c, err := Parse("f.yaml", text, env("A", "1", "ANTHROPIC_API_KEY", "k"))

@@ -63,7 +63,4 @@ func TestSchemaKnowsEveryKey(t *testing.T) {
 	if got := limits["body"].(map[string]any)["default"]; got != "32MB" {
 		t.Errorf("limits.body defaults to %v", got)
 	}
-	if got := limits["depth"].(map[string]any)["default"]; got != float64(100) {
-		t.Errorf("limits.depth defaults to %v", got)
-	}
 }

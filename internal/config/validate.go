@@ -126,9 +126,6 @@ func (c *Config) validate() error {
 			bad(join("models", ref), "%q is not provider/model", clip(ref))
 		}
 	}
-	if c.Retries.MaxBackoff != 0 && c.Retries.MaxBackoff < c.Retries.Backoff {
-		bad("retries.max_backoff", "%s is less than the first pause, %s", c.Retries.MaxBackoff, c.Retries.Backoff)
-	}
 	return errs.sorted()
 }
 

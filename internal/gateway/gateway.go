@@ -55,6 +55,8 @@ type Snapshot struct {
 	Models []llm.ModelInfo
 	// MaxBody is the largest body in bytes, after decompression.
 	MaxBody int64
+	// ReadIn is how long a client may take to send its body; 0 means no bound.
+	ReadIn time.Duration
 	// Counts says whether a provider can count tokens itself.
 	Counts func(provider string) bool
 }
@@ -204,6 +206,13 @@ func bearer(v string) string {
 
 // read takes the bounded body and makes the draft.
 func (x *exchange) read(req *http.Request, rest string) (llm.Draft, *llm.Error) {
+	rc := http.NewResponseController(x.reply.w)
+	if x.s.ReadIn > 0 && req.ContentLength != 0 {
+		if err := rc.SetReadDeadline(x.start.Add(x.s.ReadIn)); err == nil {
+			// The connection goes on: for the next request, and to see the client leave.
+			defer rc.SetReadDeadline(time.Time{})
+		}
+	}
 	body, fail := readBody(req, x.s.MaxBody)
 	if fail != nil {
 		return llm.Draft{}, fail

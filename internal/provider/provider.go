@@ -5,6 +5,7 @@ package provider
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,6 +79,9 @@ type Options struct {
 	// Slow is asked before each request whether to leave the fast path; nil
 	// means never. Tests use it to send everything through the words.
 	Slow func() bool
+	// MaxAnswer and MaxEvent bound a whole answer and one event of a stream, in
+	// bytes; 0 means 64 MiB and sse.DefaultMaxFrame.
+	MaxAnswer, MaxEvent int64
 	// Connect is how long a connection may take; 0 means 10 s.
 	Connect time.Duration
 }
@@ -94,6 +98,8 @@ type Provider struct {
 	codec  Codec
 	paths  map[llm.Op]string
 	quirk  Quirk
+
+	maxAnswer, maxEvent int64
 }
 
 // New makes a row callable. The error says what is wrong with the options.
@@ -118,7 +124,8 @@ func New(o Options) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Provider{row: o.Row, base: u, signer: signer, header: http.Header{}, client: o.Transport, plays: o.Rehearsal, slow: o.Slow, codec: d.Codec, paths: d.paths, quirk: quirk}
+	p := &Provider{row: o.Row, base: u, signer: signer, header: http.Header{}, client: o.Transport, plays: o.Rehearsal, slow: o.Slow, codec: d.Codec, paths: d.paths, quirk: quirk,
+		maxAnswer: cmp.Or(o.MaxAnswer, 64<<20), maxEvent: o.MaxEvent}
 	for _, h := range []map[string]string{o.Row.Headers, o.Header} {
 		for k, v := range h {
 			p.header.Set(k, v)
@@ -328,11 +335,8 @@ func (p *Provider) unreached(ctx context.Context, model string, err error) error
 	return e
 }
 
-// maxError and maxAnswer bound what is read of an error and of a whole answer.
-const (
-	maxError  = 256 << 10
-	maxAnswer = 64 << 20
-)
+// maxError bounds what is read of an error.
+const maxError = 256 << 10
 
 // failed reads the error that a provider answered with.
 func (p *Provider) failed(ctx context.Context, model string, resp *http.Response) error {
@@ -360,7 +364,7 @@ func (p *Provider) own(e *llm.Error, model string) *llm.Error {
 // whole reads an answer that is not streamed.
 func (p *Provider) whole(ctx context.Context, model string, d *llm.Draft, enc llm.Encoded, resp *http.Response, ans *llm.Answer) error {
 	defer resp.Body.Close()
-	body, err := readAll(resp)
+	body, err := readAll(resp, p.maxAnswer)
 	if err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -391,16 +395,16 @@ func (p *Provider) whole(ctx context.Context, model string, d *llm.Draft, enc ll
 	return nil
 }
 
-func readAll(resp *http.Response) ([]byte, error) {
-	if n := resp.ContentLength; n > 0 && n <= maxAnswer {
+func readAll(resp *http.Response, most int64) ([]byte, error) {
+	if n := resp.ContentLength; n > 0 && n <= most {
 		b := make([]byte, n)
 		_, err := io.ReadFull(resp.Body, b)
 		return b, err
 	}
 	var b bytes.Buffer
-	n, err := io.Copy(&b, io.LimitReader(resp.Body, maxAnswer+1))
-	if n > maxAnswer {
-		return nil, fmt.Errorf("the answer is over %d bytes", maxAnswer)
+	n, err := io.Copy(&b, io.LimitReader(resp.Body, most+1))
+	if n > most {
+		return nil, fmt.Errorf("the answer is over %d bytes", most)
 	}
 	return b.Bytes(), err
 }

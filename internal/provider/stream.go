@@ -10,7 +10,7 @@ import (
 
 func (p *Provider) stream(body io.ReadCloser, native bool, enc llm.Encoded) *stream {
 	return &stream{
-		body: body, frames: sse.NewReader(body, 0), codec: p.codec, decoder: p.codec.NewDecoder(),
+		body: body, frames: sse.NewReader(body, int(p.maxEvent)), codec: p.codec, decoder: p.codec.NewDecoder(),
 		native: native, dropUsage: enc.DropUsage, names: enc.Names, fixUsage: p.fixUsage,
 	}
 }

@@ -185,6 +185,9 @@ func (n *counts) body(b []byte, f *weights) {
 		} else {
 			end = len(b)
 		}
+		for end > i && b[end-1] == '=' {
+			end--
+		}
 		// A long word of another kind (a path, a run of dashes) ends within.
 		for e := i; e < end; e += probe {
 			if !allBase64(b[e:min(e+window, end)]) {

@@ -100,7 +100,7 @@ func pictures(t testing.TB, w, h int) map[string]string {
 	}
 	vp8x := []byte("RIFF\x00\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x00\x00\x00\x00")
 	vp8x = append(vp8x, byte(w-1), byte((w-1)>>8), 0, byte(h-1), byte((h-1)>>8), 0)
-	out["webp"] = base64.StdEncoding.EncodeToString(append(vp8x, make([]byte, 2000)...))
+	out["webp"] = base64.StdEncoding.EncodeToString(append(vp8x, im.Pix[:3000]...))
 	return out
 }
 
@@ -136,7 +136,7 @@ func TestImages(t *testing.T) {
 		t.Errorf("document: %d, %d words", n.documents, n.words)
 	}
 	n = counts{}
-	n.body([]byte(`{"type":"thinking","thinking":"","signature":"`+strings.Repeat("EqQBCkYIBx", 300)+`"}`), Claude5.weights())
+	n.body([]byte(`{"type":"thinking","thinking":"","signature":"`+strings.Repeat("EqQB9kYIBx", 300)+`"}`), Claude5.weights())
 	if n.opaque != 3000 {
 		t.Errorf("signature: %d", n.opaque)
 	}

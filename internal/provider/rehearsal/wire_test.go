@@ -1,5 +1,3 @@
-//go:build rehearsal_wire
-
 package rehearsal_test
 
 import (
