@@ -111,11 +111,15 @@ var cases = map[string]func(*answer){
 	// structured gives the object only to those whose schema arrived.
 	"structured": func(a *answer) {
 		q := a.d.question(a.body)
-		if !strings.Contains(q.schema, "length_km") {
+		const river = `{"name":"Aare","length_km":288,"tributaries":["Emme","Reuss"]}`
+		switch {
+		case strings.Contains(q.schema, "length_km"):
+			a.say(text(river))
+		case q.answerTool != "":
+			a.say(words{Calls: []call{{"call_Replay1", q.answerTool, river}}})
+		default:
 			a.d.fail(a.w, 400, "invalid_request_error", "replay: the schema did not arrive: "+q.schema)
-			return
 		}
-		a.say(text(`{"name":"Aare","length_km":288,"tributaries":["Emme","Reuss"]}`))
 	},
 	// image tells what image came: type and digest.
 	"image": func(a *answer) {

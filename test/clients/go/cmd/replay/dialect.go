@@ -25,11 +25,21 @@ type dialect interface {
 type question struct {
 	system, user string
 	// results are the texts of the tool results after the last call, in order.
-	results   []string
-	tools     []string
-	schema    string
-	image     []byte
-	imageType string
+	results []string
+	tools   []string
+	schema  string
+	// answerTool is a tool that stands for the structured answer: a schema
+	// that some clients send where a model is unknown to them.
+	answerTool string
+	image      []byte
+	imageType  string
+}
+
+// structuredBy notes a tool that asks for the structured answer.
+func (q *question) structuredBy(name string, schema []byte) {
+	if strings.Contains(string(schema), "length_km") {
+		q.answerTool = name
+	}
 }
 
 func (q question) offers(tool string) bool { return slices.Contains(q.tools, tool) }
@@ -141,7 +151,12 @@ func (chat) question(body []byte) (q question) {
 			Role    string
 			Content json.RawMessage
 		}
-		Tools          []struct{ Function struct{ Name string } }
+		Tools []struct {
+			Function struct {
+				Name       string
+				Parameters json.RawMessage
+			}
+		}
 		ResponseFormat json.RawMessage `json:"response_format"`
 	}
 	if json.Unmarshal(body, &r) != nil {
@@ -150,6 +165,7 @@ func (chat) question(body []byte) (q question) {
 	q.schema = string(r.ResponseFormat)
 	for _, t := range r.Tools {
 		q.tools = append(q.tools, t.Function.Name)
+		q.structuredBy(t.Function.Name, t.Function.Parameters)
 	}
 	for _, m := range r.Messages {
 		parts := parse(m.Content)
@@ -267,7 +283,10 @@ func (messages) question(body []byte) (q question) {
 			Role    string
 			Content json.RawMessage
 		}
-		Tools        []struct{ Name string }
+		Tools []struct {
+			Name        string
+			InputSchema json.RawMessage `json:"input_schema"`
+		}
 		OutputConfig json.RawMessage `json:"output_config"`
 	}
 	if json.Unmarshal(body, &r) != nil {
@@ -276,6 +295,7 @@ func (messages) question(body []byte) (q question) {
 	q.system, q.schema = join(parse(r.System)), string(r.OutputConfig)
 	for _, t := range r.Tools {
 		q.tools = append(q.tools, t.Name)
+		q.structuredBy(t.Name, t.InputSchema)
 	}
 	for _, m := range r.Messages {
 		parts := parse(m.Content)
