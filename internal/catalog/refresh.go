@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -92,13 +91,6 @@ func (r *Refresh) WriteFile(path string) error {
 		return fmt.Errorf("keep models: %w", err)
 	}
 	return nil
-}
-
-// WriteRows writes every model of the list in the program's own form, sorted:
-// the generator of data/models.rows uses it.
-func (r *Refresh) WriteRows(w io.Writer) error {
-	_, err := w.Write(r.rows)
-	return err
 }
 
 // devProvider and devModel are what we read of models.dev's api.json. Members
