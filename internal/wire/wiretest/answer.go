@@ -189,7 +189,7 @@ func Play(r *llm.Response) []llm.Event {
 		case llm.ItemOpaque:
 			head.Raw = it.Raw
 		}
-		events = append(events, llm.Event{Kind: llm.EventBlockStart, Index: i, Block: head})
+		events = append(events, llm.Event{Kind: llm.EventBlockStart, Index: i, Block: head, From: r.From})
 		for _, d := range deltas {
 			events = append(events, llm.Event{Kind: llm.EventDelta, Index: i, Delta: d})
 		}
@@ -239,7 +239,7 @@ func (a Answer) SeenBy(d llm.Dialect) Answer {
 	return a
 }
 
-// mapIDs gives the answer with call ids replaced by their order where the two
+// sameIDs gives the answers with call ids replaced by their order where the two
 // answers differ in them only because the ids had to change form.
 func sameIDs(a, b Answer) (Answer, Answer) {
 	if len(a.Calls) != len(b.Calls) {

@@ -14,8 +14,8 @@ import (
 // Meta is meta.json of a case: what the exchange is and what is expected of
 // it. Every member may be left out.
 type Meta struct {
-	// About says in a sentence what the case is there for.
-	About string `json:"about"`
+	// What says in a sentence what the case is there for.
+	What string `json:"what"`
 	// Provider is whose manners the case shows; "" means the dialect's own
 	// vendor.
 	Provider string `json:"provider"`
@@ -32,6 +32,8 @@ type Meta struct {
 	RefusedAt *int `json:"refused_at"`
 	// Class is the expected class of an error.
 	Class llm.Class `json:"class"`
+	// Ends is "error" for a stream with status 200 that ends in an error.
+	Ends string `json:"ends"`
 	// Expect is the expected answer; nil takes the SDK's reading as truth.
 	Expect *Answer `json:"expect"`
 	// Losses are the paths that the other dialect's encoder must report for
