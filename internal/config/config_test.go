@@ -220,7 +220,7 @@ func TestExpand(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("from file\r\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	get := env("A", "1", "EVIL", "x: {y: z}\n- [", "REF", "${A}", "TOKEN", "123")
+	get := env("A", "1", "EVIL", "x: {y: z}\n- [", "REF", "${A}", "TOKEN", "23")
 	for _, c := range []struct{ in, want, wrong string }{
 		{"${A}", "1", ""},
 		{"a${A}b${A}", "a1b1", ""},
@@ -257,7 +257,7 @@ func TestExpand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Retries.Attempts != 123 || c.Limits.Body != MB || c.Discover {
+	if c.Retries.Attempts != 23 || c.Limits.Body != MB || c.Discover {
 		t.Errorf("got %+v", c)
 	}
 	if got := c.Providers["a"].APIKey.Reveal(); got != "0x10" {

@@ -209,7 +209,7 @@ func (p *Provider) Send(ctx context.Context, model string, c *llm.Capability, d 
 	}
 	kind, _, _ := mime.ParseMediaType(ans.ContentType)
 	if d.Head.Stream && kind != "application/json" && kind != "text/html" {
-		ans.Stream = p.stream(resp.Body, native, enc)
+		ans.Stream = p.stream(resp.Body, model, native, enc)
 		return ans, nil
 	}
 	return ans, p.whole(ctx, model, d, enc, resp, ans)
@@ -377,7 +377,7 @@ func (p *Provider) whole(ctx context.Context, model string, d *llm.Draft, enc ll
 	}
 	if ans.Native && !d.Head.Stream {
 		ans.Glance, err = p.codec.Glance(body)
-		p.fixUsage(&ans.Glance.Usage)
+		p.fixUsage(model, &ans.Glance.Usage)
 		return p.malformed(err, model)
 	}
 	ans.Native = false
@@ -386,7 +386,7 @@ func (p *Provider) whole(ctx context.Context, model string, d *llm.Draft, enc ll
 		return p.malformed(err, model)
 	}
 	restoreNames(r, enc.Names)
-	p.fixUsage(&r.Usage)
+	p.fixUsage(model, &r.Usage)
 	ans.Response = r
 	ans.Glance = llm.Glance{ID: r.ID, Model: r.Model, Usage: r.Usage, Finish: r.Finish}
 	if d.Head.Stream { // asked for a stream, answered whole
@@ -422,9 +422,9 @@ func (p *Provider) malformed(err error, model string) error {
 	}
 }
 
-func (p *Provider) fixUsage(u *llm.Usage) {
+func (p *Provider) fixUsage(model string, u *llm.Usage) {
 	if p.quirk.Usage != nil && u.Source != "" {
-		p.quirk.Usage(u)
+		p.quirk.Usage(model, u)
 	}
 }
 

@@ -8,10 +8,10 @@ import (
 	"headrace/internal/wire/sse"
 )
 
-func (p *Provider) stream(body io.ReadCloser, native bool, enc llm.Encoded) *stream {
+func (p *Provider) stream(body io.ReadCloser, model string, native bool, enc llm.Encoded) *stream {
 	return &stream{
 		body: body, frames: sse.NewReader(body, int(p.maxEvent)), codec: p.codec, decoder: p.codec.NewDecoder(),
-		native: native, dropUsage: enc.DropUsage, names: enc.Names, fixUsage: p.fixUsage,
+		native: native, dropUsage: enc.DropUsage, names: enc.Names, provider: p, model: model,
 	}
 }
 
@@ -26,7 +26,8 @@ type stream struct {
 	native    bool
 	dropUsage bool
 	names     map[string]string
-	fixUsage  func(*llm.Usage)
+	provider  *Provider
+	model     string
 
 	events  []llm.Event
 	begun   bool
@@ -56,7 +57,7 @@ func (s *stream) Next() (llm.Piece, error) {
 			case llm.EventDelta:
 				p.TextBytes += len(e.Delta.Text)
 			case llm.EventUsage:
-				s.fixUsage(&e.Usage)
+				s.provider.fixUsage(s.model, &e.Usage)
 			case llm.EventBlockStart:
 				if own, ok := s.names[e.Block.Name]; ok {
 					e.Block.Name = own

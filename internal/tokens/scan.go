@@ -179,17 +179,9 @@ func (n *counts) body(b []byte, f *weights) {
 		for start > from && base64ish[b[start-1]] {
 			start--
 		}
-<<<<<<< HEAD
-		end := i + window
-		if q := bytes.IndexByte(b[i:], '"'); q >= 0 {
-			end = i + q
-		} else {
-			end = len(b)
-=======
 		end := len(b)
 		if q := bytes.IndexByte(b[i:], '"'); q >= 0 {
 			end = i + q
->>>>>>> catalog
 		}
 		for end > i && b[end-1] == '=' {
 			end--

@@ -3,13 +3,8 @@
 // tokenizer: it counts words, digits and characters by class, cheaply enough
 // for the request path.
 //
-<<<<<<< HEAD
-// How good it is, against the usage in some two thousand recorded requests of
-// 2024 to 2026, is printed by TestAccuracy and stands in docs/catalog.md.
-=======
 // How good it is, against the usage in some fifteen hundred recorded requests
 // of 2024 to 2026, is printed by TestAccuracy and stands in docs/catalog.md.
->>>>>>> catalog
 package tokens
 
 import (
