@@ -169,8 +169,8 @@ func (d *decoder) chunk(dst []llm.Event, data []byte) ([]llm.Event, error) {
 		if !d.started {
 			d.started = true
 			d.id = text(id)
-			n, _ := integer(created)
-			dst = append(dst, llm.Event{Kind: llm.EventStart, From: llm.OpenAI, ID: d.id, Model: text(model), Created: n})
+			d.created, _ = integer(created)
+			dst = append(dst, llm.Event{Kind: llm.EventStart, From: llm.OpenAI, ID: d.id, Model: text(model), Created: d.created})
 		}
 		d.seen = true
 	}
