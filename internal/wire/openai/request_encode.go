@@ -317,7 +317,7 @@ func (e *requestEncoder) foreign(m llm.Member) {
 		return
 	}
 	switch m.Name {
-	case "output_format": // its schema is in the words
+	case "output_format", "anthropic_version": // in the words; the wire's own business
 	case "tool_choice", "output_config.format":
 		e.lose(llm.LossRefuse, m.Name, "of a form that Chat Completions does not have")
 	case "cache_control", "prompt_cache_key":

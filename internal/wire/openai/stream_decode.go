@@ -25,6 +25,7 @@ type decoder struct {
 	started, over bool
 	seen          bool // a choice or usage was seen
 	id            string
+	created       int64
 	block         int          // the open block, or -1
 	next          int          // the index of the next block
 	kind          llm.ItemKind // of the open block
@@ -168,8 +169,8 @@ func (d *decoder) chunk(dst []llm.Event, data []byte) ([]llm.Event, error) {
 		if !d.started {
 			d.started = true
 			d.id = text(id)
-			n, _ := integer(created)
-			dst = append(dst, llm.Event{Kind: llm.EventStart, From: llm.OpenAI, ID: d.id, Model: text(model), Created: n})
+			d.created, _ = integer(created)
+			dst = append(dst, llm.Event{Kind: llm.EventStart, From: llm.OpenAI, ID: d.id, Model: text(model), Created: d.created})
 		}
 		d.seen = true
 	}
@@ -632,7 +633,7 @@ func (d *decoder) toolCalls(dst []llm.Event, raw jsontext.Value) ([]llm.Event, e
 			}
 			c = &call{index: index, has: has && index >= 0, id: id, name: name, custom: custom}
 			if c.id == "" {
-				c.id = madeID(d.id, len(d.calls))
+				c.id = madeID(d.id, d.created, len(d.calls))
 			}
 			d.calls = append(d.calls, c)
 		}
@@ -677,7 +678,7 @@ func (d *decoder) functionCall(dst []llm.Event, raw jsontext.Value) []llm.Event 
 		if name == "" {
 			return dst
 		}
-		d.calls = append(d.calls, &call{id: madeID(d.id, 0), name: name, legacy: true})
+		d.calls = append(d.calls, &call{id: madeID(d.id, d.created, 0), name: name, legacy: true})
 	}
 	c := d.calls[0]
 	if !c.legacy {
