@@ -14,7 +14,7 @@ import (
 // body that is an error under status 200 gives its *llm.Error, and so does one
 // that is no message (class MalformedUpstream).
 func (Codec) DecodeResponse(body []byte) (*llm.Response, error) {
-	if !validJSON(body) {
+	if !readable(body) {
 		return nil, malformed("the answer is not JSON", body)
 	}
 	if err := notMessage(body); err != nil {
