@@ -198,7 +198,6 @@ func appendStop(b []byte, f *llm.Finish, from llm.Dialect, calls, refusal bool) 
 // missing leaves the one before it (claude-api 2.1, 2026-11).
 type usage struct {
 	input, read, write, write1h, output, thinking int64
-	split                                         bool
 	cost                                          llm.Nanodollars
 	hasCost                                       bool
 	raw                                           jsontext.Value
