@@ -1,3 +1,5 @@
+//go:build unix
+
 package sqlite_test
 
 import (
@@ -8,29 +10,7 @@ import (
 	"time"
 
 	"headrace/internal/ledger"
-	"headrace/internal/llm"
 )
-
-// entries makes n requests as a busy gateway sees them: 20 keys, 6 targets,
-// one attempt each but for every 20th.
-func entries(ids *ledger.IDs, n int, at time.Time) []ledger.Entry {
-	out := make([]ledger.Entry, n)
-	for i := range out {
-		key := fmt.Sprint("key_", i%20)
-		a := ledger.Attempt{N: 1, Provider: []string{"anthropic", "openai"}[i%2], Model: fmt.Sprint("model-", i%6), Why: "named", Start: at,
-			FirstByte: 300 * time.Millisecond, Total: 2 * time.Second, Status: 200, Finish: llm.FinishStop, UpstreamID: fmt.Sprintf("msg_01%022d", i),
-			Usage: llm.Usage{Input: 1200, CacheRead: 800, Output: 350, Reasoning: 20, Source: llm.UsageProvider}, Cost: 12_345_678, Priced: true}
-		out[i] = ledger.Entry{ID: ids.New(at), At: at, KeyID: key, KeyName: key, Team: "core", Dialect: llm.OpenAI, Op: llm.OpChat, Asked: "smart",
-			Streamed: true, Status: 200, Committed: true, FirstByte: 301 * time.Millisecond, Total: 2 * time.Second, Attempts: []ledger.Attempt{a}}
-		if i%20 == 0 {
-			bad := a
-			bad.Status, bad.Class, bad.Message, bad.UpstreamID, bad.Usage = 529, llm.Overloaded, "Overloaded", "", llm.Usage{}
-			a.N = 2
-			out[i].Attempts = []ledger.Attempt{bad, a}
-		}
-	}
-	return out
-}
 
 func cpu(b testing.TB) time.Duration {
 	var u syscall.Rusage

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -188,6 +189,9 @@ func killOne(t *testing.T, path string, after time.Duration, noted map[ledger.ID
 
 func TestFileModes(t *testing.T) {
 	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no such file modes")
+	}
 	dir := filepath.Join(t.TempDir(), "new folder", "with #odd? 100% name")
 	path := filepath.Join(dir, "headrace.db")
 	db := open(t, path)
