@@ -131,6 +131,7 @@ func Collect(from llm.Dialect, events []llm.Event) (*llm.Response, *llm.Error) {
 			}
 		case llm.EventUsage:
 			r.Usage = e.Usage
+			r.Usage.Raw = nil // a stream's last object may tell only a part
 		case llm.EventFinish:
 			r.Finish = e.Finish
 		case llm.EventError:
@@ -187,7 +188,7 @@ func Play(r *llm.Response) []llm.Event {
 				}
 			}
 		case llm.ItemOpaque:
-			head.Raw = it.Raw
+			head.Raw = compact(it.Raw)
 		}
 		events = append(events, llm.Event{Kind: llm.EventBlockStart, Index: i, Block: head, From: r.From})
 		for _, d := range deltas {
@@ -196,9 +197,20 @@ func Play(r *llm.Response) []llm.Event {
 		events = append(events, llm.Event{Kind: llm.EventBlockStop, Index: i})
 	}
 	if r.Usage.Source != "" {
-		events = append(events, llm.Event{Kind: llm.EventUsage, Usage: r.Usage})
+		u := r.Usage
+		u.Raw = compact(u.Raw)
+		events = append(events, llm.Event{Kind: llm.EventUsage, Usage: u})
 	}
 	return append(events, llm.Event{Kind: llm.EventFinish, Finish: r.Finish})
+}
+
+// compact gives a value as a stream's data line would have held it.
+func compact(v jsontext.Value) jsontext.Value {
+	v = slices.Clone(v)
+	if len(v) > 0 && v.Compact() != nil {
+		return nil
+	}
+	return v
 }
 
 // pieces cuts text between runes, about every seven bytes.
@@ -224,6 +236,9 @@ func (a Answer) SeenBy(d llm.Dialect) Answer {
 			a.Finish = llm.FinishStop
 		case llm.FinishContext, llm.FinishPaused:
 			a.Finish = llm.FinishLength
+		}
+		if a.Refusal != "" && a.Finish == llm.FinishStop {
+			a.Finish = llm.FinishRefusal // content tells, the word does not
 		}
 	case llm.Anthropic:
 		a.Text += a.Refusal

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/anthropics/anthropic-sdk-go"
 	anthropicstream "github.com/anthropics/anthropic-sdk-go/packages/ssestream"
@@ -56,6 +57,9 @@ func openaiAnswer(c *openai.ChatCompletion) Answer {
 			}
 			a.Calls = append(a.Calls, call)
 		}
+		if f := m.FunctionCall; f.Name != "" && len(a.Calls) == 0 { // the form before tools
+			a.Calls = append(a.Calls, ToolCall{"", f.Name, arguments([]byte(f.Arguments))})
+		}
 		f, ok := openaiFinish[c.Choices[0].FinishReason]
 		if !ok {
 			f = llm.FinishOther
@@ -74,7 +78,34 @@ func openaiTokens(u *openai.CompletionUsage) Tokens {
 	if t.Reasoning > 0 && t.Prompt+t.Output+t.Reasoning == u.TotalTokens {
 		t.Output += t.Reasoning
 	}
+	// Mistral counts audio beside prompt_tokens (recorded 2026).
+	if audio := u.PromptTokensDetails.AudioTokens; t.Prompt < audio && t.Prompt+audio+t.Output == u.TotalTokens {
+		t.Prompt += audio
+	}
+	t.Reasoning = min(t.Reasoning, t.Output) // Doubleword counts more thinking than output
 	return t
+}
+
+// openaiText reads content, which Mistral sends as a list of parts when the
+// model thinks: the SDK then shows the list's bytes as the text.
+func openaiText(content string) (text, thinking string) {
+	var parts []struct {
+		Type, Text string
+		Thinking   []struct{ Text string }
+	}
+	if !strings.HasPrefix(content, "[") || json.Unmarshal([]byte(content), &parts) != nil {
+		return content, ""
+	}
+	for _, p := range parts {
+		if p.Type == "" {
+			return content, "" // an answer that begins with a bracket
+		}
+		text += p.Text
+		for _, t := range p.Thinking {
+			thinking += t.Text
+		}
+	}
+	return text, thinking
 }
 
 // openaiReasoning reads the members that the SDK keeps as extra fields: the
@@ -116,7 +147,8 @@ func openaiWhole(body []byte) (Answer, error) {
 	}
 	a := openaiAnswer(&c)
 	if len(c.Choices) > 0 {
-		a.Reasoning = openaiReasoning(c.Choices[0].Message.RawJSON())
+		text, thinking := openaiText(a.Text)
+		a.Text, a.Reasoning = text, thinking+openaiReasoning(c.Choices[0].Message.RawJSON())
 	}
 	return a, nil
 }
@@ -124,7 +156,7 @@ func openaiWhole(body []byte) (Answer, error) {
 func openaiStream(body []byte) (Answer, error) {
 	stream := openaistream.NewStream[openai.ChatCompletionChunk](openaistream.NewDecoder(httpAnswer(body)), nil)
 	var acc openai.ChatCompletionAccumulator
-	var reasoning string
+	var reasoning, text string
 	var usage Tokens
 	var failed error
 	for stream.Next() {
@@ -134,7 +166,9 @@ func openaiStream(body []byte) (Answer, error) {
 		}
 		for _, c := range chunk.Choices {
 			if c.Index == 0 {
-				reasoning += openaiReasoning(c.Delta.RawJSON())
+				more, thinking := openaiText(c.Delta.Content)
+				text += more
+				reasoning += thinking + openaiReasoning(c.Delta.RawJSON())
 			}
 		}
 		if !acc.AddChunk(chunk) && failed == nil {
@@ -142,7 +176,7 @@ func openaiStream(body []byte) (Answer, error) {
 		}
 	}
 	a := openaiAnswer(&acc.ChatCompletion)
-	a.Reasoning, a.Usage = reasoning, usage
+	a.Text, a.Reasoning, a.Usage = text, reasoning, usage
 	if err := errors.Join(stream.Err(), failed); err != nil {
 		a.Err = true
 		return a, err
@@ -205,8 +239,8 @@ func anthropicStream(body []byte) (Answer, error) {
 			break // what follows is no event of the dialect (OpenRouter's [DONE])
 		}
 	}
-	if !stopped && stream.Err() == nil {
-		failed = errors.Join(failed, errors.New("the stream ended without message_stop"))
+	if !stopped && stream.Err() == nil && m.StopReason == "" {
+		failed = errors.Join(failed, errors.New("the stream ended without a stop reason"))
 	}
 	a := anthropicAnswer(&m)
 	err := failed
