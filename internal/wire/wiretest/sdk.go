@@ -42,6 +42,7 @@ func httpAnswer(body []byte) *http.Response {
 
 var openaiFinish = map[string]llm.FinishReason{
 	"stop": llm.FinishStop, "length": llm.FinishLength, "tool_calls": llm.FinishToolCalls, "function_call": llm.FinishToolCalls,
+	"tool_call":      llm.FinishToolCalls, // Azure's Llama models
 	"content_filter": llm.FinishRefusal, "": "",
 }
 
@@ -77,6 +78,13 @@ func openaiTokens(u *openai.CompletionUsage) Tokens {
 	// gives them away (facts of 2026-11).
 	if t.Reasoning > 0 && t.Prompt+t.Output+t.Reasoning == u.TotalTokens {
 		t.Output += t.Reasoning
+	}
+	if t.CacheRead == 0 { // DeepSeek and Moonshot tell it in members of their own
+		for _, k := range []string{"prompt_cache_hit_tokens", "cached_tokens"} {
+			if f, ok := u.JSON.ExtraFields[k]; ok && json.Unmarshal([]byte(f.Raw()), &t.CacheRead) == nil && t.CacheRead > 0 {
+				break
+			}
+		}
 	}
 	// Mistral counts audio beside prompt_tokens (recorded 2026).
 	if audio := u.PromptTokensDetails.AudioTokens; t.Prompt < audio && t.Prompt+audio+t.Output == u.TotalTokens {
@@ -156,7 +164,7 @@ func openaiWhole(body []byte) (Answer, error) {
 func openaiStream(body []byte) (Answer, error) {
 	stream := openaistream.NewStream[openai.ChatCompletionChunk](openaistream.NewDecoder(httpAnswer(body)), nil)
 	var acc openai.ChatCompletionAccumulator
-	var reasoning, text string
+	var reasoning, text, finish string
 	var usage Tokens
 	var failed error
 	for stream.Next() {
@@ -166,6 +174,9 @@ func openaiStream(body []byte) (Answer, error) {
 		}
 		for _, c := range chunk.Choices {
 			if c.Index == 0 {
+				if c.FinishReason != "" { // the accumulator forgets it when an empty one follows
+					finish = c.FinishReason
+				}
 				more, thinking := openaiText(c.Delta.Content)
 				text += more
 				reasoning += thinking + openaiReasoning(c.Delta.RawJSON())
@@ -174,6 +185,9 @@ func openaiStream(body []byte) (Answer, error) {
 		if !acc.AddChunk(chunk) && failed == nil {
 			failed = fmt.Errorf("the accumulator refuses %s", chunk.RawJSON())
 		}
+	}
+	if len(acc.Choices) > 0 {
+		acc.Choices[0].FinishReason = finish
 	}
 	a := openaiAnswer(&acc.ChatCompletion)
 	a.Text, a.Reasoning, a.Usage = text, reasoning, usage

@@ -242,7 +242,7 @@ func talk(r *llm.Request, from, to llm.Dialect) conversation {
 		for _, b := range it.Blocks {
 			switch b.Kind {
 			case llm.BlockText, llm.BlockRefusal:
-				st.Text += b.Text
+				st.Text += b.Text + "\n"
 			case llm.BlockOpaque:
 			default:
 				if b.Media.Text != "" { // a document of text may go on as text
@@ -289,12 +289,13 @@ func talk(r *llm.Request, from, to llm.Dialect) conversation {
 
 // squeeze takes out what may differ between two tellings of a text: white
 // space, the wrapping of a document, and the line about its version that
-// Claude Code sends as the first system block, which is for Anthropic alone.
+// Claude Code sends as the first system block, which is for Anthropic alone,
+// and the name of a document.
 func squeeze(s string) string {
 	return strings.Join(strings.Fields(wrapping.ReplaceAllString(s, "")), "")
 }
 
-var wrapping = regexp.MustCompile(`</?(?:file|document)\b[^>]*>|x-anthropic-billing-header:(?: [a-z_]+=[^;]*;)*`)
+var wrapping = regexp.MustCompile(`</?(?:file|document)\b[^>]*>|x-anthropic-billing-header:(?: ?[a-z_]+=[0-9a-zA-Z.-]+;?)*`)
 
 // closedRequest checks a request that we wrote against the members that the
 // dialect's own vendor takes.
