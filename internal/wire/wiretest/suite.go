@@ -446,10 +446,143 @@ func (s *suite) whole(r *Record, body []byte) {
 		if c.Dialect() != s.c.Dialect() {
 			s.run(r, name, func() error { return s.read(c, false, c.AppendResponse(nil, resp), want) })
 		}
+		if c.Dialect() != s.c.Dialect() {
+			s.run(r, "two-turns-"+string(c.Dialect()), func() error { return s.twoTurns(c, resp) })
+		}
 		s.run(r, name+"-streamed", func() error {
 			return s.read(c, true, encode(c, Play(resp)), want)
 		})
 	}
+}
+
+// twoTurns: an answer goes to a client of the other dialect, comes back as
+// history in its next request, and goes to the provider again. What the
+// provider wrote (text, calls with their ids, signed thinking) must be there.
+func (s *suite) twoTurns(c Codec, resp *llm.Response) error {
+	next, err := nextTurn(c.Dialect(), c.AppendResponse(nil, resp))
+	if err != nil {
+		return err
+	}
+	req, err := c.DecodeRequest(next)
+	if err != nil {
+		return fmt.Errorf("the second turn does not decode: %w\n%.1000s", err, next)
+	}
+	enc, err := s.c.EncodeRequest(req, "m", &llm.Capability{})
+	if err != nil {
+		return err
+	}
+	if l := llm.Refusal(enc.Losses); l != nil {
+		return fmt.Errorf("the second turn is refused: %s: %s", l.Path, l.Why)
+	}
+	back, err := s.c.DecodeRequest(bytes.Join(enc.Body, nil))
+	if err != nil {
+		return fmt.Errorf("the second turn, written again, does not decode: %w", err)
+	}
+	want, got := spoken(resp.Items, s.c.Dialect()), spoken(back.Items, s.c.Dialect())
+	for i := range want.Calls {
+		if i < len(got.Calls) && mustChange(want.Calls[i].ID) {
+			want.Calls[i].ID = got.Calls[i].ID
+		}
+		if i < len(got.Calls) && !json.Valid([]byte(want.Calls[i].Arguments)) {
+			want.Calls[i].Arguments = got.Calls[i].Arguments
+		}
+	}
+	if err := diff(want, got); err != nil {
+		return err
+	}
+	calls := map[string]bool{}
+	for _, it := range back.Items {
+		switch it.Kind {
+		case llm.ItemToolCall:
+			calls[it.Call.ID] = true
+		case llm.ItemToolResult:
+			if !calls[it.Result.CallID] {
+				return fmt.Errorf("the result of %q answers no call", it.Result.CallID)
+			}
+		}
+	}
+	return nil
+}
+
+// said is what an assistant's turn must keep.
+type said struct {
+	Text   string
+	Calls  []ToolCall
+	Signed []llm.Opaque
+}
+
+func spoken(items []llm.Item, d llm.Dialect) (v said) {
+	for i := range items {
+		it := &items[i]
+		switch it.Kind {
+		case llm.ItemMessage:
+			if it.Role == llm.Assistant || it.Role == "" {
+				for _, b := range it.Blocks {
+					if b.Kind == llm.BlockText || b.Kind == llm.BlockRefusal {
+						v.Text += squeeze(b.Text)
+					}
+				}
+			}
+		case llm.ItemToolCall:
+			v.Calls = append(v.Calls, ToolCall{it.Call.ID, it.Call.Name, arguments(it.Call.Arguments)})
+		case llm.ItemReasoning:
+			for _, o := range it.Opaque {
+				if d == llm.Anthropic && o.Data != "" {
+					v.Signed = append(v.Signed, o)
+				}
+			}
+		}
+	}
+	return v
+}
+
+// nextTurn makes the request that a client sends after an answer: the answer
+// as it came, a result for each call or a next question.
+func nextTurn(d llm.Dialect, answer []byte) ([]byte, error) {
+	var a struct {
+		Choices []struct{ Message json.RawMessage }
+		Content json.RawMessage
+	}
+	if err := json.Unmarshal(answer, &a); err != nil {
+		return nil, err
+	}
+	type object = map[string]any
+	question := object{"role": "user", "content": "Go on."}
+	request := object{"model": "m", "max_tokens": 1000}
+	if d == llm.OpenAI {
+		if len(a.Choices) == 0 {
+			return nil, errors.New("the answer has no choices")
+		}
+		var m struct {
+			Calls []struct{ ID string } `json:"tool_calls"`
+		}
+		if err := json.Unmarshal(a.Choices[0].Message, &m); err != nil {
+			return nil, err
+		}
+		messages := []any{question, a.Choices[0].Message}
+		for _, call := range m.Calls {
+			messages = append(messages, object{"role": "tool", "tool_call_id": call.ID, "content": "done"})
+		}
+		request["messages"] = append(messages, question)
+		return json.Marshal(request)
+	}
+	var blocks []struct{ Type, ID string }
+	if err := json.Unmarshal(a.Content, &blocks); err != nil {
+		return nil, err
+	}
+	var results []any
+	for _, b := range blocks {
+		if b.Type == "tool_use" {
+			results = append(results, object{"type": "tool_result", "tool_use_id": b.ID, "content": "done"})
+		}
+	}
+	results = append(results, object{"type": "text", "text": "Go on."})
+	messages := []any{question}
+	if len(blocks) > 0 {
+		messages = append(messages, object{"role": "assistant", "content": a.Content})
+	}
+	request["messages"] = append(messages, object{"role": "user", "content": results})
+	return json.Marshal(request)
 }
 
 // expected puts a case's own expectation in the place of the SDK's reading.
