@@ -161,7 +161,7 @@ func (d *decoder) frame(dst []llm.Event, name, data []byte) ([]llm.Event, error)
 		return dst, nil // OpenRouter ends its streams so (recorded)
 	case string(name) == "ping":
 		return append(dst, llm.Event{Kind: llm.EventPing}), nil
-	case !validJSON(data) || kindOf(data) != '{':
+	case !readable(data) || kindOf(data) != '{':
 		if string(name) == "error" {
 			return d.fail(dst, streamError(data)), nil
 		}
@@ -169,7 +169,7 @@ func (d *decoder) frame(dst []llm.Event, name, data []byte) ([]llm.Event, error)
 	}
 	v := jsontext.Value(bytes.Clone(data)) // events keep parts of it
 	if bytes.IndexByte(v, '\n') >= 0 || bytes.IndexByte(v, '\r') >= 0 {
-		if err := v.Compact(jsontext.AllowDuplicateNames(true)); err != nil {
+		if err := v.Compact(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
 			return dst, malformed("a frame is not JSON", data)
 		}
 	}

@@ -937,3 +937,9 @@ func (w *requestWriter) messages(b []byte) []byte {
 func validJSON(b []byte) bool {
 	return jsontext.Value(b).IsValid(jsontext.AllowDuplicateNames(true))
 }
+
+// readable is validJSON for what a provider sent: a lone surrogate or a broken
+// rune costs that character, not the answer.
+func readable(b []byte) bool {
+	return jsontext.Value(b).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+}

@@ -157,6 +157,7 @@ func message(stream string) (map[string]any, error) {
 	open := -1
 	stopped, done := false, false
 	partial := ""
+	word := func(v any) string { s, _ := v.(string); return s }
 	for {
 		f, err := r.Next()
 		if err == io.EOF || err == sse.ErrCut {
@@ -181,7 +182,7 @@ func message(stream string) (map[string]any, error) {
 		if done {
 			return nil, fmt.Errorf("%s after the end", typ)
 		}
-		index := func() int { n, _ := v["index"].(json.Number).Int64(); return int(n) }
+		index := func() int { n, _ := v["index"].(json.Number); i, _ := n.Int64(); return int(i) }
 		content := func() []any { c, _ := msg["content"].([]any); return c }
 		switch typ {
 		case "ping":
@@ -204,13 +205,13 @@ func message(stream string) (map[string]any, error) {
 			d := v["delta"].(map[string]any)
 			switch d["type"] {
 			case "text_delta":
-				b["text"] = b["text"].(string) + d["text"].(string)
+				b["text"] = word(b["text"]) + word(d["text"])
 			case "thinking_delta":
-				b["thinking"] = b["thinking"].(string) + d["thinking"].(string)
+				b["thinking"] = word(b["thinking"]) + word(d["thinking"])
 			case "signature_delta":
 				b["signature"] = d["signature"]
 			case "input_json_delta":
-				partial += d["partial_json"].(string)
+				partial += word(d["partial_json"])
 			case "citations_delta":
 				c, _ := b["citations"].([]any)
 				b["citations"] = append(c, d["citation"])

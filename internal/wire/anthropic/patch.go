@@ -2,6 +2,7 @@ package anthropic
 
 import (
 	"bytes"
+	"net/http"
 	"slices"
 	"strconv"
 
@@ -17,6 +18,9 @@ import (
 // forced tool choice, the output cap; and, where the model lacks them, system
 // messages inside the conversation become tagged text of a user turn. With it
 // thinking without a signature is taken out too, which every model refuses.
+//
+// A client's anthropic-version is left alone; where it sent none, the header
+// says 2023-06-01.
 //
 // Without any edit one thing is taken out all the same: thinking whose
 // signature is the gateway's own wrapping of another vendor's state, which no
@@ -43,7 +47,12 @@ func (Codec) Patch(d *llm.Draft, c *llm.Capability) (llm.Encoded, error) {
 		p.reshape(limit, limited)
 	}
 	p.history(reshape)
-	return llm.Encoded{Body: span.Splice(d.Raw, p.l.patches()...), Losses: p.losses}, nil
+	e := llm.Encoded{Body: span.Splice(d.Raw, p.l.patches()...), Losses: p.losses}
+	if d.Header.Get("anthropic-version") == "" {
+		// The API wants one; a client that says none means the old one.
+		e.Header = http.Header{"Anthropic-Version": {versionOld}}
+	}
+	return e, nil
 }
 
 type patcher struct {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -87,6 +88,18 @@ func TestEdits(t *testing.T) {
 	}
 	if got, _ := patched(t, llm.OpCountTokens, `{"model":"a","messages":[]}`, nil, llm.Edit{Kind: llm.EditMaxTokens, Number: 7}); strings.Contains(got, "max_tokens") {
 		t.Errorf("count_tokens got an output cap: %s", got)
+	}
+}
+
+// TestPatchVersion: the client's version stands, and there is always one.
+func TestPatchVersion(t *testing.T) {
+	d := llm.NewDraft(llm.Anthropic, llm.OpChat, []byte(`{}`), llm.Head{}, nil)
+	if p, err := (Codec{}).Patch(&d, nil); err != nil || p.Header.Get("anthropic-version") != versionOld {
+		t.Errorf("%v, %v", p.Header, err)
+	}
+	d.Header = http.Header{"Anthropic-Version": {versionNew}}
+	if p, err := (Codec{}).Patch(&d, nil); err != nil || p.Header != nil {
+		t.Errorf("%v, %v", p.Header, err)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // body that is an error under status 200 gives its *llm.Error, and so does one
 // that is no message (class MalformedUpstream).
 func (Codec) DecodeResponse(body []byte) (*llm.Response, error) {
-	if !validJSON(body) {
+	if !readable(body) {
 		return nil, malformed("the answer is not JSON", body)
 	}
 	if err := notMessage(body); err != nil {
@@ -198,7 +198,6 @@ func appendStop(b []byte, f *llm.Finish, from llm.Dialect, calls, refusal bool) 
 // missing leaves the one before it (claude-api 2.1, 2026-11).
 type usage struct {
 	input, read, write, write1h, output, thinking int64
-	split                                         bool
 	cost                                          llm.Nanodollars
 	hasCost                                       bool
 	raw                                           jsontext.Value

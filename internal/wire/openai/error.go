@@ -41,6 +41,9 @@ func (Codec) DecodeError(status int, h http.Header, body []byte) *llm.Error {
 		}
 		e.Class = classify(status, e, strings.ToLower(string(trimmed[:min(len(trimmed), 4096)])))
 	}
+	if e.Message == "" {
+		e.Message = or(http.StatusText(status), "the provider gave no reason")
+	}
 	e.Status = status
 	e.From = llm.OpenAI
 	e.Body = bytes.Clone(body[:min(len(body), maxErrorBody)])

@@ -41,6 +41,7 @@ func TestDecodeError(t *testing.T) {
 		{"overloaded", `{"error":{"message":"x","type":"overloaded_error"}}`, 529, llm.Overloaded, "x", ""},
 		{"too large, of tokens", `{"error":{"message":"Request too large: maximum context length is 5 tokens"}}`, 413, llm.ContextOverflow, "Request too large", ""},
 		{"a string", `"no"`, 500, llm.ServerError, "no", ""},
+		{"an empty string", `""`, 400, llm.InvalidRequest, "Bad Request", ""},
 		{"google key", `[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}]`, 400, llm.Auth, "API key not valid", "400"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -313,7 +313,13 @@ func (e *requestEncoder) write() {
 
 // foreign tells what becomes of a member that only another dialect knows.
 func (e *requestEncoder) foreign(m llm.Member) {
+	if isNull(m.Value) || blank(m.Value) {
+		return
+	}
 	switch m.Name {
+	case "output_format", "anthropic_version": // in the words; the wire's own business
+	case "tool_choice", "output_config.format":
+		e.lose(llm.LossRefuse, m.Name, "of a form that Chat Completions does not have")
 	case "cache_control", "prompt_cache_key":
 		// An automatic cache does without. (A mark on the whole body has no
 		// place on this wire even where blocks may carry marks.)
@@ -324,9 +330,6 @@ func (e *requestEncoder) foreign(m llm.Member) {
 		}
 		e.loseOnce(llm.LossWarn, "ext:"+m.Name, m.Name, "dropped: Chat Completions does not edit contexts")
 	case "mcp_servers", "container", "fallbacks":
-		if isNull(m.Value) || kind(m.Value) == '[' && kind(m.Value[1:]) == ']' {
-			return
-		}
 		e.lose(llm.LossRefuse, m.Name, "Chat Completions has no equal of it")
 	default:
 		e.loseOnce(llm.LossWarn, "ext:"+m.Name, m.Name, "dropped: Chat Completions has no such member")

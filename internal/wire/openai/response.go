@@ -273,14 +273,14 @@ func readChoice(r *llm.Response, choice jsontext.Value) {
 			continue
 		}
 		if it.Call.ID == "" {
-			it.Call.ID = madeID(r.ID, i)
+			it.Call.ID = madeID(r.ID, r.Created, i)
 		}
 		r.Items = append(r.Items, it)
 		n++
 	}
 	if n == 0 && text(member(legacy, "name")) != "" { // Snowflake writes an empty one
 		it := readFunctionCall(bytes.Clone(legacy))
-		it.Call.ID = madeID(r.ID, 0)
+		it.Call.ID = madeID(r.ID, r.Created, 0)
 		r.Items = append(r.Items, it)
 		n++
 	}
@@ -294,9 +294,10 @@ func readChoice(r *llm.Response, choice jsontext.Value) {
 }
 
 // madeID gives a call an id when the provider gave none, the same each time
-// that the same answer is read.
-func madeID(answer string, n int) string {
-	return "call_" + hashOf(answer) + "_" + strconv.Itoa(n)
+// that the same answer is read, whole or streamed. Servers that leave out this
+// id may leave out the answer's as well; the time then tells turns apart.
+func madeID(answer string, created int64, n int) string {
+	return "call_" + hashOf(answer+"\x00"+strconv.FormatInt(created, 10)) + "_" + strconv.Itoa(n)
 }
 
 // AppendResponse appends a whole answer. What came from this dialect has its
@@ -329,10 +330,7 @@ func (Codec) AppendResponse(dst []byte, r *llm.Response) []byte {
 	c.name("message")
 	legacy := false
 	c.b, legacy = appendMessage(c.b, r, messageExt)
-	if own && r.Finish.Native == "" && r.Finish.Reason != "" && finishes[""] == r.Finish.Reason {
-		// The vendor did not say; the client needs to know.
-		c.str("finish_reason", writeFinish(r.Finish, legacy))
-	} else if r.Finish.Reason == "" {
+	if r.Finish.Reason == "" {
 		c.raw("finish_reason", []byte("null"))
 	} else {
 		c.str("finish_reason", writeFinish(r.Finish, legacy))
@@ -350,8 +348,12 @@ func (Codec) AppendResponse(dst []byte, r *llm.Response) []byte {
 	}
 	o.b = append(o.b, ']')
 	if r.Usage.Source != "" {
+		u := r.Usage
+		if !own {
+			u.Raw = nil
+		}
 		o.name("usage")
-		o.b = appendUsage(o.b, r.Usage)
+		o.b = appendUsage(o.b, u)
 	}
 	if own {
 		for _, m := range r.Ext {

@@ -10,8 +10,7 @@ import (
 )
 
 // Types of the native deltas that a stream of this dialect carries for its own
-// encoder. Encoders of other dialects pass over every type that begins with
-// "chat.".
+// encoder.
 const (
 	nativeChunk   = "chat.chunk"   // object: top-level members from here on
 	nativeChoice  = "chat.choice"  // object: members of the choice, beside delta
@@ -26,6 +25,7 @@ type decoder struct {
 	started, over bool
 	seen          bool // a choice or usage was seen
 	id            string
+	created       int64
 	block         int          // the open block, or -1
 	next          int          // the index of the next block
 	kind          llm.ItemKind // of the open block
@@ -169,8 +169,8 @@ func (d *decoder) chunk(dst []llm.Event, data []byte) ([]llm.Event, error) {
 		if !d.started {
 			d.started = true
 			d.id = text(id)
-			n, _ := integer(created)
-			dst = append(dst, llm.Event{Kind: llm.EventStart, ID: d.id, Model: text(model), Created: n})
+			d.created, _ = integer(created)
+			dst = append(dst, llm.Event{Kind: llm.EventStart, From: llm.OpenAI, ID: d.id, Model: text(model), Created: d.created})
 		}
 		d.seen = true
 	}
@@ -190,7 +190,7 @@ func (d *decoder) chunk(dst []llm.Event, data []byte) ([]llm.Event, error) {
 	if isObject(usage) && !bytes.Equal(usage, d.usage) {
 		d.seen = true
 		d.usage = append(d.usage[:0], usage...)
-		dst = append(dst, llm.Event{Kind: llm.EventUsage, Usage: readUsage(usage)})
+		dst = append(dst, llm.Event{Kind: llm.EventUsage, From: llm.OpenAI, Usage: readUsage(usage)})
 	}
 	return dst, nil
 }
@@ -362,7 +362,7 @@ func (d *decoder) carry(dst []llm.Event, kind string, raw jsontext.Value) []llm.
 		d.held = append(d.held, delta)
 		return dst
 	}
-	return append(dst, llm.Event{Kind: llm.EventDelta, Index: d.block, Delta: delta})
+	return append(dst, llm.Event{Kind: llm.EventDelta, From: llm.OpenAI, Index: d.block, Delta: delta})
 }
 
 // release gives what was held, in a block that has just begun or, at the end,
@@ -374,11 +374,11 @@ func (d *decoder) release(dst []llm.Event) []llm.Event {
 	}
 	if d.newExtras {
 		d.newExtras = false
-		dst = append(dst, llm.Event{Kind: llm.EventDelta, Index: index,
+		dst = append(dst, llm.Event{Kind: llm.EventDelta, From: llm.OpenAI, Index: index,
 			Delta: llm.Delta{Kind: llm.DeltaNative, Type: nativeChunk, Raw: braced(d.extras)}})
 	}
 	for _, h := range d.held {
-		dst = append(dst, llm.Event{Kind: llm.EventDelta, Index: index, Delta: h})
+		dst = append(dst, llm.Event{Kind: llm.EventDelta, From: llm.OpenAI, Index: index, Delta: h})
 	}
 	d.held = d.held[:0]
 	return dst
@@ -388,7 +388,7 @@ func (d *decoder) begin(dst []llm.Event, head llm.BlockHead) []llm.Event {
 	dst = d.stop(dst)
 	d.block, d.kind = d.next, head.Kind
 	d.next++
-	dst = append(dst, llm.Event{Kind: llm.EventBlockStart, Index: d.block, Block: head})
+	dst = append(dst, llm.Event{Kind: llm.EventBlockStart, From: llm.OpenAI, Index: d.block, Block: head})
 	return d.release(dst)
 }
 
@@ -633,7 +633,7 @@ func (d *decoder) toolCalls(dst []llm.Event, raw jsontext.Value) ([]llm.Event, e
 			}
 			c = &call{index: index, has: has && index >= 0, id: id, name: name, custom: custom}
 			if c.id == "" {
-				c.id = madeID(d.id, len(d.calls))
+				c.id = madeID(d.id, d.created, len(d.calls))
 			}
 			d.calls = append(d.calls, c)
 		}
@@ -678,7 +678,7 @@ func (d *decoder) functionCall(dst []llm.Event, raw jsontext.Value) []llm.Event 
 		if name == "" {
 			return dst
 		}
-		d.calls = append(d.calls, &call{id: madeID(d.id, 0), name: name, legacy: true})
+		d.calls = append(d.calls, &call{id: madeID(d.id, d.created, 0), name: name, legacy: true})
 	}
 	c := d.calls[0]
 	if !c.legacy {
@@ -702,7 +702,7 @@ func (d *decoder) drain(dst []llm.Event, all bool) []llm.Event {
 				d.current++
 				continue
 			}
-			head := llm.BlockHead{Kind: llm.ItemToolCall, ID: c.id, Name: c.name, Custom: c.custom, Type: "function"}
+			head := llm.BlockHead{Kind: llm.ItemToolCall, ID: c.id, Name: c.name, Custom: c.custom}
 			if c.legacy {
 				head.Type = typeLegacyCall
 			}
@@ -745,7 +745,7 @@ func (d *decoder) end(dst []llm.Event, done bool) []llm.Event {
 	}
 	if !d.started {
 		d.started = true
-		dst = append(dst, llm.Event{Kind: llm.EventStart, ID: d.id})
+		dst = append(dst, llm.Event{Kind: llm.EventStart, From: llm.OpenAI, ID: d.id})
 	}
 	dst = d.flush(dst)
 	if d.newExtras || len(d.held) > 0 {
@@ -756,5 +756,5 @@ func (d *decoder) end(dst []llm.Event, done bool) []llm.Event {
 	for _, c := range d.calls {
 		calls = calls || c.open
 	}
-	return append(dst, llm.Event{Kind: llm.EventFinish, Finish: readFinish(d.native, calls, d.refused)})
+	return append(dst, llm.Event{Kind: llm.EventFinish, From: llm.OpenAI, Finish: readFinish(d.native, calls, d.refused)})
 }

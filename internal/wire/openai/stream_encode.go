@@ -91,13 +91,13 @@ func (e *encoder) Encode(dst []byte, ev llm.Event) []byte {
 	}
 	switch ev.Kind {
 	case llm.EventDelta:
-		return e.delta(dst, &ev.Delta)
+		return e.delta(dst, &ev)
 	case llm.EventStart:
 		e.id, e.model, e.made = ev.ID, ev.Model, ev.Created
 		e.ready = false
 		return e.open(dst)
 	case llm.EventBlockStart:
-		return e.block(e.open(dst), &ev.Block)
+		return e.block(e.open(dst), &ev.Block, ev.From == llm.OpenAI)
 	case llm.EventBlockStop:
 		if e.kind == llm.ItemToolCall && !e.args && e.foreign && !e.custom {
 			// A call without arguments: "" is no JSON, and clients parse it.
@@ -106,6 +106,9 @@ func (e *encoder) Encode(dst []byte, ev llm.Event) []byte {
 		e.kind = ""
 	case llm.EventUsage:
 		e.usage = ev.Usage
+		if ev.From != llm.OpenAI {
+			e.usage.Raw = nil // in words that clients of this dialect do not know
+		}
 	case llm.EventPing:
 		return sse.AppendComment(dst, "keep-alive")
 	case llm.EventFinish:
@@ -143,13 +146,13 @@ func (e *encoder) finish(dst []byte, f llm.Finish) []byte {
 	return append(dst, "data: [DONE]\n\n"...)
 }
 
-func (e *encoder) block(dst []byte, b *llm.BlockHead) []byte {
+func (e *encoder) block(dst []byte, b *llm.BlockHead, own bool) []byte {
 	e.kind = b.Kind
 	switch b.Kind {
 	case llm.ItemToolCall:
 		e.call++
-		e.args, e.custom, e.foreign = false, b.Custom, b.Type == ""
-		e.legacy = b.Type == typeLegacyCall
+		e.args, e.custom, e.foreign = false, b.Custom, !own
+		e.legacy = own && b.Type == typeLegacyCall
 		dst = append(dst, e.head...)
 		switch {
 		case e.legacy:
@@ -173,7 +176,7 @@ func (e *encoder) block(dst []byte, b *llm.BlockHead) []byte {
 		e.gap = e.talked
 		e.field, e.detail, e.format = typeContent, "", b.Name
 		switch {
-		case b.Type == "":
+		case !own:
 			e.detail, e.format = "reasoning.text", llm.IssuerAnthropic
 		case strings.HasPrefix(b.Type, "reasoning."):
 			e.field, e.detail = typeReasoning, b.Type
@@ -219,7 +222,8 @@ func (e *encoder) opaque(dst []byte, o llm.Opaque, id string) []byte {
 	return append(dst, e.tail...)
 }
 
-func (e *encoder) delta(dst []byte, d *llm.Delta) []byte {
+func (e *encoder) delta(dst []byte, ev *llm.Event) []byte {
+	d := &ev.Delta
 	dst = e.open(dst)
 	switch d.Kind {
 	case llm.DeltaText:
@@ -239,7 +243,9 @@ func (e *encoder) delta(dst []byte, d *llm.Delta) []byte {
 	case llm.DeltaOpaque:
 		return e.opaque(dst, d.Opaque, "")
 	case llm.DeltaNative:
-		return e.native(dst, d)
+		if ev.From == llm.OpenAI {
+			return e.native(dst, d)
+		}
 	}
 	return dst
 }
@@ -296,8 +302,7 @@ func (e *encoder) reasoning(dst []byte, s string) []byte {
 	return append(dst, e.tail...)
 }
 
-// native writes what a decoder of this dialect carried, and nothing of any
-// other.
+// native writes what a decoder of this dialect carried.
 func (e *encoder) native(dst []byte, d *llm.Delta) []byte {
 	inner := bytes.TrimSpace(d.Raw)
 	if len(inner) < 2 || inner[0] != '{' {

@@ -1,0 +1,111 @@
+"""What all Python checks share: where the gateway is, what to ask it, and one line of output for each check."""
+import base64, hashlib, json, os, pathlib, sys, time, traceback, urllib.request, uuid
+
+BASE = os.environ["CLIENT_BASE"]
+KEY = os.environ["CLIENT_KEY"]
+REPLAY = os.environ["CLIENT_REPLAY"]
+BACKENDS = os.environ["CLIENT_BACKENDS"].split()
+RECORDINGS = int(os.environ.get("CLIENT_RECORDINGS", "0"))  # of each dialect; 0: there are none
+CASES = json.loads((pathlib.Path(os.environ["CLIENT_CASES"])).read_text())
+# A red pixel.
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg=="
+PNG_SUM = "image/png " + hashlib.sha256(base64.b64decode(PNG)).hexdigest()[:12]
+SYSTEM = "You are brief."
+WEATHER = {"type": "object", "properties": {"city": {"type": "string"}, "unit": {"type": "string", "enum": ["celsius", "fahrenheit"]}}, "required": ["city"], "additionalProperties": False}
+CLOCK = {"type": "object", "properties": {"zone": {"type": "string"}}, "required": ["zone"], "additionalProperties": False}
+GONE_MS = 1000  # 100 ms is promised; the rest is for a busy machine
+
+
+class Ask:
+    """One case on one backend: model, prompt with a tag of its own, headers."""
+
+    def __init__(self, case, backend):
+        self.case, self.backend, self.tag = case, backend, uuid.uuid4().hex[:12]
+        self.rehearsal = backend == "rehearsal"
+        if self.rehearsal:
+            self.model = "rehearsal/thinker" if case == "think" else "rehearsal/quick"
+        else:
+            name = "replay-" + ("drip" if case == "stall" else case)
+            self.model = name if backend == "direct" else backend + "/" + name
+        self.prompt = CASES[case]["prompt"] + ("" if self.rehearsal else " tag-" + self.tag)
+        directive = CASES[case]["rehearse"]
+        self.headers = {"x-headrace-rehearse": directive} if self.rehearsal and directive else {}
+
+    def upstream(self):
+        """The requests with this tag as the provider saw them."""
+        return get_json(f"{REPLAY}/control/requests?tag={self.tag}")
+
+
+class Client:
+    def __init__(self, name):
+        self.name, self.n = name, 0
+
+    def check(self, name, backend, fn):
+        """Runs one check and prints its line. fn raises when something is wrong; what it returns is a remark."""
+        self.n += 1
+        begin = time.monotonic()
+        try:
+            remark = fn() or ""
+            status = "ok"
+        except Exception as e:  # every way to fail is a line, none ends the run
+            where = next((f"line {f.lineno}" for f in reversed(traceback.extract_tb(e.__traceback__)) if f.filename.endswith(("openai_test.py", "anthropic_test.py", "recorded_test.py"))), "")
+            status, remark = "FAIL", f"{where} {type(e).__name__}: {e}"[:600].replace("\n", " ")
+        print("\t".join([status, self.name, name, backend, f"{(time.monotonic() - begin) * 1000:.0f}", remark]), flush=True)
+
+    def done(self):
+        print(f"done\t{self.name}\t{self.n}", flush=True)
+
+
+def get_json(url, headers={}):
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as r:
+        return json.loads(r.read())
+
+
+def want(got, expected, what=""):
+    if got != expected:
+        raise AssertionError(f"{what}: got {got!r}, want {expected!r}")
+
+
+def expect(ok, what):
+    if not ok:
+        raise AssertionError(what)
+
+
+def raises(kind, fn):
+    """Gives the error of that kind that fn raises."""
+    try:
+        got = fn()
+    except kind as e:
+        return e
+    raise AssertionError(f"no {kind.__name__}, but an answer: {got!r}"[:300])
+
+
+def seen_gone(ask, left_at, request_id):
+    """Waits until the provider has seen the client leave, and the ledger says so."""
+    until = time.time() + 5
+    remark = ""
+    if not ask.rehearsal:
+        while True:
+            seen = ask.upstream()
+            expect(len(seen) == 1, f"the provider saw {len(seen)} requests")
+            if seen[0]["ended"]:
+                break
+            expect(time.time() < until, "5 s after the client left the provider is still sending")
+            time.sleep(0.01)
+        want(seen[0]["ended"], "client_gone", "how it ended at the provider")
+        ms = seen[0]["gone_at"] - left_at * 1000
+        expect(ms <= GONE_MS, f"the provider saw the client leave only after {ms:.0f} ms")
+        remark = f"provider saw it after {max(ms, 0):.0f} ms"
+    if ask.backend != "direct" and request_id:
+        while True:
+            try:
+                row = get_json(f"{BASE}/v1/requests/{request_id}", {"authorization": "Bearer " + KEY})
+                if "client_gone" in json.dumps(row):
+                    break
+                remark_row = json.dumps(row)
+            except urllib.error.HTTPError as e:
+                remark_row = f"status {e.code}"
+            expect(time.time() < until, f"5 s after the client left GET /v1/requests/{request_id} does not say client_gone: {remark_row}"[:500])
+            time.sleep(0.02)
+        remark += "; row says client_gone"
+    return remark
