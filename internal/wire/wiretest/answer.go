@@ -262,6 +262,9 @@ func sameIDs(a, b Answer) (Answer, Answer) {
 	}
 	a.Calls, b.Calls = slices.Clone(a.Calls), slices.Clone(b.Calls)
 	for i := range a.Calls {
+		if a.Calls[i].ID == noID || b.Calls[i].ID == noID {
+			a.Calls[i].ID, b.Calls[i].ID = noID, noID
+		}
 		if a.Calls[i].ID != b.Calls[i].ID && mustChange(a.Calls[i].ID) {
 			a.Calls[i].ID, b.Calls[i].ID = "mapped", strings.Repeat("mapped", min(1, len(b.Calls[i].ID)))
 		}

@@ -59,7 +59,7 @@ func openaiAnswer(c *openai.ChatCompletion) Answer {
 			a.Calls = append(a.Calls, call)
 		}
 		if f := m.FunctionCall; f.Name != "" && len(a.Calls) == 0 { // the form before tools
-			a.Calls = append(a.Calls, ToolCall{"", f.Name, arguments([]byte(f.Arguments))})
+			a.Calls = append(a.Calls, ToolCall{noID, f.Name, arguments([]byte(f.Arguments))})
 		}
 		f, ok := openaiFinish[c.Choices[0].FinishReason]
 		if !ok {
@@ -161,10 +161,41 @@ func openaiWhole(body []byte) (Answer, error) {
 	return a, nil
 }
 
+// noID stands for the id of a function_call, which has none.
+const noID = "function_call"
+
+// customCalls gathers the calls with free text by their index: the SDK's
+// accumulator knows functions only (openai-go v3.96.0).
+type customCalls map[int]*ToolCall
+
+func (cs customCalls) add(delta string) {
+	var d struct {
+		Calls []struct {
+			Index  int `json:"index"`
+			Custom *struct{ Name, Input string }
+		} `json:"tool_calls"`
+	}
+	if !strings.Contains(delta, `"custom"`) || json.Unmarshal([]byte(delta), &d) != nil {
+		return
+	}
+	for _, c := range d.Calls {
+		if c.Custom == nil {
+			continue
+		}
+		if cs[c.Index] == nil {
+			cs[c.Index] = &ToolCall{}
+		}
+		cs[c.Index].Name += c.Custom.Name
+		cs[c.Index].Arguments += c.Custom.Input
+	}
+}
+
 func openaiStream(body []byte) (Answer, error) {
 	stream := openaistream.NewStream[openai.ChatCompletionChunk](openaistream.NewDecoder(httpAnswer(body)), nil)
 	var acc openai.ChatCompletionAccumulator
 	var reasoning, text, finish string
+	var older ToolCall
+	customs := customCalls{}
 	var usage Tokens
 	var failed error
 	for stream.Next() {
@@ -177,6 +208,9 @@ func openaiStream(body []byte) (Answer, error) {
 				if c.FinishReason != "" { // the accumulator forgets it when an empty one follows
 					finish = c.FinishReason
 				}
+				older.Name += c.Delta.FunctionCall.Name
+				older.Arguments += c.Delta.FunctionCall.Arguments
+				customs.add(c.Delta.RawJSON())
 				more, thinking := openaiText(c.Delta.Content)
 				text += more
 				reasoning += thinking + openaiReasoning(c.Delta.RawJSON())
@@ -191,6 +225,15 @@ func openaiStream(body []byte) (Answer, error) {
 	}
 	a := openaiAnswer(&acc.ChatCompletion)
 	a.Text, a.Reasoning, a.Usage = text, reasoning, usage
+	if older.Name != "" && len(a.Calls) == 0 { // the form before tools
+		older.ID, older.Arguments = noID, arguments([]byte(older.Arguments))
+		a.Calls = []ToolCall{older}
+	}
+	for i, c := range customs {
+		if i < len(a.Calls) {
+			a.Calls[i].Name, a.Calls[i].Arguments = c.Name, arguments([]byte(c.Arguments))
+		}
+	}
 	if err := errors.Join(stream.Err(), failed); err != nil {
 		a.Err = true
 		return a, err

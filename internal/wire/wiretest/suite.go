@@ -284,6 +284,12 @@ func talk(r *llm.Request, from, to llm.Dialect) conversation {
 		st.Text = squeeze(st.Text)
 		c.Steps = append(c.Steps, st)
 	}
+	// Results of one turn may come in any order.
+	for i := 1; i < len(c.Steps); i++ {
+		for k := i; k > 0 && c.Steps[k].Role == "tool" && c.Steps[k-1].Role == "tool" && c.Steps[k].Call < c.Steps[k-1].Call; k-- {
+			c.Steps[k], c.Steps[k-1] = c.Steps[k-1], c.Steps[k]
+		}
+	}
 	return c
 }
 
