@@ -58,6 +58,7 @@ func openaiAnswer(c *openai.ChatCompletion) Answer {
 			}
 			a.Calls = append(a.Calls, call)
 		}
+		//lint:ignore SA1019 the recordings hold the deprecated form
 		if f := m.FunctionCall; f.Name != "" && len(a.Calls) == 0 { // the form before tools
 			a.Calls = append(a.Calls, ToolCall{noID, f.Name, arguments([]byte(f.Arguments))})
 		}
@@ -208,8 +209,10 @@ func openaiStream(body []byte) (Answer, error) {
 				if c.FinishReason != "" { // the accumulator forgets it when an empty one follows
 					finish = c.FinishReason
 				}
-				older.Name += c.Delta.FunctionCall.Name
-				older.Arguments += c.Delta.FunctionCall.Arguments
+				//lint:ignore SA1019 the recordings hold the deprecated form
+				f := c.Delta.FunctionCall
+				older.Name += f.Name
+				older.Arguments += f.Arguments
 				customs.add(c.Delta.RawJSON())
 				more, thinking := openaiText(c.Delta.Content)
 				text += more
