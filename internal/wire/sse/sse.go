@@ -56,9 +56,16 @@ type Reader struct {
 	bare   bool // the line before ended in a CR alone
 	begun  bool // a frame was given out: no byte order mark from here on
 	cut    bool
+	// marks are the first lines of the frame, counted from start, so that
+	// parse need not look for them again.
+	marks  [4]mark
+	marked int
 	joined []byte // holds Data of frames with several data lines
 	err    error
 }
+
+// mark is where a line's content ends and where the next line begins.
+type mark struct{ to, next int }
 
 // NewReader reads server-sent events from r. maxFrame is the cap in bytes; 0
 // means DefaultMaxFrame.
@@ -108,7 +115,9 @@ func (r *Reader) Next() (Frame, error) {
 			}
 			r.start = end
 			r.whole, r.line, r.bare = 0, end, false
-			return r.parse(raw), nil
+			f := r.parse(raw)
+			r.marked = 0
+			return f, nil
 		}
 		if r.err != nil {
 			rest := r.buf[r.start:r.end]
@@ -123,7 +132,7 @@ func (r *Reader) Next() (Frame, error) {
 				r.fail(ErrTooLarge)
 				continue
 			}
-			r.start, r.line = r.end, r.end
+			r.start, r.line, r.marked = r.end, r.end, 0
 			// A last line end shows that the last line is whole.
 			r.cut = rest[len(rest)-1] != '\n' && rest[len(rest)-1] != '\r'
 			return r.parse(rest), nil
@@ -217,6 +226,10 @@ func (r *Reader) frameEnd() int {
 				return 0 // a line feed may follow
 			}
 		}
+		if r.marked < len(r.marks) {
+			r.marks[r.marked] = mark{at - r.start, next - r.start}
+		}
+		r.marked++
 		blank := at == r.line
 		r.line, r.bare = next, bare
 		if blank {
@@ -255,15 +268,28 @@ func (r *Reader) parse(raw []byte) Frame {
 		b = bytes.TrimPrefix(b, bom)
 		r.begun = true
 	}
+	known := 0 // lines whose place is known from the search for the frame's end
+	if r.marked <= len(r.marks) && len(b) == len(raw) {
+		known = r.marked
+	}
 	datas := 0
-	for len(b) > 0 {
+	for i, at := 0, 0; len(b) > 0; i++ {
 		var line []byte
-		line, b = cutLine(b)
+		if i < known {
+			m := r.marks[i]
+			line, b, at = raw[at:m.to], raw[m.next:], m.next
+		} else {
+			line, b = cutLine(b)
+		}
 		if len(line) == 0 || line[0] == ':' {
 			continue
 		}
 		name, value := line, line[len(line):]
-		if n := bytes.IndexByte(line, ':'); n >= 0 {
+		n := len("data")
+		if len(line) <= n || line[n] != ':' || string(line[:n]) != "data" {
+			n = bytes.IndexByte(line, ':')
+		}
+		if n >= 0 {
 			name, value = line[:n], line[n+1:]
 			if len(value) > 0 && value[0] == ' ' {
 				value = value[1:]

@@ -131,6 +131,7 @@ func Collect(from llm.Dialect, events []llm.Event) (*llm.Response, *llm.Error) {
 			}
 		case llm.EventUsage:
 			r.Usage = e.Usage
+			r.Usage.Raw = nil // a stream's last object may tell only a part
 		case llm.EventFinish:
 			r.Finish = e.Finish
 		case llm.EventError:
@@ -187,7 +188,7 @@ func Play(r *llm.Response) []llm.Event {
 				}
 			}
 		case llm.ItemOpaque:
-			head.Raw = it.Raw
+			head.Raw = compact(it.Raw)
 		}
 		events = append(events, llm.Event{Kind: llm.EventBlockStart, Index: i, Block: head, From: r.From})
 		for _, d := range deltas {
@@ -196,9 +197,20 @@ func Play(r *llm.Response) []llm.Event {
 		events = append(events, llm.Event{Kind: llm.EventBlockStop, Index: i})
 	}
 	if r.Usage.Source != "" {
-		events = append(events, llm.Event{Kind: llm.EventUsage, Usage: r.Usage})
+		u := r.Usage
+		u.Raw = compact(u.Raw)
+		events = append(events, llm.Event{Kind: llm.EventUsage, Usage: u})
 	}
 	return append(events, llm.Event{Kind: llm.EventFinish, Finish: r.Finish})
+}
+
+// compact gives a value as a stream's data line would have held it.
+func compact(v jsontext.Value) jsontext.Value {
+	v = slices.Clone(v)
+	if len(v) > 0 && v.Compact() != nil {
+		return nil
+	}
+	return v
 }
 
 // pieces cuts text between runes, about every seven bytes.
@@ -225,6 +237,9 @@ func (a Answer) SeenBy(d llm.Dialect) Answer {
 		case llm.FinishContext, llm.FinishPaused:
 			a.Finish = llm.FinishLength
 		}
+		if a.Refusal != "" && a.Finish == llm.FinishStop {
+			a.Finish = llm.FinishRefusal // content tells, the word does not
+		}
 	case llm.Anthropic:
 		a.Text += a.Refusal
 		a.Refusal = ""
@@ -247,7 +262,10 @@ func sameIDs(a, b Answer) (Answer, Answer) {
 	}
 	a.Calls, b.Calls = slices.Clone(a.Calls), slices.Clone(b.Calls)
 	for i := range a.Calls {
-		if mustChange(a.Calls[i].ID) {
+		if a.Calls[i].ID == noID || b.Calls[i].ID == noID {
+			a.Calls[i].ID, b.Calls[i].ID = noID, noID
+		}
+		if a.Calls[i].ID != b.Calls[i].ID && mustChange(a.Calls[i].ID) {
 			a.Calls[i].ID, b.Calls[i].ID = "mapped", strings.Repeat("mapped", min(1, len(b.Calls[i].ID)))
 		}
 	}

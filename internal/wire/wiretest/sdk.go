@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/anthropics/anthropic-sdk-go"
 	anthropicstream "github.com/anthropics/anthropic-sdk-go/packages/ssestream"
@@ -41,6 +42,7 @@ func httpAnswer(body []byte) *http.Response {
 
 var openaiFinish = map[string]llm.FinishReason{
 	"stop": llm.FinishStop, "length": llm.FinishLength, "tool_calls": llm.FinishToolCalls, "function_call": llm.FinishToolCalls,
+	"tool_call":      llm.FinishToolCalls, // Azure's Llama models
 	"content_filter": llm.FinishRefusal, "": "",
 }
 
@@ -55,6 +57,10 @@ func openaiAnswer(c *openai.ChatCompletion) Answer {
 				call.Name, call.Arguments = f.Custom.Name, arguments([]byte(f.Custom.Input))
 			}
 			a.Calls = append(a.Calls, call)
+		}
+		//lint:ignore SA1019 the recordings hold the deprecated form
+		if f := m.FunctionCall; f.Name != "" && len(a.Calls) == 0 { // the form before tools
+			a.Calls = append(a.Calls, ToolCall{noID, f.Name, arguments([]byte(f.Arguments))})
 		}
 		f, ok := openaiFinish[c.Choices[0].FinishReason]
 		if !ok {
@@ -74,7 +80,41 @@ func openaiTokens(u *openai.CompletionUsage) Tokens {
 	if t.Reasoning > 0 && t.Prompt+t.Output+t.Reasoning == u.TotalTokens {
 		t.Output += t.Reasoning
 	}
+	if t.CacheRead == 0 { // DeepSeek and Moonshot tell it in members of their own
+		for _, k := range []string{"prompt_cache_hit_tokens", "cached_tokens"} {
+			if f, ok := u.JSON.ExtraFields[k]; ok && json.Unmarshal([]byte(f.Raw()), &t.CacheRead) == nil && t.CacheRead > 0 {
+				break
+			}
+		}
+	}
+	// Mistral counts audio beside prompt_tokens (recorded 2026).
+	if audio := u.PromptTokensDetails.AudioTokens; t.Prompt < audio && t.Prompt+audio+t.Output == u.TotalTokens {
+		t.Prompt += audio
+	}
+	t.Reasoning = min(t.Reasoning, t.Output) // Doubleword counts more thinking than output
 	return t
+}
+
+// openaiText reads content, which Mistral sends as a list of parts when the
+// model thinks: the SDK then shows the list's bytes as the text.
+func openaiText(content string) (text, thinking string) {
+	var parts []struct {
+		Type, Text string
+		Thinking   []struct{ Text string }
+	}
+	if !strings.HasPrefix(content, "[") || json.Unmarshal([]byte(content), &parts) != nil {
+		return content, ""
+	}
+	for _, p := range parts {
+		if p.Type == "" {
+			return content, "" // an answer that begins with a bracket
+		}
+		text += p.Text
+		for _, t := range p.Thinking {
+			thinking += t.Text
+		}
+	}
+	return text, thinking
 }
 
 // openaiReasoning reads the members that the SDK keeps as extra fields: the
@@ -116,15 +156,47 @@ func openaiWhole(body []byte) (Answer, error) {
 	}
 	a := openaiAnswer(&c)
 	if len(c.Choices) > 0 {
-		a.Reasoning = openaiReasoning(c.Choices[0].Message.RawJSON())
+		text, thinking := openaiText(a.Text)
+		a.Text, a.Reasoning = text, thinking+openaiReasoning(c.Choices[0].Message.RawJSON())
 	}
 	return a, nil
+}
+
+// noID stands for the id of a function_call, which has none.
+const noID = "function_call"
+
+// customCalls gathers the calls with free text by their index: the SDK's
+// accumulator knows functions only (openai-go v3.96.0).
+type customCalls map[int]*ToolCall
+
+func (cs customCalls) add(delta string) {
+	var d struct {
+		Calls []struct {
+			Index  int `json:"index"`
+			Custom *struct{ Name, Input string }
+		} `json:"tool_calls"`
+	}
+	if !strings.Contains(delta, `"custom"`) || json.Unmarshal([]byte(delta), &d) != nil {
+		return
+	}
+	for _, c := range d.Calls {
+		if c.Custom == nil {
+			continue
+		}
+		if cs[c.Index] == nil {
+			cs[c.Index] = &ToolCall{}
+		}
+		cs[c.Index].Name += c.Custom.Name
+		cs[c.Index].Arguments += c.Custom.Input
+	}
 }
 
 func openaiStream(body []byte) (Answer, error) {
 	stream := openaistream.NewStream[openai.ChatCompletionChunk](openaistream.NewDecoder(httpAnswer(body)), nil)
 	var acc openai.ChatCompletionAccumulator
-	var reasoning string
+	var reasoning, text, finish string
+	var older ToolCall
+	customs := customCalls{}
 	var usage Tokens
 	var failed error
 	for stream.Next() {
@@ -134,15 +206,37 @@ func openaiStream(body []byte) (Answer, error) {
 		}
 		for _, c := range chunk.Choices {
 			if c.Index == 0 {
-				reasoning += openaiReasoning(c.Delta.RawJSON())
+				if c.FinishReason != "" { // the accumulator forgets it when an empty one follows
+					finish = c.FinishReason
+				}
+				//lint:ignore SA1019 the recordings hold the deprecated form
+				f := c.Delta.FunctionCall
+				older.Name += f.Name
+				older.Arguments += f.Arguments
+				customs.add(c.Delta.RawJSON())
+				more, thinking := openaiText(c.Delta.Content)
+				text += more
+				reasoning += thinking + openaiReasoning(c.Delta.RawJSON())
 			}
 		}
 		if !acc.AddChunk(chunk) && failed == nil {
 			failed = fmt.Errorf("the accumulator refuses %s", chunk.RawJSON())
 		}
 	}
+	if len(acc.Choices) > 0 {
+		acc.Choices[0].FinishReason = finish
+	}
 	a := openaiAnswer(&acc.ChatCompletion)
-	a.Reasoning, a.Usage = reasoning, usage
+	a.Text, a.Reasoning, a.Usage = text, reasoning, usage
+	if older.Name != "" && len(a.Calls) == 0 { // the form before tools
+		older.ID, older.Arguments = noID, arguments([]byte(older.Arguments))
+		a.Calls = []ToolCall{older}
+	}
+	for i, c := range customs {
+		if i < len(a.Calls) {
+			a.Calls[i].Name, a.Calls[i].Arguments = c.Name, arguments([]byte(c.Arguments))
+		}
+	}
 	if err := errors.Join(stream.Err(), failed); err != nil {
 		a.Err = true
 		return a, err
@@ -205,8 +299,8 @@ func anthropicStream(body []byte) (Answer, error) {
 			break // what follows is no event of the dialect (OpenRouter's [DONE])
 		}
 	}
-	if !stopped && stream.Err() == nil {
-		failed = errors.Join(failed, errors.New("the stream ended without message_stop"))
+	if !stopped && stream.Err() == nil && m.StopReason == "" {
+		failed = errors.Join(failed, errors.New("the stream ended without a stop reason"))
 	}
 	a := anthropicAnswer(&m)
 	err := failed

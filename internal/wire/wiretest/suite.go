@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -109,7 +110,7 @@ func (s *suite) request(r *Record) {
 		s.skip(r, "a request that the provider refused, and so do we")
 		return
 	}
-	if err == nil && head.Model == "" || strings.Contains(r.Path, "/deployments/") && err != nil {
+	if err != nil && (strings.Contains(r.Path, "/deployments/") || strings.Contains(r.Path, "awPredict")) {
 		s.skip(r, "no model in the body (it stands in the path)")
 		return
 	}
@@ -152,7 +153,11 @@ func (s *suite) request(r *Record) {
 		if err != nil {
 			return err
 		}
-		return sameJSON(body, bytes.Join(enc.Body, nil))
+		return sameJSON(body, bytes.Join(enc.Body, nil), func(place string) bool {
+			told := slices.ContainsFunc(enc.Losses, func(l llm.Loss) bool { return l.Kind == llm.LossCarry })
+			return place == ".stream is gone (false)" || enc.DropUsage && strings.HasPrefix(place, ".stream_options") ||
+				told && strings.Contains(place, ".reasoning")
+		})
 	})
 	s.run(r, "request-words", func() error { // without what was received: from the words alone
 		bare := *req
@@ -237,10 +242,14 @@ func talk(r *llm.Request, from, to llm.Dialect) conversation {
 		for _, b := range it.Blocks {
 			switch b.Kind {
 			case llm.BlockText, llm.BlockRefusal:
-				st.Text += b.Text
+				st.Text += b.Text + "\n"
 			case llm.BlockOpaque:
 			default:
-				st.Media++
+				if b.Media.Text != "" { // a document of text may go on as text
+					st.Text += b.Media.Text
+				} else {
+					st.Media++
+				}
 			}
 		}
 		switch it.Kind {
@@ -260,14 +269,11 @@ func talk(r *llm.Request, from, to llm.Dialect) conversation {
 				st.Role = llm.System
 			}
 			// Neighbours of one speaker may be joined; blank ones may go.
-			st.Text = strings.Join(strings.Fields(st.Text), " ")
-			if st.Text == "" && st.Media == 0 {
+			st.Text = squeeze(st.Text)
+			if st.Text == "" && st.Media == 0 || strings.EqualFold(st.Text, "[theconversationbeginswiththeassistant.]") {
 				continue
 			}
 			if n := len(c.Steps); n > 0 && c.Steps[n-1].Role == st.Role && c.Steps[n-1].Call == 0 {
-				if st.Text != "" && c.Steps[n-1].Text != "" {
-					c.Steps[n-1].Text += " "
-				}
 				c.Steps[n-1].Text += st.Text
 				c.Steps[n-1].Media += st.Media
 				continue
@@ -275,11 +281,27 @@ func talk(r *llm.Request, from, to llm.Dialect) conversation {
 		default:
 			continue
 		}
-		st.Text = strings.Join(strings.Fields(st.Text), " ")
+		st.Text = squeeze(st.Text)
 		c.Steps = append(c.Steps, st)
+	}
+	// Results of one turn may come in any order.
+	for i := 1; i < len(c.Steps); i++ {
+		for k := i; k > 0 && c.Steps[k].Role == "tool" && c.Steps[k-1].Role == "tool" && c.Steps[k].Call < c.Steps[k-1].Call; k-- {
+			c.Steps[k], c.Steps[k-1] = c.Steps[k-1], c.Steps[k]
+		}
 	}
 	return c
 }
+
+// squeeze takes out what may differ between two tellings of a text: white
+// space, the wrapping of a document, and the line about its version that
+// Claude Code sends as the first system block, which is for Anthropic alone,
+// and the name of a document.
+func squeeze(s string) string {
+	return strings.Join(strings.Fields(wrapping.ReplaceAllString(s, "")), "")
+}
+
+var wrapping = regexp.MustCompile(`</?(?:file|document)\b[^>]*>|x-anthropic-billing-header:(?: ?[a-z_]+=[0-9a-zA-Z.-]+;?)*`)
 
 // closedRequest checks a request that we wrote against the members that the
 // dialect's own vendor takes.
@@ -401,7 +423,7 @@ func (s *suite) whole(r *Record, body []byte) {
 		if err := errors.Join(err, sdkErr); err != nil {
 			return err
 		}
-		return diff(truth.SeenBy(s.c.Dialect()), OfResponse(resp).SeenBy(s.c.Dialect()))
+		return same(truth.SeenBy(s.c.Dialect()), OfResponse(resp).SeenBy(s.c.Dialect()))
 	})
 	if err != nil || sdkErr != nil {
 		return
@@ -416,17 +438,157 @@ func (s *suite) whole(r *Record, body []byte) {
 		}
 		return nil
 	})
-	s.run(r, "same", func() error { return sameJSON(body, s.c.AppendResponse(nil, resp)) })
+	s.run(r, "same", func() error {
+		return sameJSON(body, s.c.AppendResponse(nil, resp), func(place string) bool {
+			// The SDKs' types need the first two; the third is a stream's
+			// member that some vendors leave in whole answers.
+			return strings.HasPrefix(place, ".object is new") || strings.HasPrefix(place, ".created is new") ||
+				strings.Contains(place, ".tool_calls.") && strings.Contains(place, ".index is gone")
+		})
+	})
 	for _, c := range append([]Codec{s.c}, s.others...) {
 		name := "to-" + string(c.Dialect())
 		want := OfResponse(resp).SeenBy(s.c.Dialect()).SeenBy(c.Dialect())
 		if c.Dialect() != s.c.Dialect() {
 			s.run(r, name, func() error { return s.read(c, false, c.AppendResponse(nil, resp), want) })
 		}
+		if c.Dialect() != s.c.Dialect() {
+			s.run(r, "two-turns-"+string(c.Dialect()), func() error { return s.twoTurns(c, resp) })
+		}
 		s.run(r, name+"-streamed", func() error {
 			return s.read(c, true, encode(c, Play(resp)), want)
 		})
 	}
+}
+
+// twoTurns: an answer goes to a client of the other dialect, comes back as
+// history in its next request, and goes to the provider again. What the
+// provider wrote (text, calls with their ids, signed thinking) must be there.
+func (s *suite) twoTurns(c Codec, resp *llm.Response) error {
+	next, err := nextTurn(c.Dialect(), c.AppendResponse(nil, resp))
+	if err != nil {
+		return err
+	}
+	req, err := c.DecodeRequest(next)
+	if err != nil {
+		return fmt.Errorf("the second turn does not decode: %w\n%.1000s", err, next)
+	}
+	enc, err := s.c.EncodeRequest(req, "m", &llm.Capability{})
+	if err != nil {
+		return err
+	}
+	if l := llm.Refusal(enc.Losses); l != nil {
+		return fmt.Errorf("the second turn is refused: %s: %s", l.Path, l.Why)
+	}
+	back, err := s.c.DecodeRequest(bytes.Join(enc.Body, nil))
+	if err != nil {
+		return fmt.Errorf("the second turn, written again, does not decode: %w", err)
+	}
+	want, got := spoken(resp.Items, s.c.Dialect()), spoken(back.Items, s.c.Dialect())
+	for i := range want.Calls {
+		if i < len(got.Calls) && mustChange(want.Calls[i].ID) {
+			want.Calls[i].ID = got.Calls[i].ID
+		}
+		if i < len(got.Calls) && !json.Valid([]byte(want.Calls[i].Arguments)) {
+			want.Calls[i].Arguments = got.Calls[i].Arguments
+		}
+	}
+	if err := diff(want, got); err != nil {
+		return err
+	}
+	calls := map[string]bool{}
+	for _, it := range back.Items {
+		switch it.Kind {
+		case llm.ItemToolCall:
+			calls[it.Call.ID] = true
+		case llm.ItemToolResult:
+			if !calls[it.Result.CallID] {
+				return fmt.Errorf("the result of %q answers no call", it.Result.CallID)
+			}
+		}
+	}
+	return nil
+}
+
+// said is what an assistant's turn must keep.
+type said struct {
+	Text   string
+	Calls  []ToolCall
+	Signed []llm.Opaque
+}
+
+func spoken(items []llm.Item, d llm.Dialect) (v said) {
+	for i := range items {
+		it := &items[i]
+		switch it.Kind {
+		case llm.ItemMessage:
+			if it.Role == llm.Assistant || it.Role == "" {
+				for _, b := range it.Blocks {
+					if b.Kind == llm.BlockText || b.Kind == llm.BlockRefusal {
+						v.Text += squeeze(b.Text)
+					}
+				}
+			}
+		case llm.ItemToolCall:
+			v.Calls = append(v.Calls, ToolCall{it.Call.ID, it.Call.Name, arguments(it.Call.Arguments)})
+		case llm.ItemReasoning:
+			for _, o := range it.Opaque {
+				if d == llm.Anthropic && o.Data != "" {
+					v.Signed = append(v.Signed, o)
+				}
+			}
+		}
+	}
+	return v
+}
+
+// nextTurn makes the request that a client sends after an answer: the answer
+// as it came, a result for each call or a next question.
+func nextTurn(d llm.Dialect, answer []byte) ([]byte, error) {
+	var a struct {
+		Choices []struct{ Message json.RawMessage }
+		Content json.RawMessage
+	}
+	if err := json.Unmarshal(answer, &a); err != nil {
+		return nil, err
+	}
+	type object = map[string]any
+	question := object{"role": "user", "content": "Go on."}
+	request := object{"model": "m", "max_tokens": 1000}
+	if d == llm.OpenAI {
+		if len(a.Choices) == 0 {
+			return nil, errors.New("the answer has no choices")
+		}
+		var m struct {
+			Calls []struct{ ID string } `json:"tool_calls"`
+		}
+		if err := json.Unmarshal(a.Choices[0].Message, &m); err != nil {
+			return nil, err
+		}
+		messages := []any{question, a.Choices[0].Message}
+		for _, call := range m.Calls {
+			messages = append(messages, object{"role": "tool", "tool_call_id": call.ID, "content": "done"})
+		}
+		request["messages"] = append(messages, question)
+		return json.Marshal(request)
+	}
+	var blocks []struct{ Type, ID string }
+	if err := json.Unmarshal(a.Content, &blocks); err != nil {
+		return nil, err
+	}
+	var results []any
+	for _, b := range blocks {
+		if b.Type == "tool_use" {
+			results = append(results, object{"type": "tool_result", "tool_use_id": b.ID, "content": "done"})
+		}
+	}
+	results = append(results, object{"type": "text", "text": "Go on."})
+	messages := []any{question}
+	if len(blocks) > 0 {
+		messages = append(messages, object{"role": "assistant", "content": a.Content})
+	}
+	request["messages"] = append(messages, object{"role": "user", "content": results})
+	return json.Marshal(request)
 }
 
 // expected puts a case's own expectation in the place of the SDK's reading.
@@ -449,8 +611,26 @@ func (s *suite) read(c Codec, streamed bool, out []byte, want Answer) error {
 		}
 		return nil
 	}
-	want, got = sameIDs(want, got.SeenBy(c.Dialect()))
-	want = s.sayable(want, got, c.Dialect())
+	if streamed && c.Dialect() == llm.Anthropic && !bytes.Contains(out, []byte("event: message_stop\n")) {
+		return fmt.Errorf("no message_stop in\n%.2000s", out)
+	}
+	return same(s.sayable(want, got, c.Dialect()), got.SeenBy(c.Dialect()))
+}
+
+// same compares answers, but for call ids that have to change and for
+// arguments that are no JSON, which no SDK shows.
+func same(want, got Answer) error {
+	want, got = sameIDs(want, got)
+	for i := range want.Calls {
+		if i < len(got.Calls) && !json.Valid([]byte(want.Calls[i].Arguments)) {
+			want.Calls[i].Arguments = got.Calls[i].Arguments
+		}
+		if i < len(got.Calls) && !json.Valid([]byte(got.Calls[i].Arguments)) {
+			got.Calls[i].Arguments = want.Calls[i].Arguments
+		}
+	}
+	// Blocks of thinking that become one text are set apart by blank lines.
+	want.Reasoning, got.Reasoning = strings.ReplaceAll(want.Reasoning, "\n", ""), strings.ReplaceAll(got.Reasoning, "\n", "")
 	return diff(want, got)
 }
 
@@ -461,12 +641,6 @@ func (s *suite) sayable(want, got Answer, to llm.Dialect) Answer {
 	}
 	if want.Finish == llm.FinishOther || want.Finish == llm.FinishFailed {
 		want.Finish = got.Finish // there is no word; the codec's own tests say which it takes
-	}
-	for i := range want.Calls {
-		// Broken arguments of a cut call cannot stand in an object.
-		if !json.Valid([]byte(want.Calls[i].Arguments)) && i < len(got.Calls) {
-			want.Calls[i].Arguments = got.Calls[i].Arguments
-		}
 	}
 	return want
 }
@@ -539,7 +713,7 @@ func (s *suite) streamed(r *Record, body []byte) {
 		if sdkErr != nil {
 			return fmt.Errorf("decoded in full, but the SDK says %w", sdkErr)
 		}
-		return diff(truth.SeenBy(s.c.Dialect()), OfResponse(resp).SeenBy(s.c.Dialect()))
+		return same(truth.SeenBy(s.c.Dialect()), OfResponse(resp).SeenBy(s.c.Dialect()))
 	})
 	if err == nil {
 		s.run(r, "grammar", func() error { return Grammar(events) })
@@ -661,6 +835,9 @@ func Grammar(events []llm.Event) error {
 			}
 			open = true
 		case llm.EventDelta, llm.EventBlockStop:
+			if e.Delta.Kind == llm.DeltaNative {
+				break // what only its own dialect can express may stand between blocks
+			}
 			if !open || e.Index != next {
 				return fmt.Errorf("event %d (%s) is for block %d; %d is current, open: %v", i, e.Kind, e.Index, next, open)
 			}
@@ -689,9 +866,10 @@ func Grammar(events []llm.Event) error {
 
 // ---- JSON
 
-// sameJSON compares two texts by meaning; numbers by their spelling. The error
-// shows the first places that differ.
-func sameJSON(want, got []byte) error {
+// sameJSON compares two texts by meaning; numbers by their spelling. A member
+// that is missing is as good as an empty one. The error shows the first places
+// that differ, but for those that fine takes.
+func sameJSON(want, got []byte, fine func(place string) bool) error {
 	a, err := parse(want)
 	if err != nil {
 		return fmt.Errorf("the original: %w", err)
@@ -702,6 +880,7 @@ func sameJSON(want, got []byte) error {
 	}
 	var places []string
 	differ("", a, b, &places)
+	places = slices.DeleteFunc(places, fine)
 	if len(places) > 0 {
 		return errors.New(strings.Join(places[:min(len(places), 6)], "; "))
 	}
@@ -725,12 +904,12 @@ func differ(path string, a, b any, places *[]string) {
 		for k, v := range x {
 			if w, ok := y[k]; ok {
 				differ(path+"."+k, v, w, places)
-			} else {
+			} else if !nothing(v) {
 				*places = append(*places, fmt.Sprintf("%s.%s is gone (%.80v)", path, k, v))
 			}
 		}
 		for k, w := range y {
-			if _, ok := x[k]; !ok {
+			if _, ok := x[k]; !ok && !nothing(w) {
 				*places = append(*places, fmt.Sprintf("%s.%s is new (%.80v)", path, k, w))
 			}
 		}
@@ -745,9 +924,24 @@ func differ(path string, a, b any, places *[]string) {
 		}
 		return
 	}
-	if !reflect.DeepEqual(a, b) {
+	if !reflect.DeepEqual(a, b) && !(nothing(a) && nothing(b)) {
 		*places = append(*places, fmt.Sprintf("%s was %.120v, is %.120v", path, a, b))
 	}
+}
+
+// nothing says that a value is empty: null, "", [] or {}.
+func nothing(v any) bool {
+	switch x := v.(type) {
+	case nil:
+		return true
+	case string:
+		return x == ""
+	case []any:
+		return len(x) == 0
+	case map[string]any:
+		return len(x) == 0
+	}
+	return false
 }
 
 // around shows where two texts part.
