@@ -82,10 +82,15 @@ type Draft struct {
 	// Header holds the request headers that may go on to a provider of the
 	// same dialect (an allow-list of the dialect), never a credential.
 	Header http.Header
-	// Method, Path and Query belong to OpRaw: what follows the vendor prefix.
+	// Method and Path belong to OpRaw: Path is what follows the vendor prefix.
+	// Query goes on to a provider of the same dialect. Method is POST when
+	// empty.
 	Method, Path, Query string
-	Edits               []Edit
-	lazy                *lazy
+	// Rehearse is the client's x-headrace-rehearse header; only the rehearsal
+	// provider is ever sent it.
+	Rehearse string
+	Edits    []Edit
+	lazy     *lazy
 }
 
 type lazy struct {

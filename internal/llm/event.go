@@ -38,9 +38,17 @@ type Event struct {
 	Created   int64
 	Block     BlockHead
 	Delta     Delta
-	Usage     Usage
-	Finish    Finish
-	Err       *Error
+	// Usage belongs to EventUsage. EventStart has it too when the provider
+	// names the prompt's size first; an EventUsage follows all the same.
+	Usage  Usage
+	Finish Finish
+	Err    *Error
+	// From is the dialect that Block.Raw, Delta.Raw and Ext are written in;
+	// empty when the event has none of them.
+	From Dialect
+	// Ext holds the native members of the message, block or delta that no word
+	// of ours holds; encoders of the same dialect write them back.
+	Ext []Member
 }
 
 // BlockHead opens a block of a streamed answer.

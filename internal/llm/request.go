@@ -8,6 +8,10 @@ import "github.com/go-json-experiment/json/jsontext"
 type Request struct {
 	// From is the dialect it was written in.
 	From Dialect
+	// Raw is the body as received, empty when there was none: From's own
+	// encoder finds there how things were spelled and in which order. The
+	// words win where they differ from it.
+	Raw jsontext.Value
 	// Model is the model name as the client wrote it.
 	Model string
 	// Items is the conversation in order, instructions included.

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -37,48 +38,72 @@ func (e *Error) Error() string { return fmt.Sprintf("byte %d: %s", e.Offset, e.R
 // in source order, appended to dst. heads are the names that decide something;
 // a name that differs from one of them only in case (Unicode folding) is
 // refused, because another parser might take it for the head. All errors are
-// *Error.
+// *Error; the members found before one are of no use. Safe for concurrent use.
 func Members(dst []Member, body []byte, heads []string) ([]Member, error) {
+	if all, ok := quick(dst, body, heads); ok {
+		return all, nil
+	}
+	return careful(dst, body, heads)
+}
+
+// careful is the twin of quick that takes every case and words every error.
+func careful(dst []Member, body []byte, heads []string) ([]Member, error) {
 	if at := tooDeep(body); at >= 0 {
 		return dst, &Error{at, fmt.Sprintf("nesting is deeper than %d", MaxDepth)}
 	}
 	dec := jsontext.NewDecoder(bytes.NewBuffer(body))
 	if dec.PeekKind() != '{' {
+		at := len(body) - len(bytes.TrimLeft(body, space))
 		if _, err := dec.ReadToken(); err != nil {
-			return dst, syntax(err, int(dec.InputOffset()))
+			return dst, syntax(err, len(body))
 		}
-		return dst, &Error{0, "the body is not a JSON object"}
+		return dst, &Error{at, "the body is not a JSON object"}
 	}
 	if _, err := dec.ReadToken(); err != nil {
-		return dst, syntax(err, int(dec.InputOffset()))
+		return dst, syntax(err, len(body))
 	}
 	for dec.PeekKind() != '}' {
 		key, err := dec.ReadValue()
 		if err != nil {
-			return dst, syntax(err, int(dec.InputOffset()))
+			return dst, syntax(err, len(body))
 		}
 		m := Member{Key: Span{int(dec.InputOffset()) - len(key), int(dec.InputOffset())}}
 		m.Name = name(key)
-		for _, h := range heads {
-			if m.Name != h && strings.EqualFold(m.Name, h) {
-				return dst, &Error{m.Key.From, fmt.Sprintf("the name %q differs only in case from %q", m.Name, h)}
-			}
+		if err := oddCase(&m, heads); err != nil {
+			return dst, err
 		}
 		value, err := dec.ReadValue()
 		if err != nil {
-			return dst, syntax(err, int(dec.InputOffset()))
+			return dst, syntax(err, len(body))
 		}
 		m.Value = Span{int(dec.InputOffset()) - len(value), int(dec.InputOffset())}
 		dst = append(dst, m)
 	}
 	if _, err := dec.ReadToken(); err != nil {
-		return dst, syntax(err, int(dec.InputOffset()))
+		return dst, syntax(err, len(body))
 	}
 	end := int(dec.InputOffset())
-	if rest := bytes.TrimLeft(body[end:], " \t\r\n"); len(rest) > 0 {
+	if rest := bytes.TrimLeft(body[end:], space); len(rest) > 0 {
 		return dst, &Error{len(body) - len(rest), "there is something after the JSON object"}
 	}
 	return dst, nil
+}
+
+const space = " \t\r\n"
+
+// oddCase refuses a name that another parser might take for a head.
+func oddCase(m *Member, heads []string) error {
+	for _, h := range heads {
+		if m.Name == h {
+			return nil
+		}
+	}
+	for _, h := range heads {
+		if strings.EqualFold(m.Name, h) {
+			return &Error{m.Key.From, fmt.Sprintf("the name %q differs only in case from %q", m.Name, h)}
+		}
+	}
+	return nil
 }
 
 // name gives the unescaped name; common ones without an allocation.
@@ -105,19 +130,19 @@ var known = func() map[string]string {
 	return m
 }()
 
-func syntax(err error, offset int) *Error {
-	var s *jsontext.SyntacticError
-	if errors.As(err, &s) {
-		reason := s.Err.Error()
-		if errors.Is(s.Err, jsontext.ErrDuplicateName) {
-			reason = "the same name stands twice in one object"
-			if p := s.JSONPointer.LastToken(); p != "" {
-				reason = fmt.Sprintf("the name %q stands twice in one object", p)
-			}
-		}
-		return &Error{int(s.ByteOffset), reason}
+// syntax words a decoder's error; size is the length of the whole text.
+func syntax(err error, size int) *Error {
+	s, ok := errors.AsType[*jsontext.SyntacticError](err)
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), !ok:
+		return &Error{size, "the JSON text is cut off"}
+	case !errors.Is(err, jsontext.ErrDuplicateName):
+		return &Error{int(s.ByteOffset), s.Err.Error()}
+	case s.JSONPointer.LastToken() == "":
+		return &Error{int(s.ByteOffset), "the same name stands twice in one object"}
+	default:
+		return &Error{int(s.ByteOffset), fmt.Sprintf("the name %q stands twice in one object", s.JSONPointer.LastToken())}
 	}
-	return &Error{offset, "the JSON text is cut off"}
 }
 
 // tooDeep returns the offset at which nesting passes MaxDepth, or -1. It reads
@@ -150,62 +175,4 @@ func tooDeep(b []byte) int {
 		}
 	}
 	return -1
-}
-
-// Patch puts With in the place of a span; an empty span inserts.
-type Patch struct {
-	At   Span
-	With []byte
-}
-
-// Splice returns the body with the patches applied, as segments that share
-// memory with body and the patches: nothing is copied. Patches must be in
-// rising order and must not overlap.
-func Splice(body []byte, patches ...Patch) [][]byte {
-	segments := make([][]byte, 0, 2*len(patches)+1)
-	at := 0
-	for _, p := range patches {
-		if p.At.From > at {
-			segments = append(segments, body[at:p.At.From])
-		}
-		if len(p.With) > 0 {
-			segments = append(segments, p.With)
-		}
-		at = p.At.To
-	}
-	if at < len(body) {
-		segments = append(segments, body[at:])
-	}
-	return segments
-}
-
-// Remove returns the patch that takes a member out of its object, with the
-// comma that belongs to it. i is the member's place in members, which must
-// list the whole object.
-func Remove(members []Member, i int) Patch {
-	switch {
-	case i+1 < len(members):
-		return Patch{At: Span{members[i].Key.From, members[i+1].Key.From}}
-	case i > 0:
-		return Patch{At: Span{members[i-1].Value.To, members[i].Value.To}}
-	default:
-		return Patch{At: Span{members[i].Key.From, members[i].Value.To}}
-	}
-}
-
-// Insert returns the patch that puts a member behind the last one of an object
-// whose members are listed; name is written as it is, so it needs no escapes.
-// With no members, open is the offset just behind the opening brace.
-func Insert(members []Member, open int, name string, value []byte) Patch {
-	var with []byte
-	at := open
-	if n := len(members); n > 0 {
-		at = members[n-1].Value.To
-		with = append(with, ',')
-	}
-	with = append(with, '"')
-	with = append(with, name...)
-	with = append(with, '"', ':')
-	with = append(with, value...)
-	return Patch{At: Span{at, at}, With: with}
 }

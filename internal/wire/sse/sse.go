@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 )
 
 // DefaultMaxFrame is the largest frame that a Reader takes unless told
@@ -22,13 +23,13 @@ var ErrTooLarge = errors.New("a stream frame is over the size limit")
 // Frame is one event of a stream with the bytes it came in.
 type Frame struct {
 	// Raw is everything from the end of the frame before to the end of this
-	// one: the blank line that closes it, comments and stray line ends too.
-	// The Raws of a stream, joined, are the stream.
+	// one: comments and the blank line that closes it too. The Raws of a
+	// stream, joined, are the stream.
 	Raw []byte
 	// Event is the event name; nil when the frame has none.
 	Event []byte
 	// Data is the data lines joined by a line feed; nil when there are none (a
-	// comment, a ping of bare newlines).
+	// comment, a ping of bare newlines); empty, not nil, for an empty line.
 	Data []byte
 	// Other says that the frame has a line that is no field of the SSE
 	// grammar, such as GPUStack's "error: {...}"; Data is then that line's
@@ -37,16 +38,26 @@ type Frame struct {
 }
 
 // Reader reads frames. Not safe for concurrent use.
+//
+// It holds a buffer of 4 KB, grown to the largest frame and given back as soon
+// as that frame is out, so that a stream that waits costs little. Every byte
+// is searched for line ends once, however small the pieces in which it comes.
 type Reader struct {
-	src    io.Reader
-	max    int
-	lines  bool
-	buf    []byte // buf[start:end] is read and not yet given out
-	start  int
-	end    int
+	src   io.Reader
+	max   int
+	lines bool
+	buf   []byte // buf[start:end] is read and not yet given out
+	start int
+	end   int
+	// What is known of the first frame in the buffer; all are indexes of buf.
+	whole  int  // behind its end, or 0 when that is not known
+	line   int  // the start of the line being looked for
+	lf, cr int  // no LF (CR) stands in buf[line:lf] (buf[line:cr])
+	bare   bool // the line before ended in a CR alone
+	begun  bool // a frame was given out: no byte order mark from here on
+	cut    bool
 	joined []byte // holds Data of frames with several data lines
 	err    error
-	cut    bool
 }
 
 // NewReader reads server-sent events from r. maxFrame is the cap in bytes; 0
@@ -54,7 +65,7 @@ type Reader struct {
 func NewReader(r io.Reader, maxFrame int) *Reader { return newReader(r, maxFrame, false) }
 
 // NewLineReader reads newline-delimited JSON from r: each line is a frame
-// whose Data is the line without its end.
+// whose Data is the line without its end, nil for a blank line.
 func NewLineReader(r io.Reader, maxFrame int) *Reader { return newReader(r, maxFrame, true) }
 
 func newReader(r io.Reader, maxFrame int, lines bool) *Reader {
@@ -64,106 +75,168 @@ func newReader(r io.Reader, maxFrame int, lines bool) *Reader {
 	return &Reader{src: r, max: maxFrame, lines: lines}
 }
 
-const firstBuf = 4 << 10
+const (
+	firstBuf = 4 << 10
+	// A waiting reader keeps no more than idleBuf: a thousand idle streams
+	// must not each hold on to the largest frame that they ever saw.
+	idleBuf = 4 * firstBuf
+	// As in bufio: a source that gives nothing this often never will.
+	maxEmptyReads = 100
+)
 
 // Next returns the next frame, valid until the next call. After the last one
 // it returns io.EOF when the stream ended between frames. When it ended
 // inside one, that piece comes first as a frame, parsed as far as it goes, and
 // the call after gives ErrCut (or io.EOF if all that was missing was the blank
-// line). Any other read error comes after the whole frames before it.
-// (WHATWG HTML, Server-sent events; read 2026-11.)
+// line). Any other read error comes after the whole frames before it, and what
+// came of a frame behind them is not given out. ErrTooLarge comes instead of a
+// frame that is over the cap; there is no way on after it. Errors are sticky.
+//
+// A blank line ends a frame, also one with nothing before it, so that a
+// keep-alive of bare newlines goes out at once. Where a frame ends does not
+// depend on the pieces in which the stream comes, with one exception: in a
+// stream whose lines end in a bare CR, the CR of a blank line ends the frame
+// at once, and an LF that comes later is a frame of its own with no data. (WHATWG HTML, Server-sent events; read
+// 2026-11.)
 func (r *Reader) Next() (Frame, error) {
-	for {
-		if n := r.frameEnd(); n > 0 {
-			raw := r.buf[r.start : r.start+n]
-			r.start += n
+	for empty := 0; ; {
+		if end := r.frameEnd(); end > 0 {
+			raw := r.buf[r.start:end]
+			if len(raw) > r.max {
+				r.fail(ErrTooLarge)
+				continue
+			}
+			r.start = end
+			r.whole, r.line, r.bare = 0, end, false
 			return r.parse(raw), nil
 		}
 		if r.err != nil {
 			rest := r.buf[r.start:r.end]
-			r.start = r.end
 			if len(rest) == 0 || r.err != io.EOF {
 				if r.cut && r.err == io.EOF {
-					return Frame{}, ErrCut
+					r.err = ErrCut
 				}
+				r.fail(r.err)
 				return Frame{}, r.err
 			}
+			if len(rest) > r.max {
+				r.fail(ErrTooLarge)
+				continue
+			}
+			r.start, r.line = r.end, r.end
 			// A last line end shows that the last line is whole.
 			r.cut = rest[len(rest)-1] != '\n' && rest[len(rest)-1] != '\r'
 			return r.parse(rest), nil
 		}
-		if err := r.fill(); err != nil {
-			return Frame{}, err
+		if r.end-r.start > r.max {
+			r.fail(ErrTooLarge)
+			continue
+		}
+		if n := r.fill(); n > 0 || r.err != nil {
+			empty = 0
+		} else if empty++; empty == maxEmptyReads {
+			r.err = io.ErrNoProgress
 		}
 	}
+}
+
+// fail ends the stream with err and lets go of the buffer.
+func (r *Reader) fail(err error) {
+	r.err = err
+	r.buf, r.joined = nil, nil
+	r.start, r.end, r.whole, r.line, r.lf, r.cr = 0, 0, 0, 0, 0, 0
 }
 
 // Buffered reports whether a whole frame is already in memory, so that Next
 // will not wait.
 func (r *Reader) Buffered() bool { return r.frameEnd() > 0 }
 
-// fill reads once more into the buffer.
-func (r *Reader) fill() error {
-	if r.start == r.end {
-		r.start, r.end = 0, 0
-		if cap(r.buf) > 16*firstBuf { // do not keep a giant for the rest of the stream
-			r.buf = nil
-		}
-	}
-	if r.buf == nil {
-		r.buf = make([]byte, firstBuf)
-	}
-	if r.end == len(r.buf) {
-		if r.start > 0 {
-			copy(r.buf, r.buf[r.start:r.end])
-			r.end -= r.start
-			r.start = 0
-		} else {
-			if len(r.buf) >= r.max {
-				return ErrTooLarge
-			}
-			grown := make([]byte, min(2*len(r.buf), r.max))
-			copy(grown, r.buf[:r.end])
-			r.buf = grown
-		}
+// fill reads once more into the buffer, and makes room before.
+func (r *Reader) fill() int {
+	held := r.end - r.start
+	switch {
+	case r.buf == nil:
+		r.move(make([]byte, firstBuf))
+	case len(r.buf) > idleBuf && held <= firstBuf/2:
+		r.move(make([]byte, firstBuf))
+		r.joined = nil
+	case held == 0:
+		r.move(r.buf)
+	case len(r.buf)-r.end >= len(r.buf)/4:
+		// There is room behind what is held.
+	case r.start >= len(r.buf)/2:
+		r.move(r.buf)
+	case r.end == len(r.buf):
+		// One byte more than the cap shows whether the frame is over it.
+		r.move(make([]byte, max(min(2*len(r.buf), r.max+1), held+1)))
 	}
 	n, err := r.src.Read(r.buf[r.end:])
 	r.end += n
 	r.err = err
-	return nil
+	return n
 }
 
-// frameEnd gives the length of the first whole frame in the buffer, or 0.
+// move puts what is held at the beginning of buf, which may be the buffer.
+func (r *Reader) move(buf []byte) {
+	copy(buf, r.buf[r.start:r.end])
+	by := r.start
+	r.buf = buf
+	r.start, r.end, r.line = 0, r.end-by, r.line-by
+	r.lf, r.cr = max(r.lf-by, 0), max(r.cr-by, 0)
+}
+
+// frameEnd gives the index behind the first whole frame in the buffer, or 0.
 func (r *Reader) frameEnd() int {
-	b := r.buf[r.start:r.end]
-	if r.lines {
-		return bytes.IndexByte(b, '\n') + 1
+	if r.whole > 0 {
+		return r.whole
 	}
-	content := false // a line with something in it was seen
-	for i := 0; i < len(b); {
-		n := bytes.IndexAny(b[i:], "\n\r")
-		if n < 0 {
+	b := r.buf[:r.end]
+	if r.lines {
+		r.lf = seek(b, r.lf, r.line, '\n')
+		if r.lf < len(b) {
+			r.whole = r.lf + 1
+		}
+		return r.whole
+	}
+	for r.line < len(b) {
+		r.lf = seek(b, r.lf, r.line, '\n')
+		r.cr = seek(b, r.cr, r.line, '\r')
+		at := min(r.lf, r.cr)
+		if at == len(b) {
 			return 0
 		}
-		end := i + n + 1
-		if b[end-1] == '\r' {
-			if end == len(b) && r.err == nil {
+		next, bare := at+1, false
+		if b[at] == '\r' {
+			bare = true
+			switch {
+			case next < len(b):
+				if b[next] == '\n' {
+					next, bare = next+1, false
+				}
+			case r.err == nil && !(r.bare && at == r.line):
 				return 0 // a line feed may follow
 			}
-			if end < len(b) && b[end] == '\n' {
-				end++
-			}
 		}
-		if n == 0 {
-			if content {
-				return end
-			}
-		} else {
-			content = true
+		blank := at == r.line
+		r.line, r.bare = next, bare
+		if blank {
+			r.whole = next
+			return next
 		}
-		i = end
 	}
 	return 0
+}
+
+// seek gives the first index of c in b from line on, or len(b); known says
+// that there is none before it.
+func seek(b []byte, known, line int, c byte) int {
+	if known < line {
+		known = line
+	}
+	if n := bytes.IndexByte(b[known:], c); n >= 0 {
+		return known + n
+	}
+	return len(b)
 }
 
 var bom = []byte("\xef\xbb\xbf")
@@ -177,22 +250,24 @@ func (r *Reader) parse(raw []byte) Frame {
 		}
 		return f
 	}
-	b := bytes.TrimPrefix(raw, bom)
+	b := raw
+	if !r.begun {
+		b = bytes.TrimPrefix(b, bom)
+		r.begun = true
+	}
 	datas := 0
 	for len(b) > 0 {
-		n := bytes.IndexAny(b, "\n\r")
-		line := b
-		if n >= 0 {
-			line, b = b[:n], b[n+1:]
-		} else {
-			b = nil
-		}
+		var line []byte
+		line, b = cutLine(b)
 		if len(line) == 0 || line[0] == ':' {
 			continue
 		}
-		name, value, _ := bytes.Cut(line, []byte{':'})
-		if len(value) > 0 && value[0] == ' ' {
-			value = value[1:]
+		name, value := line, line[len(line):]
+		if n := bytes.IndexByte(line, ':'); n >= 0 {
+			name, value = line[:n], line[n+1:]
+			if len(value) > 0 && value[0] == ' ' {
+				value = value[1:]
+			}
 		}
 		switch string(name) {
 		case "data":
@@ -220,19 +295,47 @@ func (r *Reader) parse(raw []byte) Frame {
 	return f
 }
 
+// cutLine takes the first line off b. A CR LF leaves an empty line behind the
+// CR, which the caller passes over like any other.
+func cutLine(b []byte) (line, rest []byte) {
+	line = b
+	if n := bytes.IndexByte(b, '\n'); n >= 0 {
+		line, rest = b[:n], b[n+1:]
+	}
+	if n := bytes.IndexByte(line, '\r'); n >= 0 {
+		return line[:n], b[n+1:]
+	}
+	return line, rest
+}
+
 // AppendEvent appends a frame with an event name and one data line per line
-// of data.
+// of data. What stands behind a line end in the name is left out, so that no
+// name can add fields of its own.
 func AppendEvent(dst []byte, event string, data []byte) []byte {
+	if n := strings.IndexAny(event, "\r\n"); n >= 0 {
+		event = event[:n]
+	}
 	dst = append(dst, "event: "...)
 	dst = append(dst, event...)
 	dst = append(dst, '\n')
 	return AppendData(dst, data)
 }
 
-// AppendData appends a frame of data alone.
+// AppendData appends a frame of data alone: one data line per line of data,
+// whose ends may be LF, CR or CR LF and read back as LF.
 func AppendData(dst []byte, data []byte) []byte {
 	for {
-		line, rest, more := bytes.Cut(data, []byte{'\n'})
+		line, rest, more := data, []byte(nil), false
+		if n := bytes.IndexByte(line, '\n'); n >= 0 {
+			line, rest, more = data[:n], data[n+1:], true
+		}
+		if n := bytes.IndexByte(line, '\r'); n >= 0 {
+			rest, more = data[n+1:], true
+			if len(rest) > 0 && rest[0] == '\n' {
+				rest = rest[1:]
+			}
+			line = line[:n]
+		}
 		dst = append(dst, "data: "...)
 		dst = append(dst, line...)
 		dst = append(dst, '\n')
@@ -243,9 +346,16 @@ func AppendData(dst []byte, data []byte) []byte {
 	}
 }
 
-// AppendComment appends a comment frame, which clients ignore.
+// AppendComment appends a comment frame, which clients ignore: one line; line
+// ends in text become spaces.
 func AppendComment(dst []byte, text string) []byte {
 	dst = append(dst, ": "...)
+	at := len(dst)
 	dst = append(dst, text...)
+	for i := at; i < len(dst); i++ {
+		if dst[i] == '\n' || dst[i] == '\r' {
+			dst[i] = ' '
+		}
+	}
 	return append(dst, "\n\n"...)
 }

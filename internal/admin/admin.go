@@ -1,0 +1,142 @@
+// Package admin is the JSON API for whoever runs the gateway: keys, usage,
+// requests, models, providers and status, all under /admin/v1/.
+package admin
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"headrace/internal/llm"
+)
+
+// Options are the parts that the API shows. Every interface must be set.
+type Options struct {
+	// Door checks admin tokens. Nil is allowed only with Trusted.
+	Door Door
+	// Trusted, when it is not empty, names who is calling and switches the
+	// token, host and origin checks off. It is for a handler that no listener
+	// serves: a command that works on the data directory in its own process.
+	Trusted string
+	// Loopback says that the listener is bound to this machine alone; then a
+	// Host that is not this machine is refused (DNS rebinding).
+	Loopback bool
+
+	Keys     Keys
+	Usage    Usage
+	Requests Requests
+	Catalog  Catalog
+	// Errors is the table of error classes, in the order to show.
+	Errors []ErrorClass
+	// Status is asked for each status request.
+	Status func(ctx context.Context) Status
+	Audit  Audit
+	// Log takes the causes of internal errors, which the answer does not show.
+	// Nil means slog.Default.
+	Log *slog.Logger
+}
+
+// Door knows admin tokens. A data key is never one of them.
+type Door interface {
+	// CheckAdmin names the token's owner. The error is an *llm.Error of class
+	// Unauthenticated, or Unavailable when nobody can tell now. It compares by
+	// the token's hash, so that time tells nothing about it.
+	CheckAdmin(token string, now time.Time) (who string, err error)
+}
+
+// DoorFunc makes a Door of a function.
+type DoorFunc func(token string, now time.Time) (who string, err error)
+
+// CheckAdmin calls the function.
+func (f DoorFunc) CheckAdmin(token string, now time.Time) (string, error) { return f(token, now) }
+
+// Keys are the virtual keys. Errors are *llm.Error of class NotFound or
+// InvalidRequest where the caller is to blame.
+type Keys interface {
+	// Keys lists all keys, ended ones too, oldest first.
+	Keys(ctx context.Context) ([]Key, error)
+	// CreateKey makes a key; the token can never be read again.
+	CreateKey(ctx context.Context, s KeySpec) (token llm.Secret, k Key, err error)
+	// RevokeKey ends a key for ever; ending it twice changes nothing.
+	RevokeKey(ctx context.Context, id string) (Key, error)
+	// RotateKey makes a key with the same rights and lets the old one end
+	// after the overlap, 0 meaning now.
+	RotateKey(ctx context.Context, id string, overlap time.Duration) (token llm.Secret, k Key, err error)
+}
+
+// Usage sums up what was used.
+type Usage interface {
+	// UsageBy gives one row per model, key, day or provider over [since,
+	// until), most expensive first (days in order). Zero times are open ends.
+	UsageBy(ctx context.Context, by string, since, until time.Time) ([]UsageRow, error)
+}
+
+// Requests are the ledger's rows.
+type Requests interface {
+	// Requests lists requests by the filter.
+	Requests(ctx context.Context, f RequestFilter) ([]Request, error)
+	// Request gives one with its attempts; an unknown id is an *llm.Error of
+	// class NotFound.
+	Request(ctx context.Context, id string) (Request, error)
+}
+
+// Catalog is what exists: models and the providers that serve them.
+type Catalog interface {
+	// Models lists the models of the providers that are in use, or of all when
+	// all is set, by id.
+	Models(ctx context.Context, all bool) ([]Model, error)
+	// Providers lists the providers that were found or looked for, by id.
+	Providers(ctx context.Context) ([]Provider, error)
+	// Refresh reads a catalogue file over the rows that are there. A nil file
+	// asks the providers for their own model lists instead.
+	Refresh(ctx context.Context, file []byte) (Refreshed, error)
+}
+
+// Audit keeps a line for every change. It must not lose one because the
+// caller has left; ctx is never cancelled.
+type Audit interface {
+	// Audit notes that actor did action (such as "keys.revoke") to subject (an
+	// id, never a secret).
+	Audit(ctx context.Context, actor, action, subject string)
+}
+
+// New makes the handler. It serves /admin/v1/ and everything below, and is
+// safe for concurrent use.
+func New(o Options) http.Handler {
+	if o.Door == nil && o.Trusted == "" {
+		// Serving without any check is a mistake of wiring, not of input.
+		panic("admin: neither Door nor Trusted is set")
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	s := &server{Options: o, mux: http.NewServeMux()}
+	for _, r := range routes {
+		s.mux.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, q *http.Request) {
+			status, body, err := r.serve(s, q)
+			if err != nil {
+				s.refuse(w, q, err)
+				return
+			}
+			s.answer(w, status, body)
+		})
+	}
+	s.mux.HandleFunc(prefix, s.nothing)
+	var h http.Handler = s.mux
+	if o.Trusted == "" {
+		origins := http.NewCrossOriginProtection()
+		origins.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+			s.refuse(w, q, llm.Errorf(llm.Forbidden, "a page of another origin may not call the admin API"))
+		}))
+		h = s.host(origins.Handler(s.token(h)))
+	}
+	return h
+}
+
+const prefix = "/admin/v1/"
+
+type server struct {
+	Options
+	mux *http.ServeMux
+}

@@ -1,0 +1,227 @@
+package admin
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"headrace/internal/access"
+	"headrace/internal/catalog"
+	"headrace/internal/ledger"
+	"headrace/internal/llm"
+)
+
+// DirectoryDoor lets the admin tokens of a Directory in.
+type DirectoryDoor struct{ Directory *access.Directory }
+
+// CheckAdmin names the token's key by id.
+func (d DirectoryDoor) CheckAdmin(token string, now time.Time) (string, error) {
+	p, err := d.Directory.CheckAdmin(token, now)
+	return p.KeyID, err
+}
+
+// RingKeys shows the keys of a Ring.
+type RingKeys struct{ Ring access.Ring }
+
+// Keys lists all keys.
+func (r RingKeys) Keys(ctx context.Context) ([]Key, error) {
+	keys, err := r.Ring.Store.Keys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now, list := time.Now(), make([]Key, len(keys))
+	for i := range keys {
+		list[i] = showKey(keys[i], now)
+	}
+	return list, nil
+}
+
+// CreateKey makes a key.
+func (r RingKeys) CreateKey(ctx context.Context, s KeySpec) (llm.Secret, Key, error) {
+	now := time.Now()
+	token, k, err := r.Ring.Create(ctx, access.Spec{Name: s.Name, Team: s.Team, Admin: s.Admin, Expires: s.Expires,
+		Models: s.Models, Limits: access.Limits(s.Limits)}, now)
+	return token, showKey(k, now), err
+}
+
+// RevokeKey ends a key.
+func (r RingKeys) RevokeKey(ctx context.Context, id string) (Key, error) {
+	now := time.Now()
+	k, err := r.Ring.Revoke(ctx, id, now)
+	return showKey(k, now), err
+}
+
+// RotateKey replaces a key.
+func (r RingKeys) RotateKey(ctx context.Context, id string, overlap time.Duration) (llm.Secret, Key, error) {
+	now := time.Now()
+	token, k, err := r.Ring.Rotate(ctx, id, overlap, now)
+	return token, showKey(k, now), err
+}
+
+func showKey(k access.Key, now time.Time) Key {
+	return Key{ID: k.ID, Name: k.Name, Team: k.Team, Admin: k.Admin, Prefix: k.Prefix, State: k.State(now),
+		Created: utc(k.Created), Expires: utc(k.Expires), Revoked: utc(k.Revoked),
+		Models: k.Models, Limits: Limits(k.Limits), RotatedTo: k.RotatedTo}
+}
+
+// utc keeps the zero time zero.
+func utc(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// LedgerRows shows a ledger's rows as Usage and Requests. The Reader is a
+// Ledger, which sees rows before they are written, or a store.
+type LedgerRows struct{ Reader ledger.Reader }
+
+// UsageBy sums up whole UTC hours.
+func (l LedgerRows) UsageBy(ctx context.Context, by string, since, until time.Time) ([]UsageRow, error) {
+	group, err := ledger.ParseBy(by)
+	if err != nil {
+		return nil, llm.Errorf(llm.InvalidRequest, "%s", err)
+	}
+	rows, err := l.Reader.Usage(ctx, group, since, until)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]UsageRow, len(rows))
+	for i, r := range rows {
+		t := r.Tally
+		list[i] = UsageRow{Name: r.Group, Label: r.Label, Requests: t.Requests, Failed: t.Failed,
+			Attempts: t.Attempts, FailedAttempts: t.FailedAttempts, Estimated: t.Estimated,
+			Input: t.Input, CacheRead: t.CacheRead, CacheWrite5m: t.CacheWrite5m, CacheWrite1h: t.CacheWrite1h,
+			Output: t.Output, Reasoning: t.Reasoning, Cost: t.Cost, Unpriced: t.Unpriced}
+	}
+	return list, nil
+}
+
+// Requests lists requests without their attempts.
+func (l LedgerRows) Requests(ctx context.Context, f RequestFilter) ([]Request, error) {
+	entries, err := l.Reader.Recent(ctx, ledger.Filter{Since: f.Since, After: f.After, Failed: f.Errors, Limit: f.Limit})
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Request, len(entries))
+	for i := range entries {
+		list[i] = showEntry(&entries[i])
+		list[i].Attempts = nil
+	}
+	return list, nil
+}
+
+// Request shows one request with its attempts.
+func (l LedgerRows) Request(ctx context.Context, id string) (Request, error) {
+	unknown := llm.Errorf(llm.NotFound, "there is no request %q", id)
+	number, err := ledger.ParseID(id)
+	if err != nil {
+		return Request{}, unknown
+	}
+	e, ok, err := l.Reader.Request(ctx, number)
+	switch {
+	case err != nil:
+		return Request{}, err
+	case !ok:
+		return Request{}, unknown
+	}
+	return showEntry(&e), nil
+}
+
+func showEntry(e *ledger.Entry) Request {
+	r := Request{ID: e.ID.String(), Seq: e.Seq, Start: e.At.UTC(), Key: e.KeyID, KeyName: e.KeyName, Dialect: e.Dialect, Op: e.Op,
+		Asked: e.Asked, Status: e.Status, Class: e.Class, Stream: e.Streamed,
+		FirstByte: e.FirstByte.Milliseconds(), Total: e.Total.Milliseconds(),
+		Usage: showTokens(e.Usage), Cost: Cost{e.Cost, e.Priced}, Warnings: e.Warnings}
+	if last := e.Last(); last != nil && last.Class == "" {
+		r.Provider, r.Model = last.Provider, last.Model
+	}
+	for _, a := range e.Attempts {
+		r.Attempts = append(r.Attempts, Attempt{N: a.N, Provider: a.Provider, Model: a.Model, Why: a.Why, Start: a.Start.UTC(),
+			FirstByte: a.FirstByte.Milliseconds(), Total: a.Total.Milliseconds(), Status: a.Status, Class: a.Class, Message: a.Message,
+			Usage: showTokens(a.Usage), Cost: Cost{a.Cost, a.Priced}, Upstream: a.UpstreamID})
+	}
+	return r
+}
+
+func showTokens(u llm.Usage) Tokens {
+	return Tokens{Input: u.Input, CacheRead: u.CacheRead, CacheWrite5m: u.CacheWrite5m, CacheWrite1h: u.CacheWrite1h,
+		Output: u.Output, Reasoning: u.Reasoning, Source: u.Source}
+}
+
+// CatalogRows shows a catalogue. Now gives the one in force; Found the
+// providers that are in use or were skipped; Take brings a refreshed list into
+// force (nil asks the providers) and keeps it for the next start.
+type CatalogRows struct {
+	Now   func() *catalog.Catalog
+	Found func(ctx context.Context) ([]Provider, error)
+	Take  func(ctx context.Context, r *catalog.Refresh) (Refreshed, error)
+}
+
+// Models lists models that answer in text and are not retired.
+func (c CatalogRows) Models(ctx context.Context, all bool) ([]Model, error) {
+	found, err := c.Found(ctx)
+	if err != nil {
+		return nil, err
+	}
+	usable := map[string]bool{}
+	for _, p := range found {
+		usable[p.ID] = p.State == "ready"
+	}
+	now, rows := time.Now(), c.Now()
+	list := []Model{}
+	for _, m := range rows.Find(catalog.Query{At: now}) {
+		if usable[m.Provider] || all {
+			one := showModel(rows, m, now)
+			one.Usable = usable[m.Provider]
+			list = append(list, one)
+		}
+	}
+	return list, nil
+}
+
+// Providers lists the providers that were found or skipped.
+func (c CatalogRows) Providers(ctx context.Context) ([]Provider, error) { return c.Found(ctx) }
+
+// Refresh checks a list and brings it into force.
+func (c CatalogRows) Refresh(ctx context.Context, file []byte) (Refreshed, error) {
+	if file == nil {
+		return c.Take(ctx, nil)
+	}
+	r, err := catalog.ParseRefresh(file, time.Now())
+	if err != nil {
+		return Refreshed{}, llm.Errorf(llm.InvalidRequest, "%s", err)
+	}
+	done, err := c.Take(ctx, r)
+	if err == nil && len(r.Skipped) > 0 {
+		done.Notes = append(done.Notes, "left out, because there is no such provider here: "+strings.Join(r.Skipped, ", "))
+	}
+	return done, err
+}
+
+func showModel(rows *catalog.Catalog, m *catalog.Model, now time.Time) Model {
+	can := rows.Capability(m.Provider, m.ID)
+	one := Model{ID: m.Provider + "/" + m.ID, Provider: m.Provider, Name: m.Name, Aliases: m.Aliases,
+		Window: m.Window, MaxOutput: m.MaxOutput, Efforts: can.Efforts, State: string(m.StatusAt(now))}
+	if can.Known {
+		// What an unknown model is taken to accept is no promise.
+		one.Features = catalog.NamesOf(can.Has)
+	}
+	if p, ok := m.PriceAt(now); ok {
+		at := p.At(0, now)
+		one.Price = &Price{Input: usd(at.Input), Output: usd(at.Output), CacheRead: usd(at.CacheRead),
+			CacheWrite5m: usd(at.CacheWrite5m), CacheWrite1h: usd(at.CacheWrite1h)}
+		if len(p.Steps) > 0 {
+			one.Price.Note = p.String()
+		}
+	}
+	return one
+}
+
+func usd(r catalog.Rate) *float64 {
+	if !r.Known {
+		return nil
+	}
+	v := r.USD()
+	return &v
+}

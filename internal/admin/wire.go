@@ -1,0 +1,320 @@
+package admin
+
+import (
+	"time"
+
+	"headrace/internal/llm"
+)
+
+// Key is one virtual key. The token is not in it.
+type Key struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	Team string `json:"team"`
+	// Admin keys open this API and nothing else.
+	Admin bool `json:"admin"`
+	// Prefix is the token's beginning, to recognise it by.
+	Prefix string `json:"prefix"`
+	// State is active, expired or revoked.
+	State   string    `json:"state" enum:"active,expired,revoked"`
+	Created time.Time `json:"created"`
+	// Expires and Revoked are left out when they do not apply.
+	Expires time.Time `json:"expires,omitzero"`
+	Revoked time.Time `json:"revoked,omitzero"`
+	// Models are the patterns of what may be asked for; empty means all.
+	Models []string `json:"models"`
+	Limits Limits   `json:"limits"`
+	// RotatedTo is the id of the key that replaces this one.
+	RotatedTo string `json:"rotated_to,omitzero"`
+}
+
+// Limits are the rates of a key; 0 is no limit.
+type Limits struct {
+	RequestsPerMinute int64 `json:"requests_per_minute"`
+	TokensPerMinute   int64 `json:"tokens_per_minute"`
+	Parallel          int   `json:"parallel"`
+}
+
+// KeySpec is what a new key is to be.
+type KeySpec struct {
+	Name  string `json:"name"`
+	Team  string `json:"team"`
+	Admin bool   `json:"admin"`
+	// Expires is when the key ends; zero means never. ExpiresIn says the same
+	// as a length of time from now, such as "720h".
+	Expires   time.Time `json:"expires,omitzero"`
+	ExpiresIn string    `json:"expires_in,omitzero"`
+	Models    []string  `json:"models"`
+	Limits    Limits    `json:"limits"`
+}
+
+// Rotation says how a key is replaced.
+type Rotation struct {
+	// Overlap is how long the old key still works, such as "24h"; empty means
+	// that it ends now.
+	Overlap string `json:"overlap"`
+}
+
+// Issued is a new key with its token, which is shown this once.
+type Issued struct {
+	Token string `json:"token"`
+	Key   Key    `json:"key"`
+}
+
+// KeyList is all keys.
+type KeyList struct {
+	Keys []Key `json:"keys"`
+}
+
+// KeyAnswer is one key.
+type KeyAnswer struct {
+	Key Key `json:"key"`
+}
+
+// UsageRow sums up the requests of one model, key, day or provider.
+type UsageRow struct {
+	// Name is the model ("provider/model"), the key's id, the day
+	// ("2026-11-23", UTC) or the provider.
+	Name string `json:"name"`
+	// Label is a key's latest name.
+	Label    string `json:"label,omitzero"`
+	Requests int64  `json:"requests"`
+	// Failed are the requests that gave the client no complete answer.
+	Failed int64 `json:"failed"`
+	// Attempts are the tries at providers, FailedAttempts those of them that
+	// failed, Estimated those whose usage is our own estimate.
+	Attempts       int64 `json:"attempts"`
+	FailedAttempts int64 `json:"failed_attempts"`
+	Estimated      int64 `json:"estimated"`
+	// The token buckets are disjoint, but for Reasoning, which is a part of
+	// Output.
+	Input        int64 `json:"input"`
+	CacheRead    int64 `json:"cache_read"`
+	CacheWrite5m int64 `json:"cache_write_5m"`
+	CacheWrite1h int64 `json:"cache_write_1h"`
+	Output       int64 `json:"output"`
+	Reasoning    int64 `json:"reasoning"`
+	// Cost is in billionths of a US dollar, without the unpriced attempts.
+	Cost llm.Nanodollars `json:"cost_nanodollars"`
+	// Unpriced is how many attempts have no known price; they are not free.
+	Unpriced int64 `json:"unpriced"`
+}
+
+// UsageAnswer is a usage table.
+type UsageAnswer struct {
+	By    string     `json:"by" enum:"model,key,day,provider"`
+	Since time.Time  `json:"since,omitzero"`
+	Until time.Time  `json:"until,omitzero"`
+	Rows  []UsageRow `json:"rows"`
+}
+
+// RequestFilter picks ledger rows.
+type RequestFilter struct {
+	// Since leaves out what began before; zero means no bound.
+	Since time.Time
+	// After is the Seq of a request: those that were written later are listed,
+	// in the order of writing; a negative number lists from the first. 0 lists
+	// the newest first.
+	After int64
+	// Errors leaves out requests that ended well.
+	Errors bool
+	// Limit is how many rows at most, 1 to 1000.
+	Limit int
+}
+
+// Request is one request as the ledger knows it.
+type Request struct {
+	ID string `json:"id"`
+	// Seq is the place in the order of writing, which is not that of the ids:
+	// a long request is written after short ones that began later. It is 0
+	// while the row is only in memory.
+	Seq   int64     `json:"seq"`
+	Start time.Time `json:"start"`
+	// Key is the id of the key that asked; KeyName its name.
+	Key     string `json:"key"`
+	KeyName string `json:"key_name"`
+	// Dialect and Op say at which door it came in.
+	Dialect llm.Dialect `json:"dialect"`
+	Op      llm.Op      `json:"op"`
+	// Asked is the model name that the client wrote; Provider and Model are
+	// who answered, empty when nobody did.
+	Asked    string `json:"asked"`
+	Provider string `json:"provider"`
+	Model    string `json:"model"`
+	// Status is what the client got; Class is empty when all went well.
+	Status int       `json:"status"`
+	Class  llm.Class `json:"class,omitzero"`
+	Stream bool      `json:"stream"`
+	// FirstByte and Total are in milliseconds.
+	FirstByte int64    `json:"first_byte_ms"`
+	Total     int64    `json:"total_ms"`
+	Usage     Tokens   `json:"usage"`
+	Cost      Cost     `json:"cost"`
+	Warnings  []string `json:"warnings"`
+	// Attempts are in order; a list of requests may leave them out.
+	Attempts []Attempt `json:"attempts,omitzero"`
+}
+
+// Tokens are the token buckets of a request or an attempt.
+type Tokens struct {
+	Input        int64 `json:"input"`
+	CacheRead    int64 `json:"cache_read"`
+	CacheWrite5m int64 `json:"cache_write_5m"`
+	CacheWrite1h int64 `json:"cache_write_1h"`
+	Output       int64 `json:"output"`
+	Reasoning    int64 `json:"reasoning"`
+	// Source is provider or estimated; empty when there is no usage.
+	Source llm.UsageSource `json:"source,omitzero"`
+}
+
+// Cost is what a request or an attempt cost.
+type Cost struct {
+	Nanodollars llm.Nanodollars `json:"nanodollars"`
+	// Priced is false when the price is not known: the figure is then not the
+	// cost.
+	Priced bool `json:"priced"`
+}
+
+// Attempt is one try at one target.
+type Attempt struct {
+	N        int    `json:"n"`
+	Provider string `json:"provider"`
+	Model    string `json:"model"`
+	// Why says why this target was picked.
+	Why       string    `json:"why"`
+	Start     time.Time `json:"start"`
+	FirstByte int64     `json:"first_byte_ms"`
+	Total     int64     `json:"total_ms"`
+	Status    int       `json:"status"`
+	Class     llm.Class `json:"class,omitzero"`
+	Message   string    `json:"message,omitzero"`
+	Usage     Tokens    `json:"usage"`
+	Cost      Cost      `json:"cost"`
+	Upstream  string    `json:"upstream_id,omitzero"`
+}
+
+// RequestList is a page of requests.
+type RequestList struct {
+	Requests []Request `json:"requests"`
+}
+
+// RequestAnswer is one request.
+type RequestAnswer struct {
+	Request Request `json:"request"`
+}
+
+// Model is one model at one provider.
+type Model struct {
+	// ID is "provider/model", as clients ask for it.
+	ID       string   `json:"id"`
+	Provider string   `json:"provider"`
+	Name     string   `json:"name"`
+	Aliases  []string `json:"aliases"`
+	// Window and MaxOutput are in tokens; 0 means unknown.
+	Window    int64 `json:"window"`
+	MaxOutput int64 `json:"max_output"`
+	// Features are the catalogue's names of what it can do.
+	Features []string `json:"features"`
+	Efforts  []string `json:"efforts"`
+	// Price is left out when it is not known.
+	Price *Price `json:"price,omitzero"`
+	// State is active, beta, deprecated or retired.
+	State string `json:"state"`
+	// Usable says that its provider is configured.
+	Usable bool `json:"usable"`
+}
+
+// Price is in US dollars per million tokens; a bucket without a known price is
+// left out.
+type Price struct {
+	Input        *float64 `json:"input,omitzero"`
+	Output       *float64 `json:"output,omitzero"`
+	CacheRead    *float64 `json:"cache_read,omitzero"`
+	CacheWrite5m *float64 `json:"cache_write_5m,omitzero"`
+	CacheWrite1h *float64 `json:"cache_write_1h,omitzero"`
+	// Note says what else the price hangs on: steps by prompt size, hours.
+	Note string `json:"note,omitzero"`
+}
+
+// ModelList is a list of models.
+type ModelList struct {
+	Models []Model `json:"models"`
+}
+
+// Refreshed says what a refresh of the catalogue did.
+type Refreshed struct {
+	Added   int `json:"added"`
+	Changed int `json:"changed"`
+	Gone    int `json:"gone"`
+	// Notes are one line each: providers that did not answer, rows left out.
+	Notes []string `json:"notes"`
+}
+
+// Provider is one provider and what is known of its credentials.
+type Provider struct {
+	ID      string      `json:"id"`
+	Name    string      `json:"name"`
+	Dialect llm.Dialect `json:"dialect"`
+	BaseURL string      `json:"base_url"`
+	// State is ready, skipped or disabled.
+	State string `json:"state" enum:"ready,skipped,disabled"`
+	// Source says where it was found: "OPENAI_API_KEY", "headrace.yaml:4".
+	Source string `json:"source"`
+	// Advice says what to do about a provider that is not ready.
+	Advice string `json:"advice,omitzero"`
+	Models int    `json:"models"`
+}
+
+// ProviderList is a list of providers.
+type ProviderList struct {
+	Providers []Provider `json:"providers"`
+}
+
+// ErrorClass is one row of the table of what is done about errors.
+type ErrorClass struct {
+	Class llm.Class `json:"class"`
+	// Status is what a client sees when nothing else helped.
+	Status int `json:"status"`
+	// Means says what happened, Does what the gateway does about it.
+	Means string `json:"means"`
+	Does  string `json:"does"`
+	// Repeat is how often the same target is asked again; Next says whether
+	// the next target is tried.
+	Repeat int  `json:"repeat"`
+	Next   bool `json:"next"`
+}
+
+// ErrorTable is the table of error classes.
+type ErrorTable struct {
+	Classes []ErrorClass `json:"classes"`
+}
+
+// Status says how the gateway is.
+type Status struct {
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	Listen  string    `json:"listen"`
+	Data    string    `json:"data"`
+	Config  string    `json:"config,omitzero"`
+	// Ready is false while it starts, drains, or cannot read its keys.
+	Ready     bool `json:"ready"`
+	Keys      int  `json:"keys"`
+	Providers int  `json:"providers"`
+	// Streams are the answers that are being streamed now.
+	Streams int `json:"streams"`
+	// LedgerWaiting are rows not written yet, LedgerDropped rows lost since
+	// the start because the queue was full.
+	LedgerWaiting int64 `json:"ledger_waiting"`
+	LedgerDropped int64 `json:"ledger_dropped"`
+	// Notes are things that a person ought to know, one line each.
+	Notes []string `json:"notes"`
+}
+
+// Problem is the body of every error.
+type Problem struct {
+	Error struct {
+		// Code is an error class, or "internal".
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	} `json:"error"`
+}

@@ -1,0 +1,320 @@
+// Package app builds the program from a configuration, and starts and stops
+// its parts in order. Only it knows all of them.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"headrace/internal/access"
+	"headrace/internal/admin"
+	"headrace/internal/catalog"
+	"headrace/internal/config"
+	"headrace/internal/gateway"
+	"headrace/internal/ledger"
+	"headrace/internal/limit"
+	"headrace/internal/llm"
+	"headrace/internal/provider/rehearsal"
+	"headrace/internal/store/sqlite"
+	"headrace/internal/tokens"
+	"headrace/internal/wire/anthropic"
+	"headrace/internal/wire/openai"
+)
+
+// Options say what to run. Config and Env are required.
+type Options struct {
+	Config *config.Config
+	Env    config.Env
+	// Version is what the program calls itself.
+	Version string
+	// Log takes the log; nil is silent.
+	Log io.Writer
+	// Ready is told once the address is bound and requests are served.
+	Ready func(Info) error
+	// Slow is asked before each request whether to leave the fast path; nil
+	// means never. Tests set it.
+	Slow func() bool
+}
+
+// Info is what a person wants to know once the program is ready.
+type Info struct {
+	// Address is what the listener is bound to, with its real port.
+	Address string
+	// Took is how long the start took.
+	Took time.Duration
+	// Key and AdminToken are set only when they were made just now.
+	Key, AdminToken llm.Secret
+	Data            string
+	Providers       []admin.Provider
+	// Notes are things to know, such as rows lost when the last run was killed.
+	Notes []string
+}
+
+// App is the whole program, built and not yet serving.
+type App struct {
+	o         Options
+	cfg       *config.Config
+	data      string
+	log       *slog.Logger
+	started   time.Time
+	db        *sqlite.DB
+	ring      access.Ring
+	directory *access.Directory
+	limits    *limit.Table
+	ledger    *ledger.Ledger
+	tokens    *tokens.Learner
+	rehearsal *rehearsal.Provider
+	gateway   *gateway.Gateway
+	admin     http.Handler
+	info      Info
+
+	// catalog is read by the ledger's writer, so it is swapped whole.
+	prices atomic.Pointer[catalog.Catalog]
+	ready  atomic.Bool
+
+	// mu guards what a discovery changes: the catalogue and what was found.
+	mu        sync.Mutex
+	catalog   *catalog.Catalog
+	found     []Found
+	providers sender
+}
+
+// New opens the state and builds every part. The caller ends it with Close, or
+// by Serve, which closes it.
+func New(ctx context.Context, o Options) (*App, error) {
+	a := &App{o: o, cfg: o.Config, started: time.Now(), limits: &limit.Table{}, tokens: &tokens.Learner{}}
+	a.log = logger(o.Log, o.Config.Log)
+	if err := o.Env.Check(); err != nil {
+		return nil, err
+	}
+	var err error
+	if a.data, err = dataDir(o.Config, o.Env); err != nil {
+		return nil, err
+	}
+	if a.catalog, err = loadCatalog(a.cfg, a.data); err != nil {
+		return nil, err
+	}
+	a.prices.Store(a.catalog)
+	if a.db, err = sqlite.Open(ctx, filepath.Join(a.data, "headrace.db")); err != nil {
+		return nil, fmt.Errorf("open the state in %s: %w", a.data, err)
+	}
+	if err := a.build(ctx); err != nil {
+		return nil, errors.Join(err, a.db.Close())
+	}
+	return a, nil
+}
+
+func (a *App) build(ctx context.Context) error {
+	a.ring = access.Ring{Store: a.db}
+	a.directory = access.NewDirectory(a.db, a.log)
+	a.ledger = ledger.New(a.db, ledger.Options{Log: a.log, Price: func(provider, model string, u llm.Usage, at time.Time) (llm.Nanodollars, bool) {
+		return a.prices.Load().Cost(provider, model, u, at)
+	}})
+	a.rehearsal = rehearsal.New(rehearsal.Options{Codecs: map[llm.Dialect]rehearsal.Codec{
+		llm.OpenAI: openai.Codec{}, llm.Anthropic: anthropic.Codec{},
+	}})
+	if err := a.credentials(ctx); err != nil {
+		return err
+	}
+	if err := a.directory.Reload(ctx); err != nil {
+		return fmt.Errorf("read the keys: %w", err)
+	}
+	a.found = look(a.cfg, a.o.Env, a.catalog)
+	a.gateway = gateway.New(gateway.Options{
+		Keys: a.directory, Limits: callerLimits{a}, Ledger: a.ledger, Tokens: a.tokens,
+	}, a.snapshot())
+	a.admin = admin.New(a.adminOptions(admin.Options{
+		Door:     admin.DirectoryDoor{Directory: a.directory},
+		Loopback: loopback(a.cfg.Listen),
+	}))
+	return nil
+}
+
+// credentials makes the first key and the admin token, or takes the preset
+// ones. What was made is shown once; a second start finds it and shows nothing.
+func (a *App) credentials(ctx context.Context) error {
+	now := time.Now()
+	keys, err := a.db.Keys(ctx)
+	if err != nil {
+		return fmt.Errorf("read the keys: %w", err)
+	}
+	has := map[bool]bool{}
+	for _, k := range keys {
+		has[k.Admin] = true
+	}
+	for _, c := range []struct {
+		admin  bool
+		name   string
+		preset llm.Secret
+		made   *llm.Secret
+	}{{false, "first", a.o.Env.Key, &a.info.Key}, {true, "admin", a.o.Env.AdminToken, &a.info.AdminToken}} {
+		spec := access.Spec{Name: c.name, Admin: c.admin}
+		switch {
+		case c.preset != "":
+			spec.Name = "preset"
+			if _, _, err := a.ring.Import(ctx, c.preset, spec, now); err != nil {
+				return err
+			}
+		case !has[c.admin]:
+			if *c.made, _, err = a.ring.Create(ctx, spec, now); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// callerLimits holds callers to the limits of their key, or of the
+// configuration where the key has none.
+type callerLimits struct{ a *App }
+
+// Reserve takes room for one request.
+func (c callerLimits) Reserve(p *access.Principal, tokens int64, now time.Time) (func(int64), *llm.Error) {
+	l := limit.Limits(p.Limits)
+	if l == (limit.Limits{}) {
+		l = limit.Limits(c.a.cfg.Limits.Key)
+	}
+	if l == (limit.Limits{}) {
+		return noSettle, nil
+	}
+	r, err := c.a.limits.Reserve(p.KeyID, l, tokens, now)
+	if err != nil {
+		return nil, err
+	}
+	return func(actual int64) {
+		r.Settle(actual, time.Now())
+		r.Release()
+	}, nil
+}
+
+// NeedsTokens reports whether a reservation of the caller counts tokens.
+func (c callerLimits) NeedsTokens(p *access.Principal) bool {
+	return p.Limits.TokensPerMinute > 0 || c.a.cfg.Limits.Key.TokensPerMinute > 0
+}
+
+func noSettle(int64) {}
+
+// Serve binds the address and serves until ctx ends; then it drains, stops
+// every part and closes the state.
+func (a *App) Serve(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, a.Close()) }()
+	l, err := net.Listen("tcp", a.cfg.Listen)
+	if err != nil {
+		return err
+	}
+	killed, err := a.ledger.Begin(ctx)
+	if err != nil {
+		l.Close()
+		return fmt.Errorf("begin the ledger: %w", err)
+	}
+	for _, run := range killed {
+		a.info.Notes = append(a.info.Notes, fmt.Sprintf("the run that last wrote at %s was killed: at most the second after that is missing from the ledger", run.Written.Format(time.DateTime)))
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var services sync.WaitGroup
+	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.firstDiscovery, a.write} {
+		services.Go(func() { service(background) })
+	}
+	defer services.Wait()
+	defer stop()
+
+	server := &http.Server{
+		Handler: a.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug), Protocols: protocols(),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }() // ends with Shutdown or Close below
+	a.info.Address, a.info.Took, a.info.Data, a.info.Providers = l.Addr().String(), time.Since(a.started), a.data, providersView(a.foundNow(), a.catalogNow())
+	a.ready.Store(true)
+	if a.o.Ready != nil {
+		if err := a.o.Ready(a.info); err != nil {
+			return errors.Join(err, server.Close())
+		}
+	}
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	a.gateway.Drain()
+	a.ready.Store(false)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.cfg.Shutdown.Drain.Std())
+	defer cancel()
+	if err := server.Shutdown(drain); err != nil {
+		a.log.Warn("requests were still running when the drain time ended", "drain", a.cfg.Shutdown.Drain.Std())
+		return server.Close()
+	}
+	return nil
+}
+
+// write runs the ledger's writer.
+func (a *App) write(ctx context.Context) {
+	if err := a.ledger.Run(ctx); err != nil {
+		a.log.Error("the ledger's last rows could not be written", "error", err)
+	}
+}
+
+// Close closes the state.
+func (a *App) Close() error { return a.db.Close() }
+
+// Handler serves the doors and the admin API, for tests that bring their own
+// server.
+func (a *App) handler() http.Handler {
+	front := a.gateway.Handler()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/admin/") {
+			a.admin.ServeHTTP(w, r)
+			return
+		}
+		front.ServeHTTP(w, r)
+	})
+}
+
+// protocols are HTTP/1.1 and HTTP/2 without TLS, which proxies in front use.
+func protocols() *http.Protocols {
+	var p http.Protocols
+	p.SetHTTP1(true)
+	p.SetUnencryptedHTTP2(true)
+	return &p
+}
+
+func dataDir(cfg *config.Config, env config.Env) (string, error) {
+	if cfg.Data != "" {
+		return cfg.Data, nil
+	}
+	return env.DataDir()
+}
+
+func loopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func logger(w io.Writer, c config.Log) *slog.Logger {
+	if w == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo // config has checked it
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}

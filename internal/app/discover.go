@@ -1,0 +1,142 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"headrace/internal/catalog"
+	"headrace/internal/llm"
+)
+
+// ollamaEvery is how often a missing Ollama is looked for again.
+const ollamaEvery = 5 * time.Second
+
+// watchOllama looks for Ollama on this host, now and again: it may start after
+// us, or stop.
+func (a *App) watchOllama(ctx context.Context) {
+	row, ok := a.catalogNow().Provider(ollamaID)
+	if !ok || !a.cfg.Discover {
+		return
+	}
+	if _, named := inFile(row, a.cfg); named {
+		return
+	}
+	base, _, err := a.o.Env.OllamaURL()
+	if err != nil {
+		a.log.Warn("Ollama is not looked for", "error", err)
+		return
+	}
+	if moved := a.o.Env.Provider(ollamaID, nil).BaseURL; moved != "" {
+		return // configured by hand: found like any other
+	}
+	f := Found{Row: row, Ready: true, Source: "found at " + base, BaseURL: base + "/v1", connect: time.Second}
+	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	up := false
+	tick := time.NewTicker(ollamaEvery)
+	defer tick.Stop()
+	for {
+		if answers(ctx, client, base+"/api/version") != up {
+			up = !up
+			a.log.Info("Ollama", "at", base, "up", up)
+			a.change(func() {
+				a.found = slices.DeleteFunc(a.found, func(f Found) bool { return f.Row.ID == ollamaID })
+				if up {
+					a.found = append(a.found, f)
+				}
+			})
+			if up {
+				if _, err := a.discoverOne(ctx, ollamaID); err != nil {
+					a.log.Info("Ollama did not list its models", "error", err)
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func answers(ctx context.Context, client *http.Client, url string) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return false
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<10))
+	return err == nil && resp.StatusCode == http.StatusOK
+}
+
+// discover asks every provider for its own model list: what is really there
+// for this account. It says how each of them did, a line each.
+func (a *App) discover(ctx context.Context) []string {
+	var notes []string
+	for _, f := range a.foundNow() {
+		if !f.Ready || f.Row.ID == rehearsalID || f.Row.ModelsPath == "" {
+			continue
+		}
+		if n, err := a.discoverOne(ctx, f.Row.ID); err != nil {
+			notes = append(notes, fmt.Sprintf("%s did not list its models: %v", f.Row.ID, err))
+		} else {
+			notes = append(notes, fmt.Sprintf("%s lists %d models", f.Row.ID, n))
+		}
+	}
+	return notes
+}
+
+// firstDiscovery runs once, in the background of a start.
+func (a *App) firstDiscovery(ctx context.Context) {
+	for _, note := range a.discover(ctx) {
+		a.log.Info(note)
+	}
+}
+
+// discoverOne lays a provider's own model list over the catalogue. A provider
+// that does not answer leaves the catalogue as it is.
+func (a *App) discoverOne(ctx context.Context, id string) (found int, err error) {
+	a.mu.Lock()
+	p := a.providers[id]
+	a.mu.Unlock()
+	if p == nil {
+		return 0, llm.Errorf(llm.NotFound, "provider %s is not configured", id)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	body, err := p.Models(ctx)
+	if err != nil {
+		return 0, err
+	}
+	row, _ := a.catalogNow().Provider(id)
+	list, err := catalog.ParseModelList(row.Dialect, body)
+	if err != nil {
+		return 0, err
+	}
+	a.change(func() { a.catalog = a.catalog.WithDiscovered(id, list) })
+	return len(list), nil
+}
+
+// change applies a change to what is known and puts the new snapshot in place.
+func (a *App) change(what func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	what()
+	a.prices.Store(a.catalog)
+	a.gateway.Swap(a.snapshot())
+}
+
+func (a *App) catalogNow() *catalog.Catalog { return a.prices.Load() }
+
+func (a *App) foundNow() []Found {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.found)
+}

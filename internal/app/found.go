@@ -1,0 +1,191 @@
+package app
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"headrace/internal/catalog"
+	"headrace/internal/config"
+	"headrace/internal/llm"
+	"headrace/internal/provider"
+)
+
+// Found is a provider that was found or looked for.
+type Found struct {
+	Row *catalog.Provider
+	// Ready says that it can be called; Disabled that the operator does not
+	// want it.
+	Ready, Disabled bool
+	// Source says where it was found, such as "ANTHROPIC_API_KEY" or the
+	// configuration file.
+	Source string
+	// Advice says what to do about one that is not ready.
+	Advice string
+	// BaseURL is where its requests go.
+	BaseURL string
+
+	key     llm.Secret
+	header  map[string]string
+	connect time.Duration
+}
+
+const (
+	// rehearsalID is the built-in provider, ollamaID the one that is looked for
+	// on this host.
+	rehearsalID = "rehearsal"
+	ollamaID    = "ollama"
+)
+
+// overrides turns the configuration into the catalogue's words.
+func overrides(cfg *config.Config, refresh []byte) catalog.Overrides {
+	o := catalog.Overrides{Refresh: refresh, Providers: map[string]catalog.ProviderOverride{}, Models: map[string]catalog.ModelOverride{}}
+	for id, p := range cfg.Providers {
+		o.Providers[id] = catalog.ProviderOverride{Dialect: llm.Dialect(p.Dialect), BaseURL: p.BaseURL, Auth: catalog.Auth(p.Auth)}
+		for _, m := range p.Models {
+			o.Models[id+"/"+m] = catalog.ModelOverride{}
+		}
+	}
+	for name, m := range cfg.Models {
+		out := catalog.ModelOverride{Name: m.Name, Efforts: m.Efforts}
+		if m.Window != nil {
+			out.Window = *m.Window
+		}
+		if m.MaxOutput != nil {
+			out.MaxOutput = *m.MaxOutput
+		}
+		for _, c := range slices.Sorted(maps.Keys(m.Capabilities)) {
+			if m.Capabilities[c] {
+				out.Has = append(out.Has, c)
+			} else {
+				out.Lacks = append(out.Lacks, c)
+			}
+		}
+		if m.Price != nil {
+			out.Price = &catalog.PriceOverride{
+				Input: usd(m.Price.Input), Output: usd(m.Price.Output), CacheRead: usd(m.Price.CacheRead),
+				CacheWrite5m: usd(m.Price.CacheWrite5m), CacheWrite1h: usd(m.Price.CacheWrite1h),
+			}
+		}
+		o.Models[name] = out
+	}
+	return o
+}
+
+func usd(u *config.USD) *float64 {
+	if u == nil {
+		return nil
+	}
+	v := float64(*u) / 1e9
+	return &v
+}
+
+// look finds the providers that the configuration names and, when it wants
+// that, those that the environment has a key for; by id.
+func look(cfg *config.Config, env config.Env, c *catalog.Catalog) []Found {
+	var all []Found
+	for _, row := range c.Providers() {
+		if f, ok := lookFor(row, cfg, env); ok {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// lookFor says what there is of one provider; ok is false when nobody spoke
+// of it.
+func lookFor(row *catalog.Provider, cfg *config.Config, env config.Env) (f Found, ok bool) {
+	own, named := inFile(row, cfg)
+	f = Found{Row: row, BaseURL: row.BaseURL, connect: cfg.Timeouts.Connect.Std()}
+	if row.ID == rehearsalID {
+		f.Source, f.Ready, f.Disabled = "built in", !own.Disabled, own.Disabled
+		return f, true
+	}
+	var moved bool
+	if cfg.Discover || named {
+		names := row.Env
+		if row.Explicit && !named {
+			names = nil
+		}
+		l := env.Provider(row.ID, names)
+		f.key, f.Source, f.Advice = l.Key, l.From, l.Advice
+		if moved = l.BaseURL != ""; moved {
+			f.BaseURL = l.BaseURL
+			if f.Source == "" {
+				f.Source = config.BaseURLVariable(row.ID)
+			}
+		}
+	}
+	if named {
+		f.overlay(own, cfg)
+	} else if f.key == "" && f.Advice == "" && !(moved && row.Auth == catalog.NoAuth) {
+		return f, false
+	}
+	f.settle(cfg)
+	return f, true
+}
+
+// inFile gives what the file says of a provider, under its id or an alias.
+func inFile(row *catalog.Provider, cfg *config.Config) (config.Provider, bool) {
+	for _, id := range append([]string{row.ID}, row.Aliases...) {
+		if p, ok := cfg.Providers[id]; ok {
+			return p, true
+		}
+	}
+	return config.Provider{}, false
+}
+
+// overlay lays what the file says over what the environment said.
+func (f *Found) overlay(own config.Provider, cfg *config.Config) {
+	f.Source, f.Disabled = cfg.File(), own.Disabled
+	switch {
+	case own.APIKey == "":
+	case config.Ours(own.APIKey):
+		f.key, f.Advice = "", "its api_key is a key of Headrace itself: give it the key that "+f.Row.ID+" gave you"
+	default:
+		f.key, f.Advice = own.APIKey, ""
+	}
+	if own.BaseURL != "" {
+		f.BaseURL = own.BaseURL
+	}
+	for name, v := range own.Headers {
+		if f.header == nil {
+			f.header = map[string]string{}
+		}
+		f.header[name] = v.Reveal()
+	}
+	if c := own.Connect; c != nil {
+		f.connect = c.Std()
+	}
+}
+
+// settle decides whether the provider can be called.
+func (f *Found) settle(cfg *config.Config) {
+	switch {
+	case f.Disabled:
+	case f.key == "" && f.Row.Auth != catalog.NoAuth:
+		if f.Advice == "" {
+			f.Advice = "it has no key"
+			if len(f.Row.Env) > 0 {
+				f.Advice += ": set " + f.Row.Env[0]
+			}
+		}
+	case f.BaseURL == "":
+		f.Advice = fmt.Sprintf("it needs its base URL: set %s", config.BaseURLVariable(f.Row.ID))
+	case config.LeadsTo(f.BaseURL, cfg.Listen):
+		f.Advice = "its base URL leads back to this gateway"
+	default:
+		f.Ready = true
+	}
+}
+
+// callable makes what was found callable.
+func (a *App) callable(f Found) (*provider.Provider, error) {
+	o := provider.Options{Row: f.Row, BaseURL: f.BaseURL, Key: f.key, Header: f.header, Connect: f.connect, Slow: a.o.Slow,
+		MaxAnswer: int64(a.cfg.Limits.Answer), MaxEvent: int64(a.cfg.Limits.Event)}
+	if f.Row.ID == rehearsalID {
+		o.BaseURL, o.Transport, o.Rehearsal = "http://rehearsal.invalid", a.rehearsal, true
+	}
+	return provider.New(o)
+}

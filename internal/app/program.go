@@ -1,0 +1,72 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"headrace/internal/admin"
+	"headrace/internal/config"
+	"headrace/internal/wire/openai"
+)
+
+// openaiCodec answers what status a class has.
+var openaiCodec openai.Codec
+
+// Program is what the command line runs.
+type Program struct{}
+
+// Serve runs the gateway until ctx ends and everything is stopped.
+func (Program) Serve(ctx context.Context, o Options) error {
+	a, err := New(ctx, o)
+	if err != nil {
+		return err
+	}
+	return a.Serve(ctx)
+}
+
+// Admin opens the data directory and gives the admin API over it, to be called
+// in this process alone: it asks for no token. It works while a gateway serves
+// the same directory.
+func (Program) Admin(ctx context.Context, c *config.Config, env config.Env) (http.Handler, func() error, error) {
+	env.Key, env.AdminToken = "", "" // a command imports nothing
+	a, err := New(ctx, Options{Config: c, Env: env})
+	if err != nil {
+		return nil, nil, err
+	}
+	return admin.New(a.adminOptions(admin.Options{Trusted: "command line"})), a.Close, nil
+}
+
+// Check says what is wrong with a configuration beyond its own rules: rows
+// that the catalogue refuses, routes that lead to no provider.
+func (Program) Check(c *config.Config, env config.Env) error {
+	rows, err := loadCatalog(c, "")
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Routes)) {
+		for i, target := range c.Routes[name] {
+			id, _, _ := strings.Cut(target, "/")
+			if _, ok := rows.Provider(id); !ok {
+				return c.ErrorAt(fmt.Sprintf("routes.%s.%d", name, i), "there is no provider %q", id)
+			}
+		}
+	}
+	return nil
+}
+
+// Providers says which providers would be there, and from where. It asks no
+// network and touches no state.
+func (Program) Providers(c *config.Config, env config.Env) []admin.Provider {
+	rows, err := loadCatalog(c, "")
+	if err != nil {
+		return nil // Check says it
+	}
+	return providersView(look(c, env, rows), rows)
+}
+
+// Errors is the table of what is done about each class of error.
+func (Program) Errors(c *config.Config) []admin.ErrorClass { return errorsView(c) }

@@ -1,0 +1,135 @@
+package app
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"headrace/internal/catalog"
+	"headrace/internal/config"
+	"headrace/internal/gateway"
+	"headrace/internal/llm"
+	"headrace/internal/provider"
+	"headrace/internal/relay"
+	"headrace/internal/route"
+)
+
+// refreshFile holds the rows of `headrace models refresh` in the data
+// directory.
+const refreshFile = "models.refreshed"
+
+// loadCatalog reads the embedded rows, the refreshed ones and the
+// configuration's.
+func loadCatalog(cfg *config.Config, data string) (*catalog.Catalog, error) {
+	refresh, err := os.ReadFile(filepath.Join(data, refreshFile))
+	if err != nil && !os.IsNotExist(err) {
+		return nil, err
+	}
+	return catalog.Load(overrides(cfg, refresh))
+}
+
+// sender finds the provider that a target names.
+type sender map[string]*provider.Provider
+
+// Send makes one attempt.
+func (s sender) Send(ctx context.Context, t *route.Target, d *llm.Draft) (*llm.Answer, error) {
+	p, ok := s[t.Provider]
+	if !ok {
+		return nil, llm.Errorf(llm.Unsupported, "provider %s is not configured any more", t.Provider)
+	}
+	return p.Send(ctx, t.Model, &t.Capability, d)
+}
+
+// prepare fits a request that named a route to the target's model.
+func prepare(t *route.Target, d llm.Draft) llm.Draft {
+	if t.Reshape && d.Op == llm.OpChat {
+		return d.With(llm.Edit{Kind: llm.EditReshape})
+	}
+	return d
+}
+
+// snapshot builds what requests see from what is known now; a.mu is held, or
+// nobody else knows a yet.
+func (a *App) snapshot() *gateway.Snapshot {
+	cfg := a.cfg
+	providers := sender{}
+	policy := &route.Policy{Routes: cfg.Routes, Configured: map[string]bool{}}
+	for i := range a.found {
+		f := &a.found[i]
+		if !f.Ready {
+			continue
+		}
+		p, err := a.callable(*f)
+		if err != nil {
+			f.Ready, f.Advice = false, err.Error()
+			continue
+		}
+		providers[f.Row.ID] = p
+		policy.Configured[f.Row.ID] = true
+	}
+	a.providers = providers
+	r := relay.New(relay.Options{
+		Sender: providers, Prepare: prepare, Policy: rules(cfg),
+		Attempts: cfg.Retries.Attempts, FirstByte: cfg.Timeouts.FirstByte.Std(), Idle: cfg.Timeouts.Idle.Std(),
+		Total: cfg.Timeouts.Total.Std(), Hold: cfg.Timeouts.Hold.Std(),
+	})
+	c := a.catalog
+	return &gateway.Snapshot{
+		Catalog: c, Policy: policy, Relay: r, Models: models(c, policy), MaxBody: int64(cfg.Limits.Body), ReadIn: cfg.Timeouts.Read.Std(),
+		Counts: func(id string) bool {
+			row, ok := c.Provider(id)
+			return ok && provider.Speaks(row.Dialect, llm.OpCountTokens)
+		},
+	}
+}
+
+// rules lays the configuration's changes over the built-in table.
+func rules(cfg *config.Config) []relay.Rule {
+	table := relay.DefaultPolicy()
+	for i := range table {
+		own, ok := cfg.Retries.Classes[string(table[i].Class)]
+		if !ok {
+			continue
+		}
+		if own.Repeat != nil {
+			table[i].Retries = *own.Repeat
+			if *own.Repeat > 0 && table[i].Step == relay.StepNext {
+				table[i].Step = relay.StepRetry
+			}
+		}
+		if own.Backoff != nil {
+			table[i].Backoff = own.Backoff.Std()
+		}
+		if own.MaxWait != nil {
+			table[i].MaxWait = own.MaxWait.Std()
+		}
+		if own.Next != nil && !*own.Next {
+			table[i].Step = relay.StepStop
+		} else if own.Next != nil && table[i].Step == relay.StepStop {
+			table[i].Step = relay.StepNext
+		}
+	}
+	return table
+}
+
+// models lists what clients may ask for: routes first, then every model that
+// gives text, of the providers that can be called.
+func models(c *catalog.Catalog, p *route.Policy) []llm.ModelInfo {
+	var all []llm.ModelInfo
+	now := time.Now()
+	for _, m := range c.Models() {
+		if p.Configured[m.Provider] && m.Text() && m.StatusAt(now) != catalog.Retired && m.Listed != catalog.Absent {
+			all = append(all, c.Info(m))
+		}
+	}
+	slices.SortFunc(all, func(x, y llm.ModelInfo) int { return strings.Compare(x.ID, y.ID) })
+	var routes []llm.ModelInfo
+	for name := range p.Routes {
+		routes = append(routes, llm.ModelInfo{ID: name, Name: name, OwnedBy: "headrace"})
+	}
+	slices.SortFunc(routes, func(x, y llm.ModelInfo) int { return strings.Compare(x.ID, y.ID) })
+	return append(routes, all...)
+}

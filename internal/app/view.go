@@ -1,0 +1,180 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"headrace/internal/admin"
+	"headrace/internal/catalog"
+	"headrace/internal/config"
+	"headrace/internal/llm"
+	"headrace/internal/relay"
+)
+
+// adminOptions fills in what the admin API shows.
+func (a *App) adminOptions(o admin.Options) admin.Options {
+	rows := admin.LedgerRows{Reader: a.ledger}
+	o.Keys, o.Usage, o.Requests = admin.RingKeys{Ring: a.ring}, rows, rows
+	o.Catalog = admin.CatalogRows{
+		Now: a.catalogNow, Take: a.refresh,
+		Found: func(context.Context) ([]admin.Provider, error) {
+			return providersView(a.foundNow(), a.catalogNow()), nil
+		},
+	}
+	o.Errors, o.Status, o.Log = errorsView(a.cfg), a.status, a.log
+	o.Audit = &auditFile{path: filepath.Join(a.data, "audit.log"), log: func(err error) { a.log.Error("the audit log cannot be written", "error", err) }}
+	return o
+}
+
+func providersView(found []Found, c *catalog.Catalog) []admin.Provider {
+	count := map[string]int{}
+	for _, m := range c.Find(catalog.Query{Listed: true, At: time.Now()}) {
+		count[m.Provider]++
+	}
+	var out []admin.Provider
+	for _, f := range found {
+		p := admin.Provider{ID: f.Row.ID, Name: f.Row.Name, Dialect: f.Row.Dialect, BaseURL: f.BaseURL, Source: f.Source, Models: count[f.Row.ID]}
+		switch {
+		case f.Ready:
+			p.State = "ready"
+		case f.Disabled:
+			p.State = "disabled"
+		default:
+			p.State, p.Advice = "skipped", f.Advice
+		}
+		out = append(out, p)
+	}
+	slices.SortFunc(out, func(x, y admin.Provider) int { return strings.Compare(x.ID, y.ID) })
+	return out
+}
+
+// refresh brings a list of models into force and keeps it for the next start;
+// without one it asks the providers for theirs.
+func (a *App) refresh(ctx context.Context, r *catalog.Refresh) (admin.Refreshed, error) {
+	before := a.catalogNow()
+	var notes []string
+	if r == nil {
+		notes = a.discover(ctx)
+	} else {
+		if err := r.WriteFile(filepath.Join(a.data, refreshFile)); err != nil {
+			return admin.Refreshed{}, err
+		}
+		c, err := catalog.Load(overrides(a.cfg, r.Bytes()))
+		if err != nil {
+			return admin.Refreshed{}, err
+		}
+		a.change(func() { a.catalog = c })
+	}
+	out := compare(before, a.catalogNow())
+	out.Notes = notes
+	return out, nil
+}
+
+// compare counts what a refresh changed.
+func compare(before, after *catalog.Catalog) admin.Refreshed {
+	var out admin.Refreshed
+	text := func(m *catalog.Model) string {
+		return fmt.Sprint(m.Window, m.MaxOutput, m.Has, m.Prices, m.Status, m.Listed)
+	}
+	was := map[string]string{}
+	for _, m := range before.Models() {
+		was[m.Provider+"/"+m.ID] = text(m)
+	}
+	for _, m := range after.Models() {
+		name := m.Provider + "/" + m.ID
+		old, ok := was[name]
+		switch {
+		case !ok:
+			out.Added++
+		case old != text(m):
+			out.Changed++
+		}
+		delete(was, name)
+	}
+	out.Gone = len(was)
+	return out
+}
+
+// errorsView is the table of error classes as people see it.
+func errorsView(cfg *config.Config) []admin.ErrorClass {
+	var out []admin.ErrorClass
+	for _, r := range rules(cfg) {
+		out = append(out, admin.ErrorClass{
+			Class: r.Class, Status: statusOf(r.Class), Means: r.Why, Does: does(r), Repeat: r.Retries, Next: r.Step != relay.StepStop,
+		})
+	}
+	return out
+}
+
+func does(r relay.Rule) string {
+	switch r.Step {
+	case relay.StepRetry:
+		return fmt.Sprintf("tries again up to %d times from %v on, then the next target", r.Retries, r.Backoff)
+	case relay.StepNext:
+		return "goes to the next target"
+	default:
+		return "tells the client"
+	}
+}
+
+// statusOf is the status that an OpenAI client sees for a class.
+func statusOf(c llm.Class) int {
+	if c == llm.ClientGone {
+		return 0 // nobody sees it
+	}
+	status, _ := openaiCodec.EncodeError(&llm.Error{Class: c})
+	return status
+}
+
+func (a *App) status(context.Context) admin.Status {
+	s := a.ledger.Stats()
+	ready := 0
+	for _, f := range a.foundNow() {
+		if f.Ready {
+			ready++
+		}
+	}
+	return admin.Status{
+		Version: a.o.Version, Started: a.started, Listen: a.cfg.Listen, Data: a.data, Config: a.cfg.File(),
+		Ready: a.ready.Load() && !a.directory.Stale(), Keys: a.directory.Len(), Providers: ready, Streams: a.gateway.Running(),
+		LedgerWaiting: int64(s.Waiting), LedgerDropped: s.Lost, Notes: a.info.Notes,
+	}
+}
+
+// auditFile keeps a line of JSON for every change.
+type auditFile struct {
+	path string
+	log  func(error)
+	mu   sync.Mutex // one line at a time
+}
+
+// Audit notes who did what to which subject.
+func (f *auditFile) Audit(_ context.Context, actor, action, subject string) {
+	line, err := json.Marshal(map[string]any{"at": time.Now().UTC(), "actor": actor, "action": action, "subject": subject})
+	if err == nil {
+		err = f.append(append(line, '\n'))
+	}
+	if err != nil {
+		f.log(err)
+	}
+}
+
+func (f *auditFile) append(line []byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	file, err := os.OpenFile(f.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err := file.Write(line); err != nil {
+		return fmt.Errorf("%w; close: %v", err, file.Close())
+	}
+	return file.Close()
+}

@@ -1,0 +1,228 @@
+// Package config knows what an operator can say: one commented struct with
+// its defaults, read from a strict YAML file, and the environment, which no
+// other package reads.
+package config
+
+import (
+	"time"
+
+	"headrace/internal/llm"
+)
+
+//go:generate go test -run TestGenerated -update .
+
+// Config is everything an operator can say in the file. A Config is read-only
+// once loaded and safe for concurrent use; a reload makes a new one.
+type Config struct {
+	// Listen is the address that serves clients, the admin API and the health
+	// pages. The default answers this machine only. HEADRACE_LISTEN and
+	// --listen win over the file.
+	Listen string `yaml:"listen"`
+	// Data is the directory that holds the database. Empty means the user's
+	// data directory: $XDG_DATA_HOME/headrace, ~/.local/share/headrace or
+	// ~/Library/Application Support/headrace. HEADRACE_DATA and --data win over
+	// the file.
+	Data string `yaml:"data"`
+	// Log says what is logged to standard error, and how.
+	Log Log `yaml:"log"`
+	// Discover looks for providers in the environment (ANTHROPIC_API_KEY,
+	// OPENAI_API_KEY, ...) and for Ollama on this host, beside those that the
+	// file names. Where both name a provider, the file wins key by key.
+	Discover bool `yaml:"discover"`
+	// Providers are who can answer, by id. A known id (anthropic, openai,
+	// mistral, ...; see `headrace models`) needs only what differs from its
+	// catalogue row, mostly nothing but api_key. Any other id is a provider of
+	// your own and needs base_url and dialect.
+	Providers map[string]Provider `yaml:"providers"`
+	// Routes are names of your own for ordered lists of provider/model. A
+	// request for the name is answered by the first target that can; the next
+	// one is tried when a target fails before its first word.
+	Routes map[string][]string `yaml:"routes"`
+	// Models override or add catalogue rows, by provider/model.
+	Models map[string]Model `yaml:"models"`
+	// Limits bound what one request and one key may use.
+	Limits Limits `yaml:"limits"`
+	// Timeouts bound how long one attempt at a provider may take. 0 switches
+	// a timeout off.
+	Timeouts Timeouts `yaml:"timeouts"`
+	// Retries say what happens when an attempt fails before its first word.
+	// Nothing is tried again after that.
+	Retries Retries `yaml:"retries"`
+	// Shutdown says how the process ends.
+	Shutdown Shutdown `yaml:"shutdown"`
+
+	loaded *loaded
+}
+
+// Log says what is logged to standard error, and how.
+type Log struct {
+	// Level is the least severe level that is logged.
+	Level string `yaml:"level" enum:"debug,info,warn,error"`
+	// Format is text for people, json for machines.
+	Format string `yaml:"format" enum:"text,json"`
+}
+
+// Provider is one provider as the operator configures it. An empty member
+// means what the provider's catalogue row says.
+type Provider struct {
+	// BaseURL is where the API is, written as the vendor's own SDK writes it:
+	// OpenAI's ends in /v1, Anthropic's does not.
+	BaseURL string `yaml:"base_url" format:"url"`
+	// APIKey is the provider's key: best as ${NAME} or ${file:/path}. A key of
+	// Headrace's own (hr-...) is refused.
+	APIKey llm.Secret `yaml:"api_key"`
+	// Dialect is the wire format that the provider speaks. A provider that is
+	// not in the catalogue must say it.
+	Dialect string `yaml:"dialect" enum:"openai,anthropic"`
+	// Auth is how the key is sent: Authorization: Bearer, the x-api-key or
+	// api-key header, or not at all.
+	Auth string `yaml:"auth" enum:"bearer,x-api-key,api-key,none"`
+	// Headers are sent with every request to this provider. Their values are
+	// treated as secrets.
+	Headers map[string]llm.Secret `yaml:"headers" keys:"header"`
+	// Models are the ids that this provider offers, for providers that are not
+	// in the catalogue and have no model list. Empty means what the catalogue
+	// and the provider say.
+	Models []string `yaml:"models"`
+	// Disabled leaves the provider out, also when its key is found.
+	Disabled bool `yaml:"disabled"`
+	// Connect replaces timeouts.connect for this provider.
+	Connect *Duration `yaml:"connect"`
+}
+
+// Model overrides or adds one model at one provider. A member that is left
+// out keeps the catalogue's value.
+type Model struct {
+	// Name is what people call the model.
+	Name string `yaml:"name"`
+	// Price is what the model costs, in place of everything that the catalogue
+	// says of its price. A bucket that is left out makes requests that use it
+	// unpriced; it is never taken as free.
+	Price *Price `yaml:"price"`
+	// Window is the context window in tokens.
+	Window *int64 `yaml:"window" min:"1"`
+	// MaxOutput is the largest answer in tokens.
+	MaxOutput *int64 `yaml:"max_output" min:"1"`
+	// Capabilities switch single capabilities on (true) or off (false), such
+	// as {tools: true, vision: false}.
+	Capabilities map[string]bool `yaml:"capabilities" keys:"capability"`
+	// Efforts are the reasoning effort values that the model takes, in rising
+	// order.
+	Efforts []string `yaml:"efforts" enum:"none,minimal,low,medium,high,xhigh,max"`
+}
+
+// Price is what a model costs, in US dollars per million tokens. A member
+// that is left out is unknown; 0 is free.
+type Price struct {
+	// Input is the price of fresh prompt tokens.
+	Input *USD `yaml:"input"`
+	// Output is the price of generated tokens, thinking included.
+	Output *USD `yaml:"output"`
+	// CacheRead is the price of prompt tokens read from the provider's cache.
+	CacheRead *USD `yaml:"cache_read"`
+	// CacheWrite5m is the price of prompt tokens written to a 5-minute cache.
+	CacheWrite5m *USD `yaml:"cache_write_5m"`
+	// CacheWrite1h is the price of prompt tokens written to a 1-hour cache.
+	CacheWrite1h *USD `yaml:"cache_write_1h"`
+}
+
+// Limits bound what one request and one key may use.
+type Limits struct {
+	// Body is the largest request body, measured after decompression.
+	Body ByteSize `yaml:"body" min:"1KB"`
+	// Answer is the largest whole (not streamed) answer that is taken from a
+	// provider.
+	Answer ByteSize `yaml:"answer" min:"1KB"`
+	// Event is the largest single event of a stream that is taken from a
+	// provider.
+	Event ByteSize `yaml:"event" min:"1KB"`
+	// Key are the limits of a key that has none of its own.
+	Key KeyLimits `yaml:"key"`
+}
+
+// KeyLimits bound one virtual key. 0 is no limit.
+type KeyLimits struct {
+	// RequestsPerMinute is how many requests the key may make in a minute.
+	RequestsPerMinute int64 `yaml:"requests_per_minute" min:"0"`
+	// TokensPerMinute is how many tokens, prompt and answer together, the key
+	// may use in a minute.
+	TokensPerMinute int64 `yaml:"tokens_per_minute" min:"0"`
+	// Parallel is how many requests of the key may run at once.
+	Parallel int `yaml:"parallel" min:"0"`
+}
+
+// Timeouts bound how long one attempt at a provider may take. 0 switches a
+// timeout off.
+type Timeouts struct {
+	// Connect bounds name lookup, dial and TLS handshake together.
+	Connect Duration `yaml:"connect"`
+	// FirstByte bounds the wait for the first byte of the answer. Models that
+	// think without showing it are silent for minutes.
+	FirstByte Duration `yaml:"first_byte"`
+	// Idle bounds the silence between two reads of an answer.
+	Idle Duration `yaml:"idle"`
+	// Total bounds the whole attempt.
+	Total Duration `yaml:"total"`
+	// Hold is how long the opening frames of a stream are held back while no
+	// content has come. Until it ends another target can still be tried; then
+	// the frames and keep-alives go out.
+	Hold Duration `yaml:"hold"`
+	// Read bounds how long a client may take to send its request.
+	Read Duration `yaml:"read"`
+}
+
+// Retries say what happens when an attempt fails before its first word.
+type Retries struct {
+	// Attempts is the largest number of targets that one request may try. 0
+	// means 3 or the number of targets, whichever is more.
+	Attempts int `yaml:"attempts" min:"0" max:"100"`
+	// Classes replace single rows of the table that `headrace explain errors`
+	// prints, by error class.
+	Classes map[string]ClassPolicy `yaml:"classes" keys:"class"`
+}
+
+// ClassPolicy replaces members of one row of the error table; a member that
+// is left out keeps its built-in value.
+type ClassPolicy struct {
+	// Repeat is how often the same target is asked again.
+	Repeat *int `yaml:"repeat" min:"0" max:"10"`
+	// Next says whether the next target is tried.
+	Next *bool `yaml:"next"`
+	// Backoff is the first pause before a repeat; it doubles, with jitter.
+	Backoff *Duration `yaml:"backoff"`
+	// MaxWait is the longest retry-after that is waited for when there is no
+	// other target; a longer one is told to the client instead.
+	MaxWait *Duration `yaml:"max_wait"`
+}
+
+// Shutdown says how the process ends.
+type Shutdown struct {
+	// Drain is how long running requests may go on after the signal to stop.
+	Drain Duration `yaml:"drain"`
+}
+
+// Default returns the configuration of an empty file. Data is left empty: the
+// user's data directory depends on the environment (see Env.DataDir).
+func Default() *Config {
+	return &Config{
+		Listen:   "127.0.0.1:8080",
+		Log:      Log{Level: "info", Format: "text"},
+		Discover: true,
+		Limits: Limits{
+			Body:   32 * MB,
+			Answer: 64 * MB,
+			Event:  16 * MB,
+		},
+		Timeouts: Timeouts{
+			Connect: Duration(10 * time.Second),
+			// The slowest models may think for more than ten minutes before the
+			// first byte: xAI tells its users to allow 900 s (2026-11).
+			FirstByte: Duration(15 * time.Minute),
+			Idle:      Duration(5 * time.Minute),
+			Total:     Duration(60 * time.Minute),
+			Hold:      Duration(15 * time.Second),
+			Read:      Duration(60 * time.Second),
+		},
+		Shutdown: Shutdown{Drain: Duration(30 * time.Second)},
+	}
+}

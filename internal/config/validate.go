@@ -1,0 +1,199 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"headrace/internal/llm"
+)
+
+// Names of things that the operator invents or picks. A provider id must not
+// hold a slash, because provider/model is cut at the first one; a route must
+// not hold one or a colon, because :floor and :nitro are suffixes.
+var (
+	providerID = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+	routeName  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+	headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+	modelRef   = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}/[^\s/][^\s]*$`)
+)
+
+// Capabilities are the words that models.*.capabilities knows, in the order of
+// llm's features. They are the catalogue's own names, which this package must
+// not import; app's tests hold the two lists together.
+func Capabilities() []string {
+	return []string{"tools", "forced_tool", "parallel_tools", "vision", "pdf", "audio", "thinking",
+		"sampling", "json", "json_schema", "mid_system", "developer_role", "prefill",
+		"stop", "logprobs", "seed", "image_in_result", "strict_tools", "tool_effort_free"}
+}
+
+// hopHeaders belong to the connection or to the gateway, so no operator sets
+// them.
+var hopHeaders = []string{"host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "keep-alive", "accept-encoding"}
+
+// keyRules are the rules for the keys of maps, by the field's "keys" tag.
+var keyRules = map[string]func(key string) string{
+	"header": func(key string) string {
+		if !headerName.MatchString(key) {
+			return "not a header name"
+		}
+		if slices.Contains(hopHeaders, strings.ToLower(key)) {
+			return "this header is the gateway's own to set"
+		}
+		return ""
+	},
+	"capability": func(key string) string { return oneOf("capability", key, Capabilities()) },
+	"class": func(key string) string {
+		var words []string
+		for _, c := range llm.Classes() {
+			words = append(words, string(c))
+		}
+		return oneOf("error class", key, words)
+	},
+}
+
+func oneOf(what, got string, words []string) string {
+	if slices.Contains(words, got) {
+		return ""
+	}
+	return "unknown " + what + suggest(got, words)
+}
+
+// checkKey applies a "keys" rule; no rule takes every key.
+func checkKey(rule, key string) string {
+	if rule == "" {
+		return ""
+	}
+	return keyRules[rule](key)
+}
+
+// validate checks what a single field's rules cannot say. Whether a provider
+// or a model exists is for those who hold the catalogue (see ErrorAt).
+func (c *Config) validate() error {
+	var errs Errors
+	bad := func(path, format string, args ...any) {
+		errs = append(errs, c.ErrorAt(path, format, args...))
+	}
+	if err := checkListen(c.Listen); err != "" {
+		bad("listen", "%s", err)
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.Providers)) {
+		p, at := c.Providers[id], join("providers", id)
+		if !providerID.MatchString(id) {
+			bad(at, "a provider id is lower-case letters, digits, dots, dashes and underscores")
+		}
+		if p.BaseURL != "" {
+			if message := checkURL(p.BaseURL); message != "" {
+				bad(join(at, "base_url"), "%s", message)
+			} else if LeadsTo(p.BaseURL, c.Listen) {
+				bad(join(at, "base_url"), "the base URL leads back to this gateway (%s)", c.Listen)
+			}
+		}
+		for i, m := range p.Models {
+			if m == "" || strings.ContainsAny(m, " \t") {
+				bad(join(join(at, "models"), strconv.Itoa(i)), "a model id is not empty and holds no space")
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Routes)) {
+		at := join("routes", name)
+		switch {
+		case name == "auto":
+			bad(at, `the name "auto" is taken`)
+		case !routeName.MatchString(name):
+			bad(at, "a route's name is letters, digits, dots, dashes and underscores")
+		}
+		if len(c.Routes[name]) == 0 {
+			bad(at, "the route has no targets: write [provider/model, ...]")
+		}
+		for i, target := range c.Routes[name] {
+			under := join(at, strconv.Itoa(i))
+			switch {
+			case !modelRef.MatchString(target):
+				bad(under, "%q is not provider/model", clip(target))
+			case slices.Index(c.Routes[name], target) < i:
+				bad(under, "%s is in this route already", target)
+			}
+		}
+	}
+	for _, ref := range slices.Sorted(maps.Keys(c.Models)) {
+		if !modelRef.MatchString(ref) {
+			bad(join("models", ref), "%q is not provider/model", clip(ref))
+		}
+	}
+	return errs.sorted()
+}
+
+// checkListen says what is wrong with a listen address.
+func checkListen(s string) string {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return fmt.Sprintf("%q is not host:port such as 127.0.0.1:8080", clip(s))
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || port != strconv.FormatUint(n, 10) {
+		return fmt.Sprintf("%q is not a port", clip(port))
+	}
+	if strings.ContainsAny(host, " /@") {
+		return fmt.Sprintf("%q is not a host", clip(host))
+	}
+	return ""
+}
+
+// checkURL says what is wrong with a base URL. It never repeats the URL: it
+// may hold a password.
+func checkURL(s string) string {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return "not a URL"
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "a base URL begins with http:// or https://"
+	case u.Hostname() == "":
+		return "the base URL has no host"
+	case u.User != nil:
+		return "the base URL holds a user name or password: use api_key or headers"
+	case u.RawQuery != "" || u.Fragment != "":
+		return "a base URL has no query and no fragment"
+	}
+	return ""
+}
+
+// LeadsTo reports whether a base URL is this process: same port on a loopback
+// name or on the host of the listen address. Requests would go round for
+// ever.
+func LeadsTo(baseURL, listen string) bool {
+	u, err := url.Parse(baseURL)
+	if err != nil {
+		return false
+	}
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil || port == "0" {
+		return false
+	}
+	to := u.Port()
+	switch {
+	case to == "" && u.Scheme == "https":
+		to = "443"
+	case to == "":
+		to = "80"
+	}
+	if to != port {
+		return false
+	}
+	there := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	return strings.EqualFold(there, host) || local(there) && (local(host) || host == "")
+}
+
+// local reports whether a host is this machine by its name alone.
+func local(host string) bool {
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && (ip.IsLoopback() || ip.IsUnspecified())
+}

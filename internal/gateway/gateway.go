@@ -1,0 +1,407 @@
+// Package gateway is the front: the doors that clients come in by, and the way
+// of a request through the rooms.
+package gateway
+
+import (
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"headrace/internal/access"
+	"headrace/internal/catalog"
+	"headrace/internal/ledger"
+	"headrace/internal/llm"
+	"headrace/internal/relay"
+	"headrace/internal/route"
+	"headrace/internal/tokens"
+)
+
+// Keys says who a caller is.
+type Keys interface {
+	// Check gives the caller that a token belongs to; the error is an *llm.Error
+	// (Unauthenticated or Unavailable).
+	Check(token string, now time.Time) (access.Principal, error)
+}
+
+// Limits holds a caller to its limits.
+type Limits interface {
+	// Reserve takes room for one request of about so many tokens. settle tells
+	// what it really took and must be called once.
+	Reserve(p *access.Principal, tokens int64, now time.Time) (settle func(actual int64), err *llm.Error)
+	// NeedsTokens reports whether the caller's limits count tokens, so that the
+	// request's size need be estimated.
+	NeedsTokens(p *access.Principal) bool
+}
+
+// Ledger takes the row of each request. Note never waits.
+type Ledger interface {
+	Note(e ledger.Entry)
+	NewID(now time.Time) ledger.ID
+	// Request gives a row, also one that is not written yet.
+	Request(ctx context.Context, id ledger.ID) (ledger.Entry, bool, error)
+}
+
+// Snapshot is all that can change by reload; a request sees one.
+type Snapshot struct {
+	Catalog *catalog.Catalog
+	Policy  *route.Policy
+	Relay   *relay.Relay
+	// Models is the list that clients are shown, sorted.
+	Models []llm.ModelInfo
+	// MaxBody is the largest body in bytes, after decompression.
+	MaxBody int64
+	// ReadIn is how long a client may take to send its body; 0 means no bound.
+	ReadIn time.Duration
+	// Counts says whether a provider can count tokens itself.
+	Counts func(provider string) bool
+}
+
+// Options set up a Gateway. All are required but Snapshot, which may come
+// later.
+type Options struct {
+	Keys   Keys
+	Limits Limits
+	Ledger Ledger
+	Tokens *tokens.Learner
+}
+
+// Gateway serves the front doors. Safe for concurrent use.
+type Gateway struct {
+	o        Options
+	snapshot atomic.Pointer[Snapshot]
+	draining atomic.Bool
+	running  atomic.Int64
+}
+
+// New makes a Gateway that serves the snapshot.
+func New(o Options, s *Snapshot) *Gateway {
+	g := &Gateway{o: o}
+	g.snapshot.Store(s)
+	return g
+}
+
+// Swap puts a new snapshot in place for the requests that come from now on.
+func (g *Gateway) Swap(s *Snapshot) { g.snapshot.Store(s) }
+
+// Snapshot gives the one in force.
+func (g *Gateway) Snapshot() *Snapshot { return g.snapshot.Load() }
+
+// Running is how many requests are being answered now.
+func (g *Gateway) Running() int { return int(g.running.Load()) }
+
+// Drain makes /readyz say no, so that load balancers look elsewhere.
+func (g *Gateway) Drain() { g.draining.Store(true) }
+
+// serve takes a request through the rooms. rest is what follows the vendor
+// prefix of a raw path.
+func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, d *door, rest string) {
+	g.running.Add(1)
+	defer g.running.Add(-1)
+	s := g.snapshot.Load()
+	x := &exchange{g: g, s: s, door: d, start: time.Now()}
+	x.entry = ledger.Entry{ID: g.o.Ledger.NewID(x.start), At: x.start, Dialect: d.name, Op: d.op}
+	x.reply = newReply(w, d, x)
+	defer x.close()
+
+	caller, fail := g.caller(req, x)
+	if fail != nil {
+		x.refuse(fail)
+		return
+	}
+	draft, fail := x.read(req, rest)
+	if fail != nil {
+		x.refuse(fail)
+		return
+	}
+	plan, fail := x.plan(&caller, &draft)
+	if fail != nil {
+		x.refuse(fail)
+		return
+	}
+	if x.counted(&plan, &draft) {
+		return
+	}
+	settle, fail := g.o.Limits.Reserve(&caller, x.estimate(&caller, &draft), x.start)
+	if fail != nil {
+		x.refuse(fail)
+		return
+	}
+	ctx, cancel, fail := deadline(req)
+	if fail != nil {
+		settle(0)
+		x.refuse(fail)
+		return
+	}
+	defer cancel()
+	out := s.Relay.Run(ctx, &plan, &draft, x.reply)
+	x.ended(&out, &draft)
+	settle(x.tokens)
+}
+
+// exchange is one request and what becomes of it.
+type exchange struct {
+	g     *Gateway
+	s     *Snapshot
+	door  *door
+	start time.Time
+	reply *reply
+	entry ledger.Entry
+	// tokens is what the request really took.
+	tokens int64
+}
+
+func newReply(w http.ResponseWriter, d *door, x *exchange) *reply {
+	flush, _ := w.(http.Flusher)
+	return &reply{w: w, flush: flush, door: d, id: x.entry.ID, start: x.start, cost: func(m relay.Meta, u llm.Usage) (llm.Nanodollars, bool) {
+		if m.Target == nil || u.Source == "" {
+			return 0, false
+		}
+		return x.s.Catalog.Cost(m.Target.Provider, m.Target.Model, u, x.start)
+	}}
+}
+
+// caller says who is calling: x-api-key or a bearer token. With both, the key
+// that is ours counts.
+func (g *Gateway) caller(req *http.Request, x *exchange) (access.Principal, *llm.Error) {
+	p, fail := g.check(req.Header)
+	if fail == nil {
+		x.entry.KeyID, x.entry.KeyName, x.entry.Team = p.KeyID, p.Name, p.Team
+	}
+	return p, fail
+}
+
+func (g *Gateway) check(h http.Header) (access.Principal, *llm.Error) {
+	var fail *llm.Error
+	now := time.Now()
+	for _, token := range [2]string{h.Get("X-Api-Key"), bearer(h.Get("Authorization"))} {
+		if token == "" {
+			continue
+		}
+		p, err := g.o.Keys.Check(token, now)
+		if err == nil {
+			return p, nil
+		}
+		if !errors.As(err, &fail) {
+			fail = llm.Errorf(llm.Unavailable, "keys cannot be checked now")
+		}
+	}
+	if fail == nil {
+		fail = llm.Errorf(llm.Unauthenticated, "no API key: send it as Authorization: Bearer or as x-api-key")
+	}
+	return access.Principal{}, fail
+}
+
+func bearer(v string) string {
+	scheme, token, ok := strings.Cut(v, " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+// read takes the bounded body and makes the draft.
+func (x *exchange) read(req *http.Request, rest string) (llm.Draft, *llm.Error) {
+	rc := http.NewResponseController(x.reply.w)
+	if x.s.ReadIn > 0 && req.ContentLength != 0 {
+		if err := rc.SetReadDeadline(x.start.Add(x.s.ReadIn)); err == nil {
+			// The connection goes on: for the next request, and to see the client leave.
+			defer rc.SetReadDeadline(time.Time{})
+		}
+	}
+	body, fail := readBody(req, x.s.MaxBody)
+	if fail != nil {
+		return llm.Draft{}, fail
+	}
+	var head llm.Head
+	if x.door.op != llm.OpRaw {
+		var err error
+		if head, err = x.door.Head(x.door.op, body); err != nil {
+			return llm.Draft{}, asError(err, llm.InvalidRequest)
+		}
+	}
+	d := llm.NewDraft(x.door.name, x.door.op, body, head, x.door.DecodeRequest)
+	d.Header, d.Query = x.door.forwarded(req.Header), req.URL.RawQuery
+	d.Rehearse = req.Header.Get("X-Headrace-Rehearse")
+	if x.door.op == llm.OpRaw {
+		d.Method, d.Path = req.Method, rest
+	}
+	x.entry.Asked, x.entry.Streamed = head.Model, head.Stream
+	x.reply.opts = llm.StreamOptions{IncludeUsage: head.IncludeUsage, Model: head.Model, ID: x.entry.ID.String(), Created: x.start.Unix()}
+	return d, nil
+}
+
+// readBody reads the whole body before anything is sent on: an attempt may
+// have to be repeated, and an answer that comes early would otherwise break
+// the upload (golang/go#40747).
+func readBody(req *http.Request, limit int64) ([]byte, *llm.Error) {
+	tooLarge := func() *llm.Error {
+		return llm.Errorf(llm.TooLarge, "the request body is over the limit of %d bytes", limit)
+	}
+	if req.ContentLength > limit {
+		return nil, tooLarge()
+	}
+	src := io.Reader(req.Body)
+	switch enc := strings.ToLower(req.Header.Get("Content-Encoding")); enc {
+	case "", "identity":
+		if n := req.ContentLength; n >= 0 {
+			body := make([]byte, n)
+			if _, err := io.ReadFull(src, body); err != nil {
+				return nil, cutBody(err)
+			}
+			return body, nil
+		}
+	case "gzip":
+		z, err := gzip.NewReader(src)
+		if err != nil {
+			return nil, llm.Errorf(llm.InvalidRequest, "the request body is not gzip, as content-encoding says")
+		}
+		src = z
+	default:
+		return nil, llm.Errorf(llm.InvalidRequest, "content-encoding %q is not taken; send gzip or none", enc)
+	}
+	body, err := io.ReadAll(io.LimitReader(src, limit+1))
+	if err != nil {
+		return nil, cutBody(err)
+	}
+	if int64(len(body)) > limit {
+		return nil, tooLarge()
+	}
+	return body, nil
+}
+
+func cutBody(err error) *llm.Error {
+	return &llm.Error{Class: llm.InvalidRequest, Message: "the request body ended early or is damaged", Cause: err}
+}
+
+// plan says which targets to try.
+func (x *exchange) plan(p *access.Principal, d *llm.Draft) (route.Plan, *llm.Error) {
+	if d.Op != llm.OpRaw {
+		return route.Make(route.Facts{Model: d.Head.Model, Vendor: x.door.vendor, Allowed: p.MayUse}, x.s.Catalog, x.s.Policy)
+	}
+	plan := route.Plan{Targets: []route.Target{{Provider: x.door.vendor, Why: "raw pass"}}}
+	switch {
+	case !x.s.Policy.Configured[x.door.vendor]:
+		return plan, llm.Errorf(llm.NotFound, "%s is passed to %s as it is, but that provider is not configured", d.Path, x.door.vendor)
+	case !p.MayUse(x.door.vendor, "*", ""):
+		return plan, llm.Errorf(llm.Forbidden, "this key may not use %s", x.door.vendor)
+	}
+	return plan, nil
+}
+
+// counted answers a count_tokens request for a model whose provider cannot
+// count, with our own estimate.
+func (x *exchange) counted(plan *route.Plan, d *llm.Draft) bool {
+	if d.Op != llm.OpCountTokens || x.s.Counts(plan.Targets[0].Provider) {
+		return false
+	}
+	t := &plan.Targets[0]
+	r, err := d.Request()
+	if err != nil {
+		x.refuse(asError(err, llm.InvalidRequest))
+		return true
+	}
+	n := x.g.o.Tokens.Adjust(t.Model, tokens.EstimateRequest(r, tokens.FamilyOf(t.Model)))
+	a := &llm.Answer{Native: true, Status: http.StatusOK, ContentType: "application/json", Body: countBody(n)}
+	err = x.reply.Whole(a, relay.Meta{Target: t, Warnings: []string{"count: estimated, " + t.Provider + " does not count"}})
+	if err != nil {
+		x.entry.Class = llm.ClientGone
+	}
+	return true
+}
+
+// estimate is what the request is reserved at; 0 when no limit asks for it.
+func (x *exchange) estimate(p *access.Principal, d *llm.Draft) int64 {
+	if !x.g.o.Limits.NeedsTokens(p) {
+		return 0
+	}
+	return x.g.o.Tokens.Estimate(d.Raw, d.Head.Model) + d.Head.MaxTokens
+}
+
+// deadline binds the request to its x-headrace-deadline, if it has one: a
+// duration such as 30s, or a time in RFC 3339.
+func deadline(req *http.Request) (context.Context, context.CancelFunc, *llm.Error) {
+	v := req.Header.Get("X-Headrace-Deadline")
+	if v == "" {
+		return req.Context(), func() {}, nil
+	}
+	if d, err := time.ParseDuration(v); err == nil && d > 0 {
+		ctx, cancel := context.WithTimeout(req.Context(), d)
+		return ctx, cancel, nil
+	}
+	at, err := time.Parse(time.RFC3339, v)
+	if err != nil {
+		return nil, nil, llm.Errorf(llm.InvalidRequest, "x-headrace-deadline %q is neither a duration such as 30s nor an RFC 3339 time", v)
+	}
+	ctx, cancel := context.WithDeadline(req.Context(), at)
+	return ctx, cancel, nil
+}
+
+// refuse answers a request that goes no further.
+func (x *exchange) refuse(e *llm.Error) {
+	x.entry.Class = e.Class
+	if err := x.reply.Fail(e, relay.Meta{}); err != nil {
+		x.entry.Class = llm.ClientGone
+	}
+}
+
+// ended notes how the relay went.
+func (x *exchange) ended(out *relay.Outcome, d *llm.Draft) {
+	x.entry.Class, x.entry.Committed, x.entry.Warnings = out.Class, out.Committed, out.Warnings
+	x.entry.Attempts = make([]ledger.Attempt, len(out.Attempts))
+	for i := range out.Attempts {
+		a := &out.Attempts[i]
+		if a.Usage.Source == "" && a.Sent && a.Status/100 == 2 && d.Op == llm.OpChat {
+			a.Usage = x.guess(a, d)
+		}
+		x.tokens += a.Usage.Total()
+		x.entry.Attempts[i] = ledger.Attempt{
+			N: a.N, Provider: a.Provider, Model: a.Model, Why: a.Why, Start: a.Start, FirstByte: a.FirstByte, Total: a.Total,
+			Status: a.Status, Class: a.Class, Message: a.Message, Usage: a.Usage, Finish: a.Finish.Reason, UpstreamID: a.UpstreamID,
+		}
+		if a.Usage.Source == llm.UsageProvider && a.Class == "" && int64(x.entry.ID)%learnEvery == 0 {
+			x.g.o.Tokens.Learn(a.Model, tokens.Estimate(d.Raw, tokens.FamilyOf(a.Model)), a.Usage.Prompt())
+		}
+	}
+}
+
+// learnEvery is how many requests go by for one that the token estimate learns
+// from: counting a long prompt costs as much as sending it.
+const learnEvery = 32
+
+// guess is the usage of an answer that ended before its provider told it.
+func (x *exchange) guess(a *relay.Attempt, d *llm.Draft) llm.Usage {
+	return llm.Usage{
+		Input:  x.g.o.Tokens.Estimate(d.Raw, a.Model),
+		Output: int64(a.OutputBytes+3) / 4,
+		Source: llm.UsageEstimated,
+	}
+}
+
+// close notes the row, whatever happened, and breaks the connection of an
+// answer that could not be ended in its own form.
+func (x *exchange) close() {
+	x.entry.Status, x.entry.FirstByte, x.entry.Total = x.reply.status, x.reply.first, time.Since(x.start)
+	if v := recover(); v != nil {
+		x.entry.Class = llm.Unavailable
+		x.g.o.Ledger.Note(x.entry)
+		panic(v)
+	}
+	x.g.o.Ledger.Note(x.entry)
+	if x.reply.abort {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// asError makes an *llm.Error of any error.
+func asError(err error, class llm.Class) *llm.Error {
+	var e *llm.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &llm.Error{Class: class, Message: err.Error(), Cause: err}
+}

@@ -1,0 +1,201 @@
+package gateway
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"headrace/internal/ledger"
+	"headrace/internal/llm"
+	"headrace/internal/relay"
+)
+
+// reply is the client's side of one request, in the door's dialect. It is the
+// only place that writes to the client.
+type reply struct {
+	w     http.ResponseWriter
+	flush http.Flusher
+	door  *door
+	id    ledger.ID
+	cost  func(m relay.Meta, u llm.Usage) (llm.Nanodollars, bool)
+	opts  llm.StreamOptions
+	start time.Time
+
+	native  bool
+	begun   bool
+	encoder llm.StreamEncoder
+	buf     []byte
+	// status and first are for the ledger: what the client saw, and when.
+	status int
+	first  time.Duration
+	// abort says that the stream cannot be ended in the dialect's own form, so
+	// the connection must break: a cut answer must not look whole.
+	abort bool
+}
+
+// headers writes what every answer carries. Keys are canonical already.
+func (r *reply) headers(m relay.Meta) http.Header {
+	h := r.w.Header()
+	id := r.id.String()
+	h[r.door.idHeader] = []string{id}
+	h["X-Headrace-Request-Id"] = []string{id}
+	if m.Target != nil {
+		h["X-Headrace-Model"] = []string{m.Target.String()}
+	}
+	if m.Attempts > 0 {
+		h["X-Headrace-Attempts"] = []string{strconv.Itoa(m.Attempts)}
+	}
+	if len(m.Warnings) > 0 {
+		h["X-Headrace-Warnings"] = []string{headerText(strings.Join(m.Warnings, "; "))}
+	}
+	return h
+}
+
+// headerText keeps a header on one line and of a bounded size.
+func headerText(s string) string {
+	clean := strings.Map(func(c rune) rune {
+		if c < ' ' || c > '~' {
+			return '?'
+		}
+		return c
+	}, s)
+	if len(clean) > 2000 {
+		clean = clean[:1997] + "..."
+	}
+	return clean
+}
+
+func (r *reply) send(status int, h http.Header, body []byte) error {
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	r.status, r.first = status, time.Since(r.start)
+	r.begun = true
+	r.w.WriteHeader(status)
+	_, err := r.w.Write(body)
+	return err
+}
+
+// Whole gives a whole answer.
+func (r *reply) Whole(a *llm.Answer, m relay.Meta) error {
+	h := r.headers(m)
+	if cost, ok := r.cost(m, a.Glance.Usage); ok {
+		h["X-Headrace-Cost"] = []string{dollars(cost)}
+	}
+	if a.Native {
+		pass(h, a)
+		return r.send(a.Status, h, a.Body)
+	}
+	h["Content-Type"] = []string{"application/json"}
+	answer := *a.Response
+	if answer.Created == 0 { // a dialect without a time of its own
+		answer.Created = r.opts.Created
+	}
+	return r.send(http.StatusOK, h, r.door.AppendResponse(nil, &answer))
+}
+
+// pass takes over the provider's own headers.
+func pass(h http.Header, a *llm.Answer) {
+	for k, v := range a.Header {
+		h[k] = v
+	}
+	if a.ContentType != "" {
+		h["Content-Type"] = []string{a.ContentType}
+	}
+}
+
+// Begin sends the status and headers of a streamed answer.
+func (r *reply) Begin(a *llm.Answer, m relay.Meta) error {
+	h := r.headers(m)
+	h["Content-Type"] = []string{"text/event-stream; charset=utf-8"}
+	h["Cache-Control"] = []string{"no-cache"}
+	h["X-Accel-Buffering"] = []string{"no"} // nginx would hold the stream back
+	r.native = a.Native
+	if a.Native {
+		pass(h, a)
+	} else {
+		r.encoder = r.door.NewEncoder(r.opts)
+	}
+	status := http.StatusOK
+	if a.Native {
+		status = a.Status
+	}
+	r.status, r.first = status, time.Since(r.start)
+	r.begun = true
+	r.w.WriteHeader(status)
+	return nil
+}
+
+// Piece gives one piece of the streamed answer.
+func (r *reply) Piece(p llm.Piece) error {
+	if r.native {
+		if len(p.Raw) == 0 {
+			return nil
+		}
+		_, err := r.w.Write(p.Raw)
+		return err
+	}
+	r.buf = r.buf[:0]
+	for i := range p.Events {
+		r.buf = r.encoder.Encode(r.buf, p.Events[i])
+	}
+	if len(r.buf) == 0 {
+		return nil
+	}
+	_, err := r.w.Write(r.buf)
+	return err
+}
+
+// Flush sends what Piece gave.
+func (r *reply) Flush() error {
+	r.flush.Flush()
+	return nil
+}
+
+// Ping keeps a streamed answer alive.
+func (r *reply) Ping() error {
+	if r.door.op == llm.OpRaw {
+		return nil
+	}
+	_, err := r.w.Write([]byte(r.door.ping))
+	return err
+}
+
+// Fail gives an error: with its real status when nothing was sent, else as the
+// dialect's own error event.
+func (r *reply) Fail(e *llm.Error, m relay.Meta) error {
+	if r.begun {
+		return r.breakOff(e)
+	}
+	h := r.headers(m)
+	h["Content-Type"] = []string{"application/json"}
+	if e.RetryAfter > 0 {
+		h["Retry-After"] = []string{strconv.Itoa(int((e.RetryAfter + time.Second - 1) / time.Second))}
+	}
+	// The SDKs would try twice more, Claude Code ten times: what can be tried
+	// again has been.
+	h["X-Should-Retry"] = []string{"false"}
+	status, body := r.door.encodeError(e, r.id.String())
+	return r.send(status, h, body)
+}
+
+func (r *reply) breakOff(e *llm.Error) error {
+	switch {
+	case r.door.op == llm.OpRaw:
+		r.abort = true
+		return nil
+	case r.encoder != nil:
+		r.buf = r.encoder.Encode(r.buf[:0], llm.Event{Kind: llm.EventError, Err: e})
+	default:
+		r.buf = r.door.AppendStreamError(r.buf[:0], e)
+	}
+	if _, err := r.w.Write(r.buf); err != nil {
+		return err
+	}
+	return r.Flush()
+}
+
+// dollars writes money as a plain decimal number.
+func dollars(n llm.Nanodollars) string {
+	s := strconv.FormatFloat(float64(n)/1e9, 'f', 9, 64)
+	return strings.TrimRight(strings.TrimRight(s, "0"), ".")
+}

@@ -1,0 +1,143 @@
+package lint_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// arrows says what each room may import of ours. It reads downwards: a room
+// only names rooms above it, so it cannot make a circle. Change it in a commit
+// of its own, with the reason.
+var arrows = []struct{ room, may string }{
+	{"llm", ""},
+	{"wire/sse", ""},
+	{"wire/span", ""},
+	{"catalog", "llm"},
+	{"config", "llm"},
+	{"access", "llm"},
+	{"limit", "llm"},
+	{"provider/cred", "llm"},
+	{"wire/openai", "llm wire/sse wire/span"},
+	{"wire/anthropic", "llm wire/sse wire/span"},
+	{"tokens", "llm catalog"},
+	{"route", "llm catalog"},
+	{"provider", "llm catalog provider/cred wire/sse wire/span wire/openai wire/anthropic"},
+	{"provider/rehearsal", "llm wire/sse wire/span wire/openai wire/anthropic"},
+	{"wire/wiretest", "llm wire/sse wire/span wire/openai wire/anthropic"},
+	{"relay", "llm catalog route wire/sse"},
+	{"ledger", "llm catalog route relay"},
+	{"store/sqlite", "llm access catalog ledger"},
+	{"store/storetest", "llm access catalog ledger"},
+	{"gateway", "llm config catalog tokens access route relay ledger wire/sse wire/span wire/openai wire/anthropic"},
+	{"admin", "llm config catalog access ledger route"},
+	{"app", "llm wire/sse wire/span catalog config access limit provider/cred wire/openai wire/anthropic tokens route provider provider/rehearsal relay ledger store/sqlite gateway admin"},
+	{"cli", "app admin config llm relay catalog"},
+	{"lint", "llm relay catalog"},
+}
+
+const (
+	ours = "headrace/internal/"
+	root = "../.."
+)
+
+// sources lists the Go files below the module, without tests when plain.
+func sources(t *testing.T, plain bool) []string {
+	t.Helper()
+	var files []string
+	for _, dir := range []string{"internal", "cmd"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if d.IsDir() && d.Name() == "testdata" {
+				return filepath.SkipDir
+			}
+			if strings.HasSuffix(path, ".go") && (!plain || !strings.HasSuffix(path, "_test.go")) {
+				files = append(files, path)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
+
+func room(file string) string {
+	rel, err := filepath.Rel(filepath.Join(root, "internal"), filepath.Dir(file))
+	if err != nil || strings.HasPrefix(rel, "..") {
+		return ""
+	}
+	return filepath.ToSlash(rel)
+}
+
+// TestArrows holds every room to the list.
+func TestArrows(t *testing.T) {
+	may := map[string]map[string]bool{}
+	for _, a := range arrows {
+		set := map[string]bool{}
+		for _, r := range strings.Fields(a.may) {
+			if may[r] == nil && r != a.room {
+				t.Errorf("%s may import %s, which stands below it in the list", a.room, r)
+			}
+			set[r] = true
+		}
+		may[a.room] = set
+	}
+	seen := map[string]bool{}
+	for _, file := range sources(t, true) {
+		from := room(file)
+		if from == "" {
+			continue
+		}
+		seen[from] = true
+		allowed, listed := may[from]
+		if !listed {
+			t.Errorf("%s: room %q is not in the list of arrows", file, from)
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, imp := range f.Imports {
+			path, err := strconv.Unquote(imp.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			to, own := strings.CutPrefix(path, ours)
+			if own && !allowed[to] {
+				t.Errorf("%s imports %s; allowed: %v", file, to, slices.Sorted(maps.Keys(allowed)))
+			}
+		}
+	}
+	for r := range may {
+		if !seen[r] {
+			t.Errorf("room %q is in the list and not in the tree", r)
+		}
+	}
+}
+
+// TestKits: the kits are for tests of other packages only.
+func TestKits(t *testing.T) {
+	for _, file := range sources(t, false) {
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, imp := range f.Imports {
+			kit := strings.HasSuffix(imp.Path.Value, `/wiretest"`) || strings.HasSuffix(imp.Path.Value, `/storetest"`)
+			if kit && !strings.HasSuffix(f.Name.Name, "_test") {
+				t.Errorf("%s imports %s; kits are imported by external test packages only", file, imp.Path.Value)
+			}
+		}
+	}
+}

@@ -1,0 +1,481 @@
+// Package provider makes a row of the catalogue callable: it writes a request
+// in the provider's dialect, sends it with the provider's credential, and
+// reads what comes back.
+package provider
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"headrace/internal/catalog"
+	"headrace/internal/llm"
+	"headrace/internal/provider/cred"
+	"headrace/internal/wire/anthropic"
+	"headrace/internal/wire/openai"
+)
+
+// Codec is what a provider needs of its dialect.
+type Codec interface {
+	Patch(d *llm.Draft, c *llm.Capability) (llm.Encoded, error)
+	EncodeRequest(r *llm.Request, model string, c *llm.Capability) (llm.Encoded, error)
+	DecodeResponse(body []byte) (*llm.Response, error)
+	Glance(body []byte) (llm.Glance, error)
+	NewDecoder() llm.StreamDecoder
+	Telling(data []byte) bool
+	DecodeError(status int, h http.Header, body []byte) *llm.Error
+}
+
+// codecs has a row for every dialect that a provider can speak, with the paths
+// of its operations behind the base URL.
+var codecs = map[llm.Dialect]struct {
+	Codec
+	paths map[llm.Op]string
+}{
+	llm.OpenAI: {openai.Codec{}, map[llm.Op]string{
+		llm.OpChat:   "/chat/completions",
+		llm.OpModels: "/models",
+		llm.OpRaw:    "",
+	}},
+	llm.Anthropic: {anthropic.Codec{}, map[llm.Op]string{
+		llm.OpChat:        "/v1/messages",
+		llm.OpCountTokens: "/v1/messages/count_tokens",
+		llm.OpModels:      "/v1/models",
+		llm.OpRaw:         "",
+	}},
+}
+
+// Speaks reports whether providers of the dialect have the operation.
+func Speaks(d llm.Dialect, op llm.Op) bool {
+	_, ok := codecs[d].paths[op]
+	return ok
+}
+
+// Options set up a Provider.
+type Options struct {
+	// Row is the catalogue's row. Required.
+	Row *catalog.Provider
+	// BaseURL replaces the row's when set.
+	BaseURL string
+	// Key is the credential; empty when the row needs none.
+	Key llm.Secret
+	// Header is added to every request.
+	Header map[string]string
+	// Transport replaces the network; nil means an http.Transport of its own.
+	Transport http.RoundTripper
+	// Rehearsal says that this is the rehearsal provider, which alone is sent
+	// what a client asks it to play.
+	Rehearsal bool
+	// Slow is asked before each request whether to leave the fast path; nil
+	// means never. Tests use it to send everything through the words.
+	Slow func() bool
+	// MaxAnswer and MaxEvent bound a whole answer and one event of a stream, in
+	// bytes; 0 means 64 MiB and sse.DefaultMaxFrame.
+	MaxAnswer, MaxEvent int64
+	// Connect is how long a connection may take; 0 means 10 s.
+	Connect time.Duration
+}
+
+// Provider is one provider that can be called. Safe for concurrent use.
+type Provider struct {
+	row    *catalog.Provider
+	base   *url.URL
+	signer cred.Signer
+	header http.Header
+	client http.RoundTripper
+	plays  bool
+	slow   func() bool
+	codec  Codec
+	paths  map[llm.Op]string
+	quirk  Quirk
+
+	maxAnswer, maxEvent int64
+}
+
+// New makes a row callable. The error says what is wrong with the options.
+func New(o Options) (*Provider, error) {
+	base := o.BaseURL
+	if base == "" {
+		base = o.Row.BaseURL
+	}
+	u, err := url.Parse(strings.TrimRight(base, "/"))
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return nil, fmt.Errorf("provider %s: base URL %q is not an http(s) URL", o.Row.ID, base)
+	}
+	d, ok := codecs[o.Row.Dialect]
+	if !ok {
+		return nil, fmt.Errorf("provider %s: dialect %q is not spoken", o.Row.ID, o.Row.Dialect)
+	}
+	quirk, ok := quirks[o.Row.Quirk]
+	if !ok {
+		return nil, fmt.Errorf("provider %s: there is no quirk %q", o.Row.ID, o.Row.Quirk)
+	}
+	signer, err := signer(o.Row, o.Key)
+	if err != nil {
+		return nil, err
+	}
+	p := &Provider{row: o.Row, base: u, signer: signer, header: http.Header{}, client: o.Transport, plays: o.Rehearsal, slow: o.Slow, codec: d.Codec, paths: d.paths, quirk: quirk,
+		maxAnswer: cmp.Or(o.MaxAnswer, 64<<20), maxEvent: o.MaxEvent}
+	for _, h := range []map[string]string{o.Row.Headers, o.Header} {
+		for k, v := range h {
+			p.header.Set(k, v)
+		}
+	}
+	if p.client == nil {
+		p.client = transport(o.Connect)
+	}
+	return p, nil
+}
+
+func signer(row *catalog.Provider, key llm.Secret) (cred.Signer, error) {
+	switch row.Auth {
+	case catalog.NoAuth:
+		if key == "" {
+			return cred.None{}, nil
+		}
+		return cred.Bearer{Key: key}, nil
+	case catalog.Bearer:
+		return cred.Bearer{Key: key}, nil
+	case catalog.XAPIKey, catalog.APIKey:
+		return cred.Header{Name: string(row.Auth), Key: key}, nil
+	}
+	return nil, fmt.Errorf("provider %s: there is no auth kind %q", row.ID, row.Auth)
+}
+
+// transport is one provider's own: a provider that hangs fills no other's
+// connections. The default of two idle connections a host costs 70 % of CPU
+// under load; pings find dead HTTP/2 connections, which Go otherwise keeps
+// (golang/go#67812).
+func transport(connect time.Duration) *http.Transport {
+	if connect == 0 {
+		connect = 10 * time.Second
+	}
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: connect, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   connect,
+		MaxIdleConnsPerHost:   512,
+		IdleConnTimeout:       90 * time.Second,
+		DisableCompression:    true,
+		ForceAttemptHTTP2:     true,
+		HTTP2:                 &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
+		ResponseHeaderTimeout: 0, // relay limits the first byte
+	}
+}
+
+// ID is the provider's id.
+func (p *Provider) ID() string { return p.row.ID }
+
+// BaseURL is where requests go.
+func (p *Provider) BaseURL() *url.URL { return p.base }
+
+// Send makes one attempt. A failure is an *llm.Error, or the error of ctx.
+func (p *Provider) Send(ctx context.Context, model string, c *llm.Capability, d *llm.Draft) (*llm.Answer, error) {
+	enc, native, err := p.encode(model, c, d)
+	if err != nil {
+		return nil, err
+	}
+	if loss := llm.Refusal(enc.Losses); loss != nil {
+		return nil, &llm.Error{Class: llm.Unsupported, Provider: p.row.ID, Model: model, Param: loss.Path, Message: loss.Path + ": " + loss.Why}
+	}
+	req, err := p.request(ctx, d, enc, native)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := p.client.RoundTrip(req)
+	if err != nil {
+		return nil, p.unreached(ctx, model, err)
+	}
+	ans := &llm.Answer{
+		Native: native, Status: resp.StatusCode, ContentType: resp.Header.Get("Content-Type"),
+		Header: passHeader(resp.Header), Losses: enc.Losses, UpstreamID: upstreamID(resp.Header),
+	}
+	if d.Op == llm.OpRaw {
+		ans.Stream = &rawStream{body: resp.Body}
+		return ans, nil
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return nil, p.failed(ctx, model, resp)
+	}
+	kind, _, _ := mime.ParseMediaType(ans.ContentType)
+	if d.Head.Stream && kind != "application/json" && kind != "text/html" {
+		ans.Stream = p.stream(resp.Body, model, native, enc)
+		return ans, nil
+	}
+	return ans, p.whole(ctx, model, d, enc, resp, ans)
+}
+
+// encode writes the request for the target: by splices when the dialect is the
+// client's own, else from the words.
+func (p *Provider) encode(model string, c *llm.Capability, d *llm.Draft) (enc llm.Encoded, native bool, err error) {
+	native = d.Dialect == p.row.Dialect
+	if native && (d.Op != llm.OpChat || p.slow == nil || !p.slow()) {
+		if d.Op == llm.OpRaw || d.Op == llm.OpModels {
+			return llm.Encoded{Body: [][]byte{d.Raw}}, true, nil
+		}
+		draft := *d
+		if model != d.Head.Model {
+			draft = draft.With(llm.Edit{Kind: llm.EditModel, Text: model})
+		}
+		if d.Op == llm.OpChat && d.Head.Stream && p.row.Usage == "ask" {
+			draft = draft.With(llm.Edit{Kind: llm.EditUsage})
+		}
+		enc, err = p.codec.Patch(&draft, c)
+		return enc, true, err
+	}
+	if d.Op != llm.OpChat {
+		return enc, false, &llm.Error{Class: llm.Unsupported, Provider: p.row.ID, Model: model, Message: fmt.Sprintf("%s has no %s", p.row.ID, d.Op)}
+	}
+	r, err := d.Request()
+	if err != nil {
+		return enc, false, err
+	}
+	if e, ok := d.Edit(llm.EditMaxTokens); ok {
+		changed := *r
+		changed.MaxTokens = &e.Number
+		r = &changed
+	}
+	enc, err = p.codec.EncodeRequest(r, model, c)
+	return enc, false, err
+}
+
+// request builds the HTTP request anew: our framing, allow-listed headers, the
+// provider's credential and nothing else.
+func (p *Provider) request(ctx context.Context, d *llm.Draft, enc llm.Encoded, native bool) (*http.Request, error) {
+	u := *p.base
+	path, query := p.paths[d.Op], ""
+	if native {
+		query = d.Query
+	}
+	if d.Op == llm.OpRaw {
+		path = d.Path
+	}
+	u.Path, u.RawQuery = u.Path+path, query
+	method := http.MethodPost
+	if d.Method != "" {
+		method = d.Method
+	}
+	h := make(http.Header, len(d.Header)+len(p.header)+6)
+	if native {
+		maps.Copy(h, d.Header)
+	}
+	maps.Copy(h, p.header)
+	maps.Copy(h, enc.Header)
+	if h["Content-Type"] == nil && len(d.Raw) > 0 {
+		h["Content-Type"] = []string{"application/json"}
+	}
+	// Without this Go would ask for gzip, and the frames could not be read.
+	h["Accept-Encoding"] = []string{"identity"}
+	if p.plays && d.Rehearse != "" {
+		h["X-Headrace-Rehearse"] = []string{d.Rehearse}
+	}
+	if h["User-Agent"] == nil {
+		h["User-Agent"] = []string{"headrace"}
+	}
+	req := &http.Request{Method: method, URL: &u, Host: u.Host, Header: h, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	size := int64(0)
+	for _, s := range enc.Body {
+		size += int64(len(s))
+	}
+	if size > 0 {
+		req.ContentLength = size
+		req.Body = &segments{rest: enc.Body}
+		req.GetBody = func() (io.ReadCloser, error) { return &segments{rest: enc.Body}, nil }
+	}
+	if err := p.signer.Sign(req); err != nil {
+		return nil, &llm.Error{Class: llm.Auth, Provider: p.row.ID, Message: "the credential of " + p.row.ID + " cannot be used", Cause: err}
+	}
+	return req.WithContext(ctx), nil
+}
+
+// segments reads a body that lies in pieces.
+type segments struct {
+	rest [][]byte
+	at   int
+}
+
+func (s *segments) Read(b []byte) (int, error) {
+	for len(s.rest) > 0 {
+		if s.at < len(s.rest[0]) {
+			n := copy(b, s.rest[0][s.at:])
+			s.at += n
+			return n, nil
+		}
+		s.rest, s.at = s.rest[1:], 0
+	}
+	return 0, io.EOF
+}
+
+func (s *segments) Close() error { return nil }
+
+// unreached is the error of a request that got no answer.
+func (p *Provider) unreached(ctx context.Context, model string, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	e := &llm.Error{Class: llm.ServerError, Provider: p.row.ID, Model: model, Message: "the connection to " + p.row.ID + " failed", Cause: err}
+	var dial *net.OpError
+	var timeout net.Error
+	switch {
+	case errors.As(err, &timeout) && timeout.Timeout():
+		e.Class, e.Message = llm.Timeout, p.row.ID+" cannot be reached in time"
+	case errors.As(err, &dial) && dial.Op == "dial":
+		e.Message = p.row.ID + " cannot be reached"
+	}
+	return e
+}
+
+// maxError bounds what is read of an error.
+const maxError = 256 << 10
+
+// failed reads the error that a provider answered with.
+func (p *Provider) failed(ctx context.Context, model string, resp *http.Response) error {
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxError))
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		// A redirect would take the prompt, and perhaps the key, elsewhere.
+		return &llm.Error{Class: llm.MalformedUpstream, Status: resp.StatusCode, Provider: p.row.ID, Model: model, Message: p.row.ID + " answered with a redirect, which is not followed"}
+	}
+	return p.own(p.codec.DecodeError(resp.StatusCode, resp.Header, body), model)
+}
+
+// own fills in whose error it is.
+func (p *Provider) own(e *llm.Error, model string) *llm.Error {
+	e.Provider, e.Model = p.row.ID, model
+	if p.quirk.Error != nil {
+		p.quirk.Error(e)
+	}
+	return e
+}
+
+// whole reads an answer that is not streamed.
+func (p *Provider) whole(ctx context.Context, model string, d *llm.Draft, enc llm.Encoded, resp *http.Response, ans *llm.Answer) error {
+	defer resp.Body.Close()
+	body, err := readAll(resp, p.maxAnswer)
+	if err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return &llm.Error{Class: llm.MalformedUpstream, Status: resp.StatusCode, Provider: p.row.ID, Model: model, Message: "the answer of " + p.row.ID + " was cut off or too large", Cause: err}
+	}
+	ans.Body = body
+	if d.Op == llm.OpCountTokens || d.Op == llm.OpModels {
+		return nil
+	}
+	if ans.Native && !d.Head.Stream {
+		ans.Glance, err = p.codec.Glance(body)
+		p.fixUsage(model, &ans.Glance.Usage)
+		return p.malformed(err, model)
+	}
+	ans.Native = false
+	r, err := p.codec.DecodeResponse(body)
+	if err != nil {
+		return p.malformed(err, model)
+	}
+	restoreNames(r, enc.Names)
+	p.fixUsage(model, &r.Usage)
+	ans.Response = r
+	ans.Glance = llm.Glance{ID: r.ID, Model: r.Model, Usage: r.Usage, Finish: r.Finish}
+	if d.Head.Stream { // asked for a stream, answered whole
+		ans.Stream = &eventStream{events: llm.Replay(r)}
+	}
+	return nil
+}
+
+func readAll(resp *http.Response, most int64) ([]byte, error) {
+	if n := resp.ContentLength; n > 0 && n <= most {
+		b := make([]byte, n)
+		_, err := io.ReadFull(resp.Body, b)
+		return b, err
+	}
+	var b bytes.Buffer
+	n, err := io.Copy(&b, io.LimitReader(resp.Body, most+1))
+	if n > most {
+		return nil, fmt.Errorf("the answer is over %d bytes", most)
+	}
+	return b.Bytes(), err
+}
+
+// malformed gives an answer's decoding error its owner; nil stays nil.
+func (p *Provider) malformed(err error, model string) error {
+	var e *llm.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &e):
+		return p.own(e, model)
+	default:
+		return &llm.Error{Class: llm.MalformedUpstream, Provider: p.row.ID, Model: model, Message: "the answer of " + p.row.ID + " cannot be read", Cause: err}
+	}
+}
+
+func (p *Provider) fixUsage(model string, u *llm.Usage) {
+	if p.quirk.Usage != nil && u.Source != "" {
+		p.quirk.Usage(model, u)
+	}
+}
+
+func restoreNames(r *llm.Response, names map[string]string) {
+	for i := range r.Items {
+		if own, ok := names[r.Items[i].Call.Name]; ok {
+			r.Items[i].Call.Name = own
+		}
+	}
+}
+
+// Models asks the provider what models it has, in its own dialect.
+func (p *Provider) Models(ctx context.Context) ([]byte, error) {
+	d := llm.Draft{Dialect: p.row.Dialect, Op: llm.OpModels, Method: http.MethodGet}
+	ans, err := p.Send(ctx, "", &llm.Capability{}, &d)
+	if err != nil {
+		return nil, err
+	}
+	return ans.Body, nil
+}
+
+// passed are the headers of an answer that may go on to a client.
+var passed = map[string]bool{
+	"Retry-After": true, "Retry-After-Ms": true, "Openai-Processing-Ms": true, "Openai-Version": true, "Openai-Model": true,
+	"Content-Disposition": true, "X-Generation-Id": true,
+}
+
+var passedPrefixes = []string{"Anthropic-Ratelimit-", "Anthropic-Priority-", "Anthropic-Fast-", "X-Ratelimit-"}
+
+func passHeader(h http.Header) http.Header {
+	var out http.Header
+	for name, v := range h {
+		ok := passed[name]
+		for _, prefix := range passedPrefixes {
+			ok = ok || strings.HasPrefix(name, prefix)
+		}
+		if ok {
+			if out == nil {
+				out = make(http.Header, 8)
+			}
+			out[name] = v
+		}
+	}
+	return out
+}
+
+func upstreamID(h http.Header) string {
+	for _, name := range []string{"Request-Id", "X-Request-Id"} {
+		if v := h[name]; len(v) > 0 {
+			return v[0]
+		}
+	}
+	return ""
+}

@@ -1,0 +1,151 @@
+package provider
+
+import (
+	"errors"
+	"io"
+
+	"headrace/internal/llm"
+	"headrace/internal/wire/sse"
+)
+
+func (p *Provider) stream(body io.ReadCloser, model string, native bool, enc llm.Encoded) *stream {
+	return &stream{
+		body: body, frames: sse.NewReader(body, int(p.maxEvent)), codec: p.codec, decoder: p.codec.NewDecoder(),
+		native: native, dropUsage: enc.DropUsage, names: enc.Names, provider: p, model: model,
+	}
+}
+
+// stream reads a provider's event stream. Until its content begins every frame
+// is decoded; after that a native stream only looks into frames that may hold
+// usage, an end or an error.
+type stream struct {
+	body      io.ReadCloser
+	frames    *sse.Reader
+	codec     Codec
+	decoder   llm.StreamDecoder
+	native    bool
+	dropUsage bool
+	names     map[string]string
+	provider  *Provider
+	model     string
+
+	events  []llm.Event
+	begun   bool
+	ended   bool
+	wrapper int // bytes of a content frame that are not its text
+}
+
+// Next gives the next frame as a piece.
+func (s *stream) Next() (llm.Piece, error) {
+	for {
+		f, err := s.frames.Next()
+		if err != nil {
+			return s.end(err)
+		}
+		if s.native && s.begun && !s.codec.Telling(f.Data) {
+			return llm.Piece{Raw: f.Raw, TextBytes: max(0, len(f.Data)-s.wrapper)}, nil
+		}
+		s.events, err = s.decoder.Decode(s.events[:0], f.Event, f.Data)
+		if err != nil {
+			return llm.Piece{}, err
+		}
+		p := llm.Piece{Events: s.events}
+		onlyUsage := len(s.events) > 0
+		for i := range s.events {
+			e := &s.events[i]
+			switch e.Kind {
+			case llm.EventDelta:
+				p.TextBytes += len(e.Delta.Text)
+			case llm.EventUsage:
+				s.provider.fixUsage(s.model, &e.Usage)
+			case llm.EventBlockStart:
+				if own, ok := s.names[e.Block.Name]; ok {
+					e.Block.Name = own
+				}
+			}
+			s.begun = s.begun || e.Content()
+			onlyUsage = onlyUsage && e.Kind == llm.EventUsage
+		}
+		if p.TextBytes > 0 {
+			s.wrapper = len(f.Data) - p.TextBytes
+		}
+		if s.native && !(s.dropUsage && onlyUsage) {
+			p.Raw = f.Raw
+		}
+		if len(p.Raw) > 0 || len(p.Events) > 0 {
+			return p, nil
+		}
+	}
+}
+
+// end turns the end of the frames into the end of the answer.
+func (s *stream) end(err error) (llm.Piece, error) {
+	if s.ended {
+		return llm.Piece{}, io.EOF
+	}
+	switch {
+	case err == io.EOF || err == sse.ErrCut:
+		s.ended = true
+		if events := s.decoder.Close(nil); len(events) > 0 {
+			return llm.Piece{Events: events}, nil
+		}
+		return llm.Piece{}, io.EOF
+	case errors.Is(err, sse.ErrTooLarge):
+		return llm.Piece{}, &llm.Error{Class: llm.MalformedUpstream, Message: "a frame of the stream is over the size limit", Cause: err}
+	default:
+		return llm.Piece{}, &llm.Error{Class: llm.MalformedUpstream, Message: "the connection broke inside the stream", Cause: err}
+	}
+}
+
+func (s *stream) Buffered() bool { return s.frames.Buffered() }
+
+func (s *stream) Close() error { return s.body.Close() }
+
+// eventStream gives events that are all there already.
+type eventStream struct{ events []llm.Event }
+
+func (s *eventStream) Next() (llm.Piece, error) {
+	if len(s.events) == 0 {
+		return llm.Piece{}, io.EOF
+	}
+	p := llm.Piece{Events: s.events}
+	s.events = nil
+	return p, nil
+}
+
+func (s *eventStream) Buffered() bool { return len(s.events) > 0 }
+
+func (s *eventStream) Close() error { return nil }
+
+// rawStream passes the body of an operation that is not understood. Its first
+// bytes commit.
+type rawStream struct {
+	body io.ReadCloser
+	buf  []byte
+	done bool
+}
+
+func (s *rawStream) Next() (llm.Piece, error) {
+	if s.done {
+		return llm.Piece{}, io.EOF
+	}
+	if s.buf == nil {
+		s.buf = make([]byte, 16<<10)
+	}
+	n, err := s.body.Read(s.buf)
+	p := llm.Piece{Raw: s.buf[:n]}
+	switch {
+	case err == io.EOF:
+		s.done = true
+		p.Events = []llm.Event{{Kind: llm.EventFinish, Finish: llm.Finish{Reason: llm.FinishStop}}}
+	case err != nil:
+		return llm.Piece{}, &llm.Error{Class: llm.MalformedUpstream, Message: "the connection broke inside the answer", Cause: err}
+	case n > 0:
+		p.Events = []llm.Event{{Kind: llm.EventDelta}}
+	}
+	return p, nil
+}
+
+func (s *rawStream) Buffered() bool { return false }
+
+func (s *rawStream) Close() error { return s.body.Close() }

@@ -1,0 +1,554 @@
+// Package relay is the attempt loop: it sends a request to the targets of a
+// plan, one after another, until one answers, and passes the answer on. It
+// holds back what is not yet content, so that until then any target may be
+// tried; after that commit point an answer can only end complete, with an
+// error in the client's dialect, or with a broken connection.
+package relay
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"headrace/internal/llm"
+	"headrace/internal/route"
+)
+
+// Sender makes one attempt at one target. A failure is an *llm.Error, or the
+// context's error. Nothing of the answer has reached the client when it
+// returns.
+type Sender interface {
+	Send(ctx context.Context, t *route.Target, d *llm.Draft) (*llm.Answer, error)
+}
+
+// Reply is the client's side of one request, in the client's dialect. Its
+// methods are called by one goroutine at a time. An error means that the
+// client cannot be reached any more.
+type Reply interface {
+	// Whole gives a whole answer.
+	Whole(a *llm.Answer, m Meta) error
+	// Begin sends the status and headers of a streamed answer.
+	Begin(a *llm.Answer, m Meta) error
+	// Piece gives one piece of the streamed answer; it is not flushed.
+	Piece(p llm.Piece) error
+	// Flush sends what Piece gave.
+	Flush() error
+	// Ping keeps a streamed answer alive; between pieces only.
+	Ping() error
+	// Fail gives an error: with its real status when nothing was sent, else as
+	// the dialect's own error event.
+	Fail(e *llm.Error, m Meta) error
+}
+
+// Meta is what the client is told about how its answer came about.
+type Meta struct {
+	// Target is who answered; nil when nobody did.
+	Target *route.Target
+	// Attempts counts the requests that were sent to providers.
+	Attempts int
+	Warnings []string
+}
+
+// Options set up a Relay. The zero value of each says its default.
+type Options struct {
+	Sender Sender
+	// Prepare fits the draft to a target before each attempt; nil leaves it.
+	Prepare func(t *route.Target, d llm.Draft) llm.Draft
+	// Policy has a row for each class; nil means DefaultPolicy.
+	Policy []Rule
+	// Attempts is how many requests to providers one client request may cost;
+	// 0: 3, or the number of targets if that is more.
+	Attempts int
+	// Total bounds a whole attempt; 0: no bound.
+	Total time.Duration
+	// FirstByte is how long a target may take to its first byte; 0: 10 min, as
+	// long as the official SDKs wait.
+	FirstByte time.Duration
+	// Idle is the longest silence inside a stream; 0: 5 min.
+	Idle time.Duration
+	// Hold is how long lifecycle frames are held back while no content comes;
+	// then they go out, which commits, and pings follow at this interval; 0: 15 s.
+	Hold time.Duration
+}
+
+// Relay runs attempts. Safe for concurrent use.
+type Relay struct {
+	o     Options
+	rules map[llm.Class]Rule
+}
+
+// New makes a Relay.
+func New(o Options) *Relay {
+	if o.Policy == nil {
+		o.Policy = DefaultPolicy()
+	}
+	if o.FirstByte == 0 {
+		o.FirstByte = 10 * time.Minute
+	}
+	if o.Idle == 0 {
+		o.Idle = 5 * time.Minute
+	}
+	if o.Hold == 0 {
+		o.Hold = 15 * time.Second
+	}
+	r := &Relay{o: o, rules: make(map[llm.Class]Rule, len(o.Policy))}
+	for _, rule := range o.Policy {
+		r.rules[rule.Class] = rule
+	}
+	return r
+}
+
+// Attempt is one request to one target, as it went.
+type Attempt struct {
+	// N counts from 1; a target that was skipped has a row too, with Sent
+	// unset.
+	N               int
+	Provider, Model string
+	// Why says why this target was tried.
+	Why   string
+	Sent  bool
+	Start time.Time
+	// FirstByte and Total count from Start; FirstByte is 0 when none came.
+	FirstByte, Total time.Duration
+	// Status is the provider's HTTP status; 0 when it gave none.
+	Status int
+	// Class is empty when the attempt succeeded.
+	Class   llm.Class
+	Message string
+	Usage   llm.Usage
+	Finish  llm.Finish
+	// OutputBytes is about how much text a stream carried, for an estimate when
+	// it ended before its usage.
+	OutputBytes int
+	// UpstreamID is the provider's request id.
+	UpstreamID string
+}
+
+// Outcome is how a request ended.
+type Outcome struct {
+	Attempts []Attempt
+	// OK says that the client got a complete answer.
+	OK bool
+	// Class and Err say why not.
+	Class llm.Class
+	Err   *llm.Error
+	// Committed says that content had reached the client.
+	Committed bool
+	Warnings  []string
+}
+
+// errIdle, errFirstByte end an attempt that is too slow; as the cause of its
+// context they say which limit it was.
+var (
+	errIdle      = errors.New("the stream was silent for too long")
+	errFirstByte = errors.New("no first byte in time")
+	errTotal     = errors.New("the whole answer took too long")
+)
+
+// attempts bounds the attempts of one request, whatever the policy says.
+func (r *Relay) attempts(targets int) int {
+	if r.o.Attempts > 0 {
+		return r.o.Attempts
+	}
+	return max(3, targets)
+}
+
+// Run tries the plan's targets until one answers and passes its answer to
+// reply. ctx is the client's: when it ends, the upstream is closed and no
+// further attempt is made.
+func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply Reply) Outcome {
+	var out Outcome
+	var last *llm.Error
+	sent, repeats, most := 0, 0, r.attempts(len(plan.Targets))
+	for at := 0; at < len(plan.Targets) && sent < most; {
+		t := &plan.Targets[at]
+		a := Attempt{N: len(out.Attempts) + 1, Provider: t.Provider, Model: t.Model, Why: t.Why, Start: time.Now()}
+		if repeats > 0 {
+			a.Why = "again after " + string(last.Class)
+		} else if last != nil {
+			a.Why = t.Why + ", after " + string(last.Class)
+		}
+		reached, err := r.attempt(ctx, t, d, reply, &a, &out, sent+1)
+		a.Total = time.Since(a.Start)
+		if a.Sent {
+			sent++
+		}
+		if err != nil {
+			a.Class, a.Message = err.Class, err.Message
+			if a.Status == 0 {
+				a.Status = err.Status
+			}
+		}
+		out.Attempts = append(out.Attempts, a)
+		if err == nil {
+			out.OK, out.Committed = true, true
+			return out
+		}
+		// An attempt that was only skipped says less than one that failed.
+		if last == nil || a.Sent || last.Class == llm.Unsupported {
+			last = err
+		}
+		if reached != nothing {
+			out.Committed = true
+			out.Err, out.Class = err, err.Class
+			if reached == content && err.Class != llm.ClientGone {
+				fail(ctx, reply, &out, sent)
+			}
+			return out
+		}
+		rule := r.rules[err.Class]
+		if rule.Step == StepStop || err.Class == llm.ClientGone {
+			last = err
+			break
+		}
+		lastTarget := at == len(plan.Targets)-1
+		if wait, ok := r.again(rule, err, repeats, lastTarget); ok && sent < most && sleep(ctx, wait) {
+			repeats++
+			continue
+		}
+		if gone := clientGone(ctx); gone != nil {
+			last = gone
+			break
+		}
+		at, repeats = at+1, 0
+	}
+	if last == nil {
+		last = llm.Errorf(llm.ModelNotFound, "no target is left for model %q", plan.Asked)
+	}
+	out.Err, out.Class = last, last.Class
+	if last.Class != llm.ClientGone {
+		fail(ctx, reply, &out, sent)
+	}
+	return out
+}
+
+// fail gives the outcome's error to the client. A client that is gone by then
+// makes the outcome client_gone: nobody was told.
+func fail(ctx context.Context, reply Reply, out *Outcome, sent int) {
+	if err := reply.Fail(out.Err, Meta{Attempts: sent, Warnings: out.Warnings}); err != nil && clientGone(ctx) != nil {
+		out.Class = llm.ClientGone
+	}
+}
+
+// reach is how much of an attempt the client has seen.
+type reach int
+
+const (
+	// nothing: any target may still be tried.
+	nothing reach = iota
+	// content: the answer has begun and cannot be taken back.
+	content
+	// told: the answer has begun and the client has been given its error too,
+	// in the provider's own bytes.
+	told
+)
+
+// again says whether to try the same target once more, and after which wait.
+func (r *Relay) again(rule Rule, err *llm.Error, repeats int, lastTarget bool) (time.Duration, bool) {
+	if rule.Step != StepRetry || repeats >= rule.Retries {
+		return 0, false
+	}
+	wait := rule.Backoff << repeats
+	wait = wait/2 + rand.N(wait/2+1)
+	if err.RetryAfter > 0 {
+		if !lastTarget || err.RetryAfter > rule.MaxWait {
+			return 0, false // others are free now, or the client waits better than we do
+		}
+		wait = err.RetryAfter
+	} else if err.Class == llm.RateLimited && !lastTarget {
+		return 0, false
+	}
+	return wait, true
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// clientGone gives the error of a client that left or whose deadline passed.
+func clientGone(ctx context.Context) *llm.Error {
+	switch {
+	case ctx.Err() == nil:
+		return nil
+	case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
+		return &llm.Error{Class: llm.Timeout, Message: "the request's deadline passed"}
+	default:
+		return &llm.Error{Class: llm.ClientGone, Message: "the client closed the connection", Cause: context.Cause(ctx)}
+	}
+}
+
+// attempt sends the draft to one target and passes its answer on. reached says
+// how much of it the client has seen.
+func (r *Relay) attempt(ctx context.Context, t *route.Target, d *llm.Draft, reply Reply, a *Attempt, out *Outcome, n int) (reached reach, failed *llm.Error) {
+	actx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if r.o.Total > 0 {
+		defer time.AfterFunc(r.o.Total, func() { cancel(errTotal) }).Stop()
+	}
+	limit := time.AfterFunc(r.o.FirstByte, func() { cancel(errFirstByte) })
+	defer limit.Stop()
+
+	draft := *d
+	if r.o.Prepare != nil {
+		draft = r.o.Prepare(t, draft)
+	}
+	ans, err := r.o.Sender.Send(actx, t, &draft)
+	if err != nil {
+		e := r.classify(ctx, actx, err, t)
+		a.Sent = e.Class != llm.Unsupported
+		return nothing, e
+	}
+	limit.Stop()
+	a.Sent, a.Status, a.UpstreamID = true, ans.Status, ans.UpstreamID
+	a.FirstByte = time.Since(a.Start)
+	meta := Meta{Target: t, Attempts: n, Warnings: warnings(ans.Losses)}
+	out.Warnings = meta.Warnings
+	if ans.Stream == nil {
+		a.Usage, a.Finish = ans.Glance.Usage, ans.Glance.Finish
+		if err := reply.Whole(ans, meta); err != nil {
+			return content, unreachable(ctx, err)
+		}
+		return content, nil
+	}
+	defer ans.Stream.Close()
+	idle := time.AfterFunc(r.o.Idle, func() { cancel(errIdle) })
+	defer idle.Stop()
+	c := copier{relay: r, reply: reply, answer: ans, meta: meta, attempt: a, idle: idle}
+	if err = c.run(ctx); err != nil {
+		return c.reached, r.classify(ctx, actx, err, t)
+	}
+	return content, nil
+}
+
+// classify makes the *llm.Error of a failed attempt. ctx is the client's,
+// actx the attempt's.
+func (r *Relay) classify(ctx, actx context.Context, err error, t *route.Target) *llm.Error {
+	if gone := clientGone(ctx); gone != nil {
+		return gone
+	}
+	e := &llm.Error{Provider: t.Provider, Model: t.Model, Cause: err}
+	switch cause := context.Cause(actx); {
+	case cause == errFirstByte:
+		e.Class, e.Message = llm.SlowStart, t.Provider+" gave no first byte in time"
+		return e
+	case cause == errTotal:
+		e.Class, e.Message = llm.Timeout, t.Provider+" took too long over its answer"
+		return e
+	case cause == errIdle:
+		e.Class, e.Message = llm.SlowStream, t.Provider+" was silent for too long"
+		return e
+	}
+	var known *llm.Error
+	if errors.As(err, &known) {
+		if known.Provider == "" {
+			c := *known
+			c.Provider, c.Model = t.Provider, t.Model
+			known = &c
+		}
+		return known
+	}
+	e.Class, e.Message = llm.ServerError, "the connection to "+t.Provider+" failed"
+	return e
+}
+
+// unreachable is the error of a client that could not be written to.
+func unreachable(ctx context.Context, err error) *llm.Error {
+	if gone := clientGone(ctx); gone != nil {
+		return gone
+	}
+	return &llm.Error{Class: llm.ClientGone, Message: "the client cannot be written to", Cause: err}
+}
+
+func warnings(losses []llm.Loss) []string {
+	var w []string
+	for _, l := range losses {
+		if l.Kind == llm.LossWarn {
+			w = append(w, l.Path+": "+l.Why)
+		}
+	}
+	return w
+}
+
+// copier passes one streamed answer on.
+type copier struct {
+	relay   *Relay
+	reply   Reply
+	answer  *llm.Answer
+	meta    Meta
+	attempt *Attempt
+	idle    *time.Timer // ends the attempt; reset at every piece
+
+	// mu guards reply and the fields below: the hold timer writes too.
+	mu      sync.Mutex
+	held    []llm.Piece // lifecycle pieces, not yet given to the client
+	reached reach       // content after the commit point
+	done    bool
+	failed  error // what the hold timer could not write
+	hold    *time.Timer
+	touched bool // something was written since the last ping
+}
+
+// run copies pieces until the stream ends. It returns nil when the client has
+// a complete answer.
+func (c *copier) run(ctx context.Context) error {
+	c.hold = time.AfterFunc(c.relay.o.Hold, c.silence)
+	defer func() {
+		c.mu.Lock()
+		c.done = true
+		c.hold.Stop()
+		c.mu.Unlock()
+	}()
+	finished := false
+	for {
+		p, err := c.answer.Stream.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			if finished {
+				break // the answer is whole; how the connection went down is its own affair
+			}
+			return err
+		}
+		c.idle.Reset(c.relay.o.Idle)
+		c.attempt.OutputBytes += p.TextBytes
+		commits := false
+		for i := range p.Events {
+			e := &p.Events[i]
+			switch {
+			case e.Kind == llm.EventUsage:
+				c.attempt.Usage = e.Usage
+			case e.Kind == llm.EventFinish:
+				c.attempt.Finish, finished = e.Finish, true
+			case e.Kind == llm.EventError:
+				return c.broken(ctx, e.Err, p)
+			case e.Content():
+				commits = true
+			}
+		}
+		if err := c.give(p, commits || finished); err != nil {
+			return unreachable(ctx, err)
+		}
+		if !c.answer.Stream.Buffered() {
+			if err := c.flush(); err != nil {
+				return unreachable(ctx, err)
+			}
+		}
+	}
+	if !finished {
+		return llm.Errorf(llm.MalformedUpstream, "the stream of %s ended without a finish", c.attempt.Provider)
+	}
+	if err := c.flush(); err != nil {
+		return unreachable(ctx, err)
+	}
+	return nil
+}
+
+// broken handles an error inside the stream. Before the commit point it is the
+// attempt's real result. After it the client is told: in the provider's own
+// bytes when they are of the client's dialect, else by Reply.Fail.
+func (c *copier) broken(ctx context.Context, e *llm.Error, p llm.Piece) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reached == nothing || !c.answer.Native || len(p.Raw) == 0 {
+		return e
+	}
+	if err := c.reply.Piece(p); err != nil {
+		return unreachable(ctx, err)
+	}
+	if err := c.reply.Flush(); err != nil {
+		return unreachable(ctx, err)
+	}
+	c.reached = told
+	return e
+}
+
+// give hands a piece to the client, or holds it back before the commit point.
+func (c *copier) give(p llm.Piece, commit bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed != nil {
+		return c.failed
+	}
+	c.touched = true
+	if c.reached != nothing {
+		return c.reply.Piece(p)
+	}
+	if !commit {
+		c.held = append(c.held, clone(p))
+		return nil
+	}
+	if err := c.begin(); err != nil {
+		return err
+	}
+	return c.reply.Piece(p)
+}
+
+// begin is the commit point. c.mu is held.
+func (c *copier) begin() error {
+	c.reached = content
+	if err := c.reply.Begin(c.answer, c.meta); err != nil {
+		return err
+	}
+	for _, p := range c.held {
+		if err := c.reply.Piece(p); err != nil {
+			return err
+		}
+	}
+	c.held = nil
+	return nil
+}
+
+func (c *copier) flush() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reached == nothing {
+		return c.failed
+	}
+	return c.reply.Flush()
+}
+
+// silence runs when nothing was given to the client for Hold: what is held
+// goes out, and a ping keeps the client's own watchdog quiet (Claude Code
+// gives up after 300 s without a byte).
+func (c *copier) silence() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done || c.failed != nil {
+		return
+	}
+	c.hold.Reset(c.relay.o.Hold)
+	if c.reached != nothing && c.touched {
+		c.touched = false
+		return
+	}
+	var err error
+	switch {
+	case c.reached != nothing:
+		err = c.reply.Ping()
+	case len(c.held) > 0:
+		err = c.begin()
+		c.touched = false
+	default:
+		return // the provider has said nothing: another target may still be tried
+	}
+	if err == nil {
+		err = c.reply.Flush()
+	}
+	c.failed = err
+}
+
+// clone copies a piece that must outlive the next read.
+func clone(p llm.Piece) llm.Piece {
+	return llm.Piece{Raw: append([]byte(nil), p.Raw...), Events: append([]llm.Event(nil), p.Events...)}
+}

@@ -1,0 +1,141 @@
+// Package route turns a model name into a plan: which targets to try, in which
+// order, and why. It is pure.
+package route
+
+import (
+	"slices"
+	"strings"
+
+	"headrace/internal/catalog"
+	"headrace/internal/llm"
+)
+
+// Target is one model at one provider.
+type Target struct {
+	// Provider is the provider's id, Model the id that the provider knows.
+	Provider, Model string
+	Capability      llm.Capability
+	// Reshape says that the request may be fitted to the target: the client
+	// named a route, not this model.
+	Reshape bool
+	// Why says how the target came into the plan.
+	Why string
+}
+
+// String gives "provider/model".
+func (t *Target) String() string { return t.Provider + "/" + t.Model }
+
+// Plan is the ordered list of targets for one request.
+type Plan struct {
+	// Asked is the model name as the client wrote it.
+	Asked   string
+	Targets []Target
+}
+
+// Policy is what the operator decided; immutable.
+type Policy struct {
+	// Routes maps a name to its targets, written "provider/model", best first.
+	Routes map[string][]string
+	// Configured holds the ids of the providers that can be called.
+	Configured map[string]bool
+}
+
+// Facts is what routing needs to know about a request.
+type Facts struct {
+	// Model is the name the client asked for.
+	Model string
+	// Vendor is the provider that owns the door the request came through, such
+	// as "openai": an unknown bare model id goes to it.
+	Vendor string
+	// Allowed says whether the caller may use a target; nil allows all.
+	Allowed func(provider, model, asked string) bool
+}
+
+// Make gives the plan for a request. The error is of class ModelNotFound when
+// the name leads nowhere, Forbidden when the caller may use none of its
+// targets.
+func Make(f Facts, c *catalog.Catalog, p *Policy) (Plan, *llm.Error) {
+	plan := Plan{Asked: f.Model}
+	plan.Targets = targets(f, c, p)
+	if len(plan.Targets) == 0 {
+		return plan, notFound(f, c, p)
+	}
+	if f.Allowed != nil {
+		plan.Targets = slices.DeleteFunc(plan.Targets, func(t Target) bool { return !f.Allowed(t.Provider, t.Model, f.Model) })
+		if len(plan.Targets) == 0 {
+			return plan, llm.Errorf(llm.Forbidden, "this key may not use model %q", f.Model)
+		}
+	}
+	return plan, nil
+}
+
+func targets(f Facts, c *catalog.Catalog, p *Policy) []Target {
+	if names, ok := p.Routes[f.Model]; ok {
+		var ts []Target
+		for _, name := range names {
+			if t, ok := pinned(name, c, p); ok {
+				t.Reshape, t.Why = true, "route "+f.Model
+				ts = append(ts, t)
+			}
+		}
+		return ts
+	}
+	if t, ok := pinned(f.Model, c, p); ok {
+		t.Why = "named by the client"
+		return []Target{t}
+	}
+	var ts []Target
+	for _, m := range c.Offers(f.Model) {
+		if p.Configured[m.Provider] {
+			ts = append(ts, Target{Provider: m.Provider, Model: m.ID, Capability: c.Capability(m.Provider, m.ID), Why: "offers " + f.Model})
+		}
+	}
+	if len(ts) == 0 && !strings.Contains(f.Model, "/") && p.Configured[f.Vendor] {
+		ts = append(ts, Target{Provider: f.Vendor, Model: f.Model, Capability: c.Capability(f.Vendor, f.Model), Why: "unknown model, sent to the vendor of this door"})
+	}
+	return ts
+}
+
+// pinned reads "provider/model" when the provider can be called. A provider
+// alias is taken; the model may itself hold slashes.
+func pinned(name string, c *catalog.Catalog, p *Policy) (Target, bool) {
+	id, model, ok := strings.Cut(name, "/")
+	if !ok || model == "" {
+		return Target{}, false
+	}
+	if row, ok := c.Provider(id); ok {
+		id = row.ID
+	}
+	if !p.Configured[id] {
+		return Target{}, false
+	}
+	if m, ok := c.Model(id, model); ok {
+		model = m.ID
+	}
+	return Target{Provider: id, Model: model, Capability: c.Capability(id, model)}, true
+}
+
+// notFound says what to do about a name that leads nowhere.
+func notFound(f Facts, c *catalog.Catalog, p *Policy) *llm.Error {
+	if _, ok := p.Routes[f.Model]; ok {
+		return llm.Errorf(llm.ModelNotFound, "model: %s is a route, but none of its providers is configured", f.Model)
+	}
+	if id, _, ok := strings.Cut(f.Model, "/"); ok {
+		if row, known := c.Provider(id); known {
+			hint := ""
+			if len(row.Env) > 0 {
+				hint = "; set " + row.Env[0]
+			}
+			return llm.Errorf(llm.ModelNotFound, "model: %s: provider %s is not configured%s", f.Model, row.ID, hint)
+		}
+		return llm.Errorf(llm.ModelNotFound, "model: %s: there is no provider or route %q", f.Model, id)
+	}
+	if ms := c.Offers(f.Model); len(ms) > 0 {
+		var at []string
+		for _, m := range ms[:min(3, len(ms))] {
+			at = append(at, m.Provider)
+		}
+		return llm.Errorf(llm.ModelNotFound, "model: %s is offered by %s, but no such provider is configured", f.Model, strings.Join(at, ", "))
+	}
+	return llm.Errorf(llm.ModelNotFound, "model: %s is no route and no model of a configured provider; GET /v1/models lists what there is", f.Model)
+}

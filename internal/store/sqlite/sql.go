@@ -1,0 +1,100 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+)
+
+// The statements, one file each, named after what they do. They run unchanged
+// on PostgreSQL too, but for the batch inserts (question marks, widened rows).
+//
+//go:embed sql/*.sql
+var statements embed.FS
+
+// wide is how many rows one statement of a batch inserts. Measured with rows of
+// 22 values (2026-11-23, CPU of 512 rows): 1 a statement 9.5 to 10.2 us a row,
+// 8 a statement 6.7 to 7.2, 32 about 8, 128 about 10.
+const wide = 8
+
+// The names of statements, as their files are called.
+const (
+	insertRequests = "ledger_insert_requests"
+	insertAttempts = "ledger_insert_attempts"
+	widened        = "_wide"
+)
+
+// onWriter are the statements that write.
+var onWriter = map[string]bool{
+	"access_put_key": true, "access_raise_version": true,
+	"ledger_caller": true, "ledger_ask": true, "ledger_target": true, "ledger_end": true, "ledger_try": true,
+	insertRequests: true, insertRequests + widened: true,
+	insertAttempts: true, insertAttempts + widened: true,
+	"ledger_add_hour": true, "ledger_last_seq": true, "ledger_seq": true,
+	"ledger_begin_run": true, "ledger_killed_runs": true, "ledger_run_batch": true,
+	"ledger_note_batch": true, "ledger_end_run": true,
+}
+
+// prepare reads and prepares every statement, so that a wrong one is found at
+// the start.
+func (d *DB) prepare(ctx context.Context) error {
+	files, err := statements.ReadDir("sql")
+	if err != nil {
+		return err
+	}
+	d.text = make(map[string]string, len(files)+2)
+	for _, f := range files {
+		raw, err := statements.ReadFile(path.Join("sql", f.Name()))
+		if err != nil {
+			return err
+		}
+		d.text[strings.TrimSuffix(f.Name(), ".sql")] = strings.TrimSpace(string(raw))
+	}
+	for _, name := range []string{insertRequests, insertAttempts} {
+		d.text[name+widened] = widen(d.text[name], wide)
+	}
+	return d.PrepareAll(ctx)
+}
+
+// PrepareAll prepares every statement anew; an error names the statement.
+func (d *DB) PrepareAll(ctx context.Context) error {
+	old := d.stmts
+	next := make(map[string]*sql.Stmt, len(d.text))
+	for _, name := range slices.Sorted(maps.Keys(d.text)) {
+		db := d.read
+		if onWriter[name] {
+			db = d.write
+		}
+		s, err := db.PrepareContext(ctx, d.text[name])
+		if err != nil {
+			return fmt.Errorf("statement %s: %w", name, err)
+		}
+		next[name] = s
+	}
+	if old == nil {
+		d.stmts = next
+		return nil
+	}
+	for _, s := range next {
+		if err := s.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// widen repeats the row of an insert, which stands on a line of its own.
+func widen(text string, rows int) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if strings.HasPrefix(line, "(?") {
+			lines[i] = strings.Repeat(line+",\n", rows-1) + line
+		}
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,1 @@
+SELECT batch FROM ledger_run WHERE id = $1

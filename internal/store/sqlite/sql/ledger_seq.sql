@@ -1,0 +1,1 @@
+SELECT seq FROM ledger_request WHERE id = $1

@@ -1,0 +1,356 @@
+package anthropic
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"headrace/internal/llm"
+	"headrace/internal/wire/sse"
+)
+
+// maxErrorBody is how much of a provider's error body is kept.
+const maxErrorBody = 64 << 10
+
+// shape is how a class looks to a client of this dialect.
+type shape struct {
+	status int
+	typ    string
+	// verbatim: a provider's own body of this dialect goes back unchanged,
+	// since Claude Code heals itself by its wording (claude-api 9.2).
+	verbatim bool
+}
+
+// shapes has a row for every class (claude-api 4 and 9.3, 2026-11).
+var shapes = map[llm.Class]shape{
+	llm.RateLimited:       {429, "rate_limit_error", true},
+	llm.QuotaExhausted:    {429, "billing_error", false}, // the operator's account is not the client's business
+	llm.Overloaded:        {529, "overloaded_error", true},
+	llm.ServerError:       {500, "api_error", true},
+	llm.Timeout:           {504, "timeout_error", true},
+	llm.SlowStart:         {504, "timeout_error", false},
+	llm.SlowStream:        {504, "timeout_error", false},
+	llm.ContentRefused:    {400, "invalid_request_error", true},
+	llm.ContextOverflow:   {400, "invalid_request_error", true},
+	llm.InvalidRequest:    {400, "invalid_request_error", true},
+	llm.Auth:              {502, "api_error", false}, // our credential was refused, not the client's
+	llm.ModelNotFound:     {404, "not_found_error", true},
+	llm.ClientGone:        {499, "api_error", false},
+	llm.MalformedUpstream: {502, "api_error", false},
+	llm.Unauthenticated:   {401, "authentication_error", false},
+	llm.Forbidden:         {403, "permission_error", false},
+	llm.NotFound:          {404, "not_found_error", false},
+	llm.TooLarge:          {413, "request_too_large", true},
+	llm.Unsupported:       {400, "invalid_request_error", false},
+	llm.Unavailable:       {503, "api_error", false},
+}
+
+// EncodeError is EncodeErrorFor without a request id.
+func (c Codec) EncodeError(e *llm.Error) (status int, body []byte) { return c.EncodeErrorFor(e, "") }
+
+// EncodeErrorFor writes an error for a client of this dialect, with its
+// request_id unless that is empty. A provider's own body of this dialect goes
+// back as it came where the class allows it.
+func (Codec) EncodeErrorFor(e *llm.Error, requestID string) (status int, body []byte) {
+	s, ok := shapes[e.Class]
+	if !ok {
+		s = shape{500, "api_error", false}
+	}
+	if verbatim(e, s) {
+		if e.Status >= 400 && e.Status <= 599 {
+			s.status = e.Status
+		}
+		return s.status, e.Body
+	}
+	return s.status, appendError(nil, e, s, requestID)
+}
+
+// verbatim reports whether the provider's body can go back as it came.
+func verbatim(e *llm.Error, s shape) bool {
+	return s.verbatim && e.From == llm.Anthropic && len(e.Body) > 0 && validJSON(e.Body) &&
+		text(get(e.Body, "type")) == "error" && text(get(get(e.Body, "error"), "type")) != ""
+}
+
+func appendError(b []byte, e *llm.Error, s shape, requestID string) []byte {
+	b = append(b, `{"type":"error","error":{"type":`...)
+	b = quote(b, s.typ)
+	b = quote(key(b, "message"), told(e))
+	b = append(b, '}')
+	if requestID != "" {
+		b = quote(key(b, "request_id"), requestID)
+	}
+	return append(b, '}')
+}
+
+// told is the message that the client reads.
+func told(e *llm.Error) string {
+	switch e.Class {
+	case llm.Auth:
+		s := "the provider refused the gateway's credential"
+		if e.Provider != "" {
+			s += " (" + e.Provider + ")"
+		}
+		return s
+	case llm.ContextOverflow:
+		// Claude Code compacts when it reads one of these.
+		if !overflow(e.Message) {
+			return "prompt is too long: " + e.Message
+		}
+	}
+	if e.Message == "" {
+		return strings.ReplaceAll(string(e.Class), "_", " ")
+	}
+	return e.Message
+}
+
+// AppendStreamError writes the event that ends a stream badly; nothing may
+// follow it.
+func (Codec) AppendStreamError(dst []byte, e *llm.Error) []byte {
+	s, ok := shapes[e.Class]
+	if !ok {
+		s = shape{500, "api_error", false}
+	}
+	if verbatim(e, s) {
+		return sse.AppendEvent(dst, "error", e.Body)
+	}
+	return sse.AppendEvent(dst, "error", appendError(nil, e, s, ""))
+}
+
+// statusOf is the status of an error type, for errors that came under 200.
+var statusOf = map[string]int{
+	"invalid_request_error": 400,
+	"authentication_error":  401,
+	"billing_error":         402,
+	"permission_error":      403,
+	"not_found_error":       404,
+	"conflict_error":        409,
+	"request_too_large":     413,
+	"rate_limit_error":      429,
+	"api_error":             500,
+	"timeout_error":         504,
+	"overloaded_error":      529,
+}
+
+// streamError is the error that came inside a 200: as a stream event or as
+// the whole body. Its status is that of its type, 500 for an unknown one.
+func streamError(data []byte) *llm.Error {
+	return Codec{}.DecodeError(0, nil, data)
+}
+
+// overflow finds the texts that say that the prompt does not fit: Anthropic's,
+// Bedrock's and Vertex's (claude-api 4.2, 9.2), which Claude Code looks for.
+func overflow(message string) bool {
+	m := strings.ToLower(message)
+	return strings.Contains(m, "prompt is too long") ||
+		strings.Contains(m, "input length and `max_tokens` exceed context limit") ||
+		strings.Contains(m, "input length and max_tokens exceed context limit") ||
+		strings.HasPrefix(m, "input is too long")
+}
+
+// DecodeError reads a provider's error answer: Anthropic's envelope, Google's
+// and Amazon's shapes that stand before it on the clouds, a bare string, or
+// something that is no JSON at all. status 0 means that it came inside a 200,
+// and is filled by the type. The class follows the type and error_code first,
+// then the status, then the wording.
+func (Codec) DecodeError(status int, h http.Header, body []byte) *llm.Error {
+	e := &llm.Error{Status: status, From: llm.Anthropic, ContentType: h.Get("Content-Type"), RetryAfter: retryAfter(h)}
+	if len(body) > maxErrorBody {
+		body = body[:maxErrorBody]
+	}
+	e.Body = append([]byte(nil), body...)
+	readError(e, body)
+	if e.Message == "" {
+		e.Message = excerpt(body)
+	}
+	if e.Message == "" {
+		e.Message = http.StatusText(status)
+	}
+	if e.Status == 0 {
+		e.Status = statusOf[e.Type]
+		if e.Status == 0 {
+			if n, err := strconv.Atoi(e.Code); err == nil && n >= 400 && n <= 599 {
+				e.Status = n
+			} else {
+				e.Status = 500
+			}
+		}
+	}
+	e.Class = classOf(e)
+	if e.Class == llm.ContentRefused {
+		e.Phase = "prompt"
+	}
+	return e
+}
+
+// readError finds type, code and message in the shapes that are about.
+func readError(e *llm.Error, body []byte) {
+	b := body[skipSpace(body, 0):]
+	if kindOf(b) == '[' { // Google wraps some errors in an array
+		a := arrayOf(b)
+		if !a.next() {
+			return
+		}
+		b = a.val
+	}
+	for o := objectOf(b); o.next(); {
+		switch string(o.name) {
+		case "error":
+			if s, ok := str(o.val); ok {
+				e.Message = s
+				continue
+			}
+			for in := objectOf(o.val); in.next(); {
+				switch string(in.name) {
+				case "type":
+					e.Type = text(in.val)
+				case "message":
+					e.Message = text(in.val)
+				case "status":
+					if e.Type == "" {
+						e.Type = text(in.val)
+					}
+				case "code":
+					if s, ok := str(in.val); ok {
+						e.Code = s
+					} else if e.Code == "" {
+						e.Code = string(in.val)
+					}
+				case "param":
+					e.Param = text(in.val)
+				case "details":
+					if s := text(get(in.val, "error_code")); s != "" {
+						e.Code = s
+					}
+				}
+			}
+		case "message", "Message":
+			if e.Message == "" {
+				e.Message = text(o.val)
+			}
+		case "detail":
+			if e.Message == "" {
+				e.Message = text(o.val)
+			}
+		case "__type":
+			e.Type = text(o.val)
+		}
+	}
+	if e.Code == "null" {
+		e.Code = ""
+	}
+}
+
+// classOf decides the class of an error whose type, code, message and status
+// are known.
+func classOf(e *llm.Error) llm.Class {
+	m := strings.ToLower(e.Message)
+	switch e.Code {
+	case "enforced_spend_limit_reached", "contract_spend_limit_reached":
+		return llm.QuotaExhausted
+	case "ramp_limit_exceeded":
+		return llm.RateLimited
+	case "thread_not_found", "file_expired":
+		return llm.InvalidRequest
+	case "content_filter":
+		return llm.ContentRefused
+	}
+	switch e.Type {
+	case "billing_error":
+		return llm.QuotaExhausted
+	case "overloaded_error":
+		return llm.Overloaded
+	case "rate_limit_error":
+		return llm.RateLimited
+	case "timeout_error":
+		return llm.Timeout
+	case "authentication_error", "permission_error":
+		return llm.Auth
+	case "not_found_error":
+		return llm.ModelNotFound
+	case "request_too_large":
+		return llm.TooLarge
+	case "policy_blocked":
+		return llm.ContentRefused
+	}
+	if e.Status < 500 && overflow(m) {
+		return llm.ContextOverflow
+	}
+	switch e.Status {
+	case 400:
+		if strings.Contains(m, "credit balance is too low") || strings.Contains(m, "specified api usage limits") {
+			return llm.QuotaExhausted
+		}
+	case 401, 403, 407:
+		return llm.Auth
+	case 402:
+		return llm.QuotaExhausted
+	case 404:
+		return llm.ModelNotFound
+	case 408, 504:
+		return llm.Timeout
+	case 409:
+		return llm.ServerError
+	case 413:
+		return llm.TooLarge
+	case 429:
+		return llm.RateLimited
+	case 501:
+		return llm.Unsupported
+	case 503, 529:
+		return llm.Overloaded
+	}
+	if e.Status >= 500 || e.Status == 424 {
+		return llm.ServerError
+	}
+	if e.Status < 400 {
+		return llm.MalformedUpstream
+	}
+	return llm.InvalidRequest
+}
+
+// retryAfter reads how long to wait. A date is measured against the answer's
+// own Date, since this package reads no clock.
+func retryAfter(h http.Header) time.Duration {
+	if v := h.Get("Retry-After-Ms"); v != "" {
+		if ms, err := strconv.ParseFloat(v, 64); err == nil && ms > 0 && ms < 1e12 {
+			return time.Duration(ms * float64(time.Millisecond))
+		}
+	}
+	v := h.Get("Retry-After")
+	if v == "" {
+		return 0
+	}
+	if s, err := strconv.ParseFloat(v, 64); err == nil {
+		if s > 0 && s < 1e9 {
+			return time.Duration(s * float64(time.Second))
+		}
+		return 0
+	}
+	at, err := http.ParseTime(v)
+	if err != nil {
+		return 0
+	}
+	now, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return 0
+	}
+	return max(at.Sub(now), 0)
+}
+
+// excerpt shows a little of a body that is not what it should be: one line of
+// printable text.
+func excerpt(body []byte) string {
+	const most = 200
+	s := strings.ToValidUTF8(string(body[:min(len(body), 4*most)]), "?")
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+	if len(s) > most {
+		cut := most
+		for cut > 0 && s[cut]&0xc0 == 0x80 {
+			cut--
+		}
+		s = s[:cut] + "..."
+	}
+	return s
+}

@@ -1,0 +1,86 @@
+package anthropic
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"headrace/internal/llm"
+)
+
+// AppendModels writes a page of GET /v1/models that holds all models.
+func (c Codec) AppendModels(dst []byte, models []llm.ModelInfo) []byte {
+	dst = append(dst, `{"data":[`...)
+	for i := range models {
+		dst = c.AppendModel(comma(dst), models[i])
+	}
+	dst = append(dst, `],"has_more":false,"first_id":`...)
+	if len(models) == 0 {
+		return append(dst, `null,"last_id":null}`...)
+	}
+	dst = quote(dst, models[0].ID)
+	dst = quote(key(dst, "last_id"), models[len(models)-1].ID)
+	return append(dst, '}')
+}
+
+// AppendModel writes one model as GET /v1/models/{id} shows it. Limits that
+// are unknown are null, as are the capabilities of a model that the catalogue
+// does not know.
+func (Codec) AppendModel(dst []byte, m llm.ModelInfo) []byte {
+	b := append(dst, `{"id":`...)
+	b = quote(b, m.ID)
+	name := m.Name
+	if name == "" {
+		name = m.ID
+	}
+	b = append(b, `,"type":"model","display_name":`...)
+	b = quote(b, name)
+	b = quote(key(b, "created_at"), time.Unix(m.Created, 0).UTC().Format(time.RFC3339))
+	for _, line := range []string{"haiku", "sonnet", "opus", "fable", "mythos"} {
+		if strings.Contains(m.ID, "claude-") && strings.Contains(m.ID, line) {
+			b = quote(key(b, "line"), line)
+		}
+	}
+	b = append(b, `,"lifecycle":"active","deprecated_at":null,"retires_at":null,"max_input_tokens":`...)
+	b = orNull(b, m.Window)
+	b = orNull(key(b, "max_tokens"), m.MaxOutput)
+	b = key(b, "capabilities")
+	c := &m.Capability
+	if !c.Known {
+		return append(b, "null}"...)
+	}
+	b = append(b, '{')
+	flag := func(name string, on bool) {
+		b = append(key(b, name), `{"supported":`...)
+		b = append(strconv.AppendBool(b, on), '}')
+	}
+	flag("batch", false)
+	flag("citations", false)
+	flag("code_execution", false)
+	b = append(key(b, "context_management"), `{"supported":false,"clear_thinking_20251015":{"supported":false},"clear_tool_uses_20250919":{"supported":false},"compact_20260112":{"supported":false}}`...)
+	b = append(key(b, "effort"), `{"supported":`...)
+	b = strconv.AppendBool(b, len(c.Efforts) > 0)
+	for _, e := range []string{"low", "medium", "high", "xhigh", "max"} {
+		flag(e, slices.Contains(c.Efforts, e))
+	}
+	b = append(b, '}')
+	flag("image_input", c.Can(llm.Vision))
+	flag("pdf_input", c.Can(llm.PDF))
+	flag("server_tools", false)
+	flag("structured_outputs", c.Can(llm.JSONSchema))
+	b = append(key(b, "thinking"), `{"supported":`...)
+	b = strconv.AppendBool(b, c.Can(llm.Thinking))
+	b = append(key(b, "types"), '{')
+	for _, t := range []string{"adaptive", "between_tools", "disabled", "enabled"} {
+		flag(t, slices.Contains(c.ThinkTypes, t))
+	}
+	return append(b, "}}}}"...)
+}
+
+func orNull(b []byte, n int64) []byte {
+	if n <= 0 {
+		return append(b, "null"...)
+	}
+	return strconv.AppendInt(b, n, 10)
+}

@@ -1,0 +1,407 @@
+package anthropic
+
+import (
+	"bytes"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"headrace/internal/llm"
+	"headrace/internal/wire/span"
+)
+
+// Patch applies a draft's edits by splices: bytes that no edit names stay as
+// they came, and the segments share memory with d.Raw. EditUsage means nothing
+// here, since Messages streams always tell usage.
+//
+// EditReshape fits the top-level members to c: thinking, effort, sampling,
+// forced tool choice, the output cap; and, where the model lacks them, system
+// messages inside the conversation become tagged text of a user turn. With it
+// thinking without a signature is taken out too, which every model refuses.
+//
+// A client's anthropic-version is left alone; where it sent none, the header
+// says 2023-06-01.
+//
+// Without any edit one thing is taken out all the same: thinking whose
+// signature is the gateway's own wrapping of another vendor's state, which no
+// Messages provider can read.
+func (Codec) Patch(d *llm.Draft, c *llm.Capability) (llm.Encoded, error) {
+	if c == nil {
+		c = &llm.Capability{}
+	}
+	p := patcher{d: d, raw: d.Raw, c: c, l: newList(len(d.Head.Members))}
+	for i, m := range d.Head.Members {
+		p.l.at[i] = place{m.Key.From, m.Value.To}
+	}
+	if e, ok := d.Edit(llm.EditModel); ok && e.Text != d.Head.Model {
+		p.set("model", quote(nil, e.Text))
+	}
+	limit := d.Head.MaxTokens
+	_, limited := d.Head.At("max_tokens")
+	if e, ok := d.Edit(llm.EditMaxTokens); ok && (limited || d.Op != llm.OpCountTokens) {
+		p.set("max_tokens", strconv.AppendInt(nil, e.Number, 10))
+		limit, limited = e.Number, true
+	}
+	_, reshape := d.Edit(llm.EditReshape)
+	if reshape && c.Known {
+		p.reshape(limit, limited)
+	}
+	p.history(reshape)
+	e := llm.Encoded{Body: span.Splice(d.Raw, p.l.patches()...), Losses: p.losses}
+	if d.Header.Get("anthropic-version") == "" {
+		// The API wants one; a client that says none means the old one.
+		e.Header = http.Header{"Anthropic-Version": {versionOld}}
+	}
+	return e, nil
+}
+
+type patcher struct {
+	d      *llm.Draft
+	raw    []byte
+	c      *llm.Capability
+	l      list
+	losses []llm.Loss
+}
+
+func (p *patcher) warn(path, why string) {
+	p.losses = append(p.losses, llm.Loss{Kind: llm.LossWarn, Path: path, Why: why})
+}
+
+func (p *patcher) find(name string) (int, []byte) {
+	for i := range p.d.Head.Members {
+		if m := &p.d.Head.Members[i]; m.Name == name {
+			return i, p.raw[m.Value.From:m.Value.To]
+		}
+	}
+	return -1, nil
+}
+
+// set gives the named member a value, adding the member if need be.
+func (p *patcher) set(name string, value []byte) {
+	i, _ := p.find(name)
+	if i < 0 {
+		for k := range p.l.more {
+			if bytes.HasPrefix(p.l.more[k], key(nil, name)) {
+				p.l.more[k] = append(key(nil, name), value...)
+				return
+			}
+		}
+		p.l.more = append(p.l.more, append(key(nil, name), value...))
+		return
+	}
+	v := p.d.Head.Members[i].Value
+	p.l.ops[i] = op{inner: []span.Patch{{At: span.Span(v), With: value}}}
+}
+
+func (p *patcher) remove(name string) {
+	if i, _ := p.find(name); i >= 0 {
+		p.l.ops[i] = op{remove: true}
+	}
+}
+
+// reshape fits the members to the model.
+func (p *patcher) reshape(limit int64, limited bool) {
+	c := p.c
+	if limited && c.MaxOutput > 0 && limit > c.MaxOutput {
+		p.warn("max_tokens", "clamped from "+strconv.FormatInt(limit, 10)+" to "+strconv.FormatInt(c.MaxOutput, 10)+": the model gives no more")
+		limit = c.MaxOutput
+		p.set("max_tokens", strconv.AppendInt(nil, limit, 10))
+	}
+
+	_, choice := p.find("tool_choice")
+	typ := text(get(choice, "type"))
+	forced := typ == "any" || typ == "tool"
+	if forced && !c.Can(llm.ForcedTool) {
+		p.losses = append(p.losses, llm.Loss{Kind: llm.LossRefuse, Path: "tool_choice", Why: "the model refuses a forced tool choice"})
+		p.set("tool_choice", rewrite(choice, func(name string, _ []byte) ([]byte, bool) {
+			return []byte(`"auto"`), name == "type"
+		}, "name"))
+		forced = false
+	}
+
+	_, thinking := p.find("thinking")
+	_, config := p.find("output_config")
+	t := thought{forced: forced, max: limit, limited: limited}
+	was := text(get(thinking, "type"))
+	switch was {
+	case "adaptive", "enabled", "disabled", "between_tools":
+		t.typ = was
+		t.budget = count(get(thinking, "budget_tokens"))
+	}
+	effort := text(get(config, "effort"))
+	t.effort = effort
+	asked := t
+	t = fitThought(t, c, &p.losses)
+	switch {
+	case asked.typ == "":
+	case t.typ == "":
+		p.remove("thinking")
+	case t.typ != asked.typ || t.typ == "enabled" && t.budget != asked.budget:
+		p.set("thinking", reshapeThinking(thinking, t))
+	}
+	switch {
+	case t.effort == effort:
+	case config == nil:
+		p.set("output_config", append(quote([]byte(`{"effort":`), t.effort), '}'))
+	default:
+		set := func(name string, _ []byte) ([]byte, bool) { return quote(nil, t.effort), name == "effort" }
+		var now []byte
+		switch {
+		case t.effort == "":
+			now = rewrite(config, nil, "effort")
+		case effort == "":
+			now = rewrite(config, nil, "effort")
+			now = append(quote(key(now[:len(now)-1], "effort"), t.effort), '}')
+		default:
+			now = rewrite(config, set)
+		}
+		if string(now) == "{}" {
+			p.remove("output_config")
+		} else {
+			p.set("output_config", now)
+		}
+	}
+
+	thinks := t.typ == "enabled" || t.typ == "adaptive"
+	_, temperature := p.find("temperature")
+	both := temperature != nil && !isDefault("temperature", temperature)
+	for _, name := range []string{"temperature", "top_p", "top_k"} {
+		if _, v := p.find(name); v != nil {
+			if keep, why := fitSampling(name, v, c, thinks, both); !keep {
+				p.remove(name)
+				if why != "" {
+					p.warn(name, why)
+				}
+			}
+		}
+	}
+}
+
+// reshapeThinking writes thinking in its new form and keeps of its members
+// those that the form has.
+func reshapeThinking(v []byte, t thought) []byte {
+	b := quote([]byte(`{"type":`), t.typ)
+	if t.typ == "enabled" {
+		b = strconv.AppendInt(key(b, "budget_tokens"), t.budget, 10)
+	}
+	for o := objectOf(v); o.next(); {
+		switch name := string(o.name); name {
+		case "type", "budget_tokens":
+		case "block_binding":
+			if t.typ == "adaptive" {
+				b = append(key(b, name), o.val...)
+			}
+		default:
+			if t.typ == "adaptive" || t.typ == "enabled" {
+				b = append(key(b, name), o.val...)
+			}
+		}
+	}
+	return append(b, '}')
+}
+
+// rewrite copies an object without the dropped members and with the values
+// that set gives.
+func rewrite(v []byte, set func(name string, val []byte) ([]byte, bool), drop ...string) []byte {
+	b := []byte{'{'}
+	for o := objectOf(v); o.next(); {
+		name := string(o.name)
+		if slices.Contains(drop, name) {
+			continue
+		}
+		b = append(append(comma(b), o.b[o.key.From:o.key.To]...), ':')
+		if set != nil {
+			if now, ok := set(name, o.val); ok {
+				b = append(b, now...)
+				continue
+			}
+		}
+		b = append(b, o.val...)
+	}
+	return append(b, '}')
+}
+
+var (
+	systemRole = []byte(`"system"`)
+	ourMark    = []byte(`"` + wrapped)
+	unsigned   = []byte(`"signature"`)
+)
+
+// history edits the messages where they hold what the target cannot take. The
+// byte searches keep the usual request from being read at all.
+func (p *patcher) history(reshape bool) {
+	i, v := p.find("messages")
+	if i < 0 {
+		return
+	}
+	fold := reshape && p.c.Known && !p.c.Can(llm.MidSystem) && bytes.Contains(v, systemRole)
+	ours := bytes.Contains(v, ourMark)
+	bare := reshape && bytes.Contains(v, unsigned) || ours
+	if !fold && !bare {
+		return
+	}
+	base := p.d.Head.Members[i].Value.From
+	l := list{open: base + 1}
+	changed := false
+	a := arrayOf(v)
+	for n := 0; a.next(); n++ {
+		from := base + a.from
+		l.at = append(l.at, place{from, from + len(a.val)})
+		var o op
+		switch text(get(a.val, "role")) {
+		case "system":
+			if !fold {
+				break
+			}
+			path := "messages." + strconv.Itoa(n)
+			p.warn(path, "approximated: a system message inside the conversation became tagged text of the user's turn")
+			if now := folded(a.val); now != nil {
+				o.inner = []span.Patch{{At: span.Span{From: from, To: from + len(a.val)}, With: now}}
+			} else {
+				o.remove = true
+			}
+		case "assistant":
+			if bare {
+				o = p.strip(a.val, from, n, reshape)
+			}
+		}
+		changed = changed || o.remove || o.inner != nil
+		l.ops = append(l.ops, o)
+	}
+	if changed {
+		p.l.ops[i] = op{inner: l.patches()}
+	}
+}
+
+// strip takes out the thinking blocks of one assistant message that no model
+// signed: those of our own wrapping, and with all set the unsigned ones too.
+func (p *patcher) strip(message []byte, base, n int, all bool) op {
+	var l list
+	dropped := false
+	for o := objectOf(message); o.next(); {
+		if string(o.name) != "content" || kindOf(o.val) != '[' {
+			continue
+		}
+		l.open = base + o.valFrom + 1
+		a := arrayOf(o.val)
+		for k := 0; a.next(); k++ {
+			from := base + o.valFrom + a.from
+			l.at = append(l.at, place{from, from + len(a.val)})
+			drop := false
+			if text(get(a.val, "type")) == "thinking" {
+				s := text(get(a.val, "signature"))
+				drop = len(s) >= len(wrapped) && s[:len(wrapped)] == wrapped || all && s == ""
+			}
+			if drop {
+				p.losses = append(p.losses, llm.Loss{Kind: llm.LossCarry, Path: "messages." + strconv.Itoa(n) + ".content." + strconv.Itoa(k), Why: "left out: thinking that no Anthropic model signed"})
+			}
+			dropped = dropped || drop
+			l.ops = append(l.ops, op{remove: drop})
+		}
+	}
+	if !dropped {
+		return op{}
+	}
+	if l.empty() {
+		return op{remove: true}
+	}
+	return op{inner: l.patches()}
+}
+
+// folded writes a system message as a user's; nil when it has no text.
+func folded(message []byte) []byte {
+	items, err := decodeContent(nil, get(message, "content"), llm.User, "", 0)
+	if err != nil {
+		return nil
+	}
+	var blocks [][]byte
+	for i := range items {
+		for j := range items[i].Blocks {
+			b := items[i].Blocks[j]
+			if b.Kind != llm.BlockText || blank(b.Text) {
+				continue
+			}
+			b.Text, b.Raw = tagged(b.Text), nil
+			if len(items) == 1 && len(items[0].Blocks) == 1 && plainText(&b) {
+				return append(quote([]byte(`{"role":"user","content":`), b.Text), '}')
+			}
+			blocks = append(blocks, appendBlock(nil, &b))
+		}
+	}
+	if len(blocks) == 0 {
+		return nil
+	}
+	return append(append([]byte(`{"role":"user","content":`), join(blocks)...), '}')
+}
+
+// place is where an element of a list stands: for an object's member from its
+// name to the end of its value.
+type place struct{ from, to int }
+
+// op is what becomes of an element: nothing, patches inside it, or removal.
+type op struct {
+	remove bool
+	inner  []span.Patch
+}
+
+// list edits the elements of one object or array, all of which it lists.
+type list struct {
+	open int // the offset behind the opening bracket
+	at   []place
+	ops  []op
+	more [][]byte // elements to put behind the last
+}
+
+func newList(n int) list { return list{at: make([]place, n), ops: make([]op, n)} }
+
+// empty reports whether nothing would be left.
+func (l *list) empty() bool {
+	for i := range l.ops {
+		if !l.ops[i].remove {
+			return false
+		}
+	}
+	return len(l.more) == 0
+}
+
+// patches gives the splices in rising order, none touching another's bytes,
+// with every comma where it belongs.
+func (l *list) patches() []span.Patch {
+	var ps []span.Patch
+	n := len(l.at)
+	last := -1 // the last element that stays
+	for i := range l.ops {
+		if !l.ops[i].remove {
+			last = i
+		}
+	}
+	for i := 0; i <= last; i++ {
+		if !l.ops[i].remove {
+			ps = append(ps, l.ops[i].inner...)
+			continue
+		}
+		run := i
+		for l.ops[run].remove {
+			run++
+		}
+		ps = append(ps, span.Patch{At: span.Span{From: l.at[i].from, To: l.at[run].from}})
+		i = run - 1
+	}
+	tail := span.Patch{At: span.Span{From: l.open, To: l.open}}
+	if n > 0 {
+		tail.At = span.Span{From: l.at[0].from, To: l.at[n-1].to}
+		if last >= 0 {
+			tail.At.From = l.at[last].to
+		}
+	}
+	for _, m := range l.more {
+		if last >= 0 || len(tail.With) > 0 {
+			tail.With = append(tail.With, ',')
+		}
+		tail.With = append(tail.With, m...)
+	}
+	if tail.At.From < tail.At.To || len(tail.With) > 0 {
+		ps = append(ps, tail)
+	}
+	return ps
+}

@@ -1,0 +1,413 @@
+package anthropic
+
+import (
+	"math"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"headrace/internal/llm"
+)
+
+// DecodeResponse decodes a whole answer. Each content block is an item of its
+// own that keeps its bytes in Raw; members that no word holds are in Ext. A
+// body that is an error under status 200 gives its *llm.Error, and so does one
+// that is no message (class MalformedUpstream).
+func (Codec) DecodeResponse(body []byte) (*llm.Response, error) {
+	if !readable(body) {
+		return nil, malformed("the answer is not JSON", body)
+	}
+	if err := notMessage(body); err != nil {
+		return nil, err
+	}
+	r := &llm.Response{From: llm.Anthropic}
+	var details jsontext.Value
+	for o := objectOf(body); o.next(); {
+		switch string(o.name) {
+		case "type", "role":
+		case "id":
+			r.ID = text(o.val)
+		case "model":
+			r.Model = text(o.val)
+		case "content":
+			i := 0
+			a := arrayOf(o.val)
+			for ; a.next(); i++ {
+				it, err := decodeOutput(a.val, "content."+strconv.Itoa(i))
+				if err != nil {
+					return nil, malformed(err.Error(), nil)
+				}
+				r.Items = append(r.Items, it)
+			}
+			if a.bad {
+				return nil, malformed("content is not an array", body)
+			}
+		case "stop_reason":
+			if s, ok := str(o.val); ok {
+				r.Finish.Native = s
+			}
+		case "stop_sequence":
+			r.Finish.StopSequence = text(o.val)
+		case "stop_details":
+			if !isNull(o.val) {
+				details = o.val
+			}
+		case "usage":
+			u := usage{}
+			u.merge(o.val)
+			r.Usage = u.total()
+		default:
+			r.Ext = append(r.Ext, llm.Member{Name: string(o.name), Value: o.val})
+		}
+	}
+	r.Finish.Details = details
+	r.Finish.Reason = finishOf(r.Finish.Native)
+	return r, nil
+}
+
+// notMessage tells whether a valid JSON answer is something else: an error
+// under 200, or no message at all.
+func notMessage(body []byte) *llm.Error {
+	content := false
+	for o := objectOf(body); o.next(); {
+		switch string(o.name) {
+		case "content":
+			content = true
+		case "error":
+			if !isNull(o.val) {
+				return streamError(body)
+			}
+		case "type":
+			if text(o.val) == "error" {
+				return streamError(body)
+			}
+		}
+	}
+	if !content {
+		return malformed("the answer is not a message", body)
+	}
+	return nil
+}
+
+// malformed is an answer that is not what the dialect says; a little of what
+// came is shown.
+func malformed(why string, body []byte) *llm.Error {
+	e := llm.Errorf(llm.MalformedUpstream, "%s", why)
+	if s := excerpt(body); s != "" {
+		e.Message += ": " + s
+	}
+	e.From = llm.Anthropic
+	return e
+}
+
+// decodeOutput decodes one block of an answer.
+func decodeOutput(v jsontext.Value, path string) (llm.Item, error) {
+	it, whole, err := decodeItem(v, llm.Assistant, path)
+	if err != nil || whole {
+		return it, err
+	}
+	b, err := decodeBlock(v, path)
+	if err != nil {
+		return it, err
+	}
+	return llm.Item{Kind: llm.ItemMessage, Role: llm.Assistant, Path: path, From: llm.Anthropic, Blocks: []llm.Block{b}}, nil
+}
+
+// finishOf reads a stop reason.
+func finishOf(native string) llm.FinishReason {
+	switch native {
+	case "":
+		return ""
+	case "end_turn":
+		return llm.FinishStop
+	case "stop_sequence":
+		return llm.FinishStopSequence
+	case "max_tokens":
+		return llm.FinishLength
+	case "model_context_window_exceeded":
+		return llm.FinishContext
+	case "tool_use":
+		return llm.FinishToolCalls
+	case "refusal":
+		return llm.FinishRefusal
+	case "pause_turn":
+		return llm.FinishPaused
+	}
+	return llm.FinishOther
+}
+
+// stopReason writes a finish for this dialect's client. Whether tools were
+// called is taken from the content, not from the provider's word.
+func stopReason(f *llm.Finish, from llm.Dialect, calls, refusal bool) string {
+	if from == llm.Anthropic && f.Native != "" {
+		return f.Native
+	}
+	switch f.Reason {
+	case llm.FinishStop, llm.FinishToolCalls, llm.FinishFailed, llm.FinishOther, "":
+		switch {
+		case calls:
+			return "tool_use"
+		case refusal:
+			return "refusal"
+		}
+		return "end_turn"
+	case llm.FinishStopSequence:
+		if calls {
+			return "tool_use"
+		}
+		if f.StopSequence == "" {
+			return "end_turn" // clients read the sequence when told of one
+		}
+		return "stop_sequence"
+	case llm.FinishLength:
+		return "max_tokens"
+	case llm.FinishContext:
+		return "model_context_window_exceeded"
+	case llm.FinishRefusal:
+		return "refusal"
+	case llm.FinishPaused:
+		return "pause_turn"
+	}
+	return "end_turn"
+}
+
+// appendStop writes stop_reason, stop_sequence and stop_details.
+func appendStop(b []byte, f *llm.Finish, from llm.Dialect, calls, refusal bool) []byte {
+	reason := stopReason(f, from, calls, refusal)
+	b = append(key(b, "stop_reason"), '"')
+	b = append(escape(b, reason), '"')
+	b = key(b, "stop_sequence")
+	if f.StopSequence != "" && reason == "stop_sequence" {
+		b = quote(b, f.StopSequence)
+	} else {
+		b = append(b, "null"...)
+	}
+	b = key(b, "stop_details")
+	switch {
+	case from == llm.Anthropic && kindOf(f.Details) == '{':
+		b = append(b, f.Details...)
+	case reason == "refusal":
+		b = append(b, `{"type":"refusal","category":null,"explanation":null}`...)
+	default:
+		b = append(b, "null"...)
+	}
+	return b
+}
+
+// usage merges the usage objects of one answer: a figure that is null or
+// missing leaves the one before it (claude-api 2.1, 2026-11).
+type usage struct {
+	input, read, write, write1h, output, thinking int64
+	cost                                          llm.Nanodollars
+	hasCost                                       bool
+	raw                                           jsontext.Value
+}
+
+func (u *usage) merge(v jsontext.Value) {
+	if kindOf(v) != '{' {
+		return
+	}
+	u.raw = v
+	for o := objectOf(v); o.next(); {
+		if isNull(o.val) {
+			continue
+		}
+		switch string(o.name) {
+		case "input_tokens":
+			u.input = count(o.val)
+		case "cache_read_input_tokens":
+			u.read = count(o.val)
+		case "cache_creation_input_tokens":
+			u.write = count(o.val)
+		case "cache_creation":
+			if kindOf(o.val) == '{' {
+				u.write1h = count(get(o.val, "ephemeral_1h_input_tokens"))
+				if sum := u.write1h + count(get(o.val, "ephemeral_5m_input_tokens")); sum > u.write {
+					u.write = sum
+				}
+			}
+		case "output_tokens":
+			u.output = count(o.val)
+		case "output_tokens_details":
+			if n := get(o.val, "thinking_tokens"); n != nil {
+				u.thinking = count(n)
+			}
+		case "cost":
+			// OpenRouter tells what it charges, in dollars (recorded).
+			if f, ok := number(o.val); ok && f >= 0 && f < 1e9 {
+				u.cost, u.hasCost = llm.Nanodollars(math.Round(f*1e9)), true
+			}
+		}
+	}
+}
+
+func (u *usage) total() llm.Usage {
+	if u.raw == nil {
+		return llm.Usage{}
+	}
+	return llm.Usage{
+		Input: u.input, CacheRead: u.read, CacheWrite5m: max(u.write-u.write1h, 0), CacheWrite1h: u.write1h,
+		Output: u.output, Reasoning: u.thinking, Source: llm.UsageProvider,
+		Reported: u.cost, HasReported: u.hasCost, Raw: u.raw,
+	}
+}
+
+// appendUsage writes a usage object with every member that typed clients
+// read; the provider's own one when it is of this dialect.
+func appendUsage(b []byte, u *llm.Usage, own bool) []byte {
+	if own && kindOf(u.Raw) == '{' {
+		return append(b, u.Raw...)
+	}
+	b = append(b, `{"input_tokens":`...)
+	b = strconv.AppendInt(b, u.Input, 10)
+	b = append(b, `,"cache_creation_input_tokens":`...)
+	b = strconv.AppendInt(b, u.CacheWrite5m+u.CacheWrite1h, 10)
+	b = append(b, `,"cache_read_input_tokens":`...)
+	b = strconv.AppendInt(b, u.CacheRead, 10)
+	b = append(b, `,"cache_creation":{"ephemeral_5m_input_tokens":`...)
+	b = strconv.AppendInt(b, u.CacheWrite5m, 10)
+	b = append(b, `,"ephemeral_1h_input_tokens":`...)
+	b = strconv.AppendInt(b, u.CacheWrite1h, 10)
+	b = append(b, `},"output_tokens":`...)
+	b = strconv.AppendInt(b, u.Output, 10)
+	b = append(b, `,"output_tokens_details":{"thinking_tokens":`...)
+	b = strconv.AppendInt(b, u.Reasoning, 10)
+	return append(b, `},"server_tool_use":null,"service_tier":null,"inference_geo":null,"speed":null}`...)
+}
+
+// AppendResponse writes a whole answer with every key that the official
+// clients read. An answer of this dialect goes back as it came, block by
+// block; one of another keeps its id, and foreign state of its thinking is
+// wrapped into the signature.
+func (Codec) AppendResponse(dst []byte, r *llm.Response) []byte {
+	own := r.From == llm.Anthropic
+	b := append(dst, `{"id":`...)
+	id := r.ID
+	if id == "" {
+		id = "msg_" + hash(r.Model+"\x00"+strconv.FormatInt(r.Created, 10)+"\x00"+firstText(r.Items))
+	}
+	b = quote(b, id)
+	b = append(b, `,"type":"message","role":"assistant","model":`...)
+	b = quote(b, r.Model)
+	b = append(b, `,"content":[`...)
+	calls, refusal := false, false
+	for i := range r.Items {
+		it := &r.Items[i]
+		calls = calls || it.Kind == llm.ItemToolCall
+		if it.From == llm.Anthropic && len(it.Raw) > 0 {
+			b = append(comma(b), it.Raw...)
+			continue
+		}
+		switch it.Kind {
+		case llm.ItemMessage:
+			for j := range it.Blocks {
+				block := &it.Blocks[j]
+				if block.From == llm.Anthropic && len(block.Raw) > 0 {
+					b = append(comma(b), block.Raw...)
+					continue
+				}
+				refusal = refusal || block.Kind == llm.BlockRefusal
+				if block.Text != "" && (block.Kind == llm.BlockText || block.Kind == llm.BlockRefusal) {
+					b = append(comma(b), `{"type":"text","text":`...)
+					b = quote(b, block.Text)
+					b = append(b, `,"citations":null}`...)
+				}
+			}
+		case llm.ItemReasoning:
+			if raw := appendThinking(b, it); len(raw) > len(b) {
+				b = raw
+				continue
+			}
+			b = append(comma(b), `{"type":"thinking","thinking":`...)
+			b = quote(b, it.Text())
+			b = quote(key(b, "signature"), foreignSignature(it.Opaque))
+			b = append(b, '}')
+		case llm.ItemToolCall:
+			b = appendToolUse(comma(b), it, toolID(it.Call.ID, id+"."+strconv.Itoa(i)), it.Call.Name)
+		}
+	}
+	b = append(b, ']')
+	b = appendStop(b, &r.Finish, r.From, calls, refusal)
+	container, diagnostics := false, false
+	if own {
+		for _, m := range r.Ext {
+			container = container || m.Name == "container"
+			diagnostics = diagnostics || m.Name == "diagnostics"
+			b = append(key(b, m.Name), m.Value...)
+		}
+	}
+	if !container {
+		b = append(b, `,"container":null`...)
+	}
+	if !diagnostics {
+		b = append(b, `,"diagnostics":null`...)
+	}
+	b = appendUsage(key(b, "usage"), &r.Usage, own)
+	return append(b, '}')
+}
+
+// firstText gives something of an answer to make an id from.
+func firstText(items []llm.Item) string {
+	for i := range items {
+		if s := items[i].Text() + string(items[i].Call.Arguments); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// Glance reads the head of a whole answer without decoding its content. An
+// error under status 200 gives its *llm.Error; what is no JSON object, or is
+// cut off, gives one of class MalformedUpstream.
+func (Codec) Glance(body []byte) (llm.Glance, error) {
+	var g llm.Glance
+	var u usage
+	bad := false
+	o := objectOf(body)
+	for o.next() {
+		switch string(o.name) {
+		case "id":
+			g.ID = text(o.val)
+		case "model":
+			g.Model = text(o.val)
+		case "usage":
+			u.merge(o.val)
+		case "stop_reason":
+			g.Finish.Native = text(o.val)
+		case "stop_sequence":
+			g.Finish.StopSequence = text(o.val)
+		case "stop_details":
+			if !isNull(o.val) {
+				g.Finish.Details = o.val
+			}
+		case "error":
+			bad = bad || !isNull(o.val)
+		case "type":
+			bad = bad || text(o.val) == "error"
+		}
+	}
+	if o.bad {
+		return g, malformed("the answer is not JSON", body)
+	}
+	if bad {
+		return g, streamError(body)
+	}
+	g.Finish.Reason = finishOf(g.Finish.Native)
+	g.Usage = u.total()
+	return g, nil
+}
+
+// AppendCount writes the answer to a count_tokens request.
+func AppendCount(dst []byte, n int64) []byte {
+	dst = append(dst, `{"input_tokens":`...)
+	return append(strconv.AppendInt(dst, n, 10), '}')
+}
+
+// DecodeCount reads the answer to a count_tokens request.
+func DecodeCount(body []byte) (int64, error) {
+	n, ok := integer(get(body, "input_tokens"))
+	if !ok || !validJSON(body) {
+		return 0, malformed("the answer is not a token count", body)
+	}
+	return n, nil
+}

@@ -1,0 +1,191 @@
+// Package openai speaks the Chat Completions dialect both ways: as the server
+// of its clients and as the client of OpenAI and of everything compatible.
+//
+// What is said here of other vendors' manners was read from recordings of
+// about forty of them (2025 and 2026) and from their specifications.
+package openai
+
+import (
+	"bytes"
+	"errors"
+
+	"headrace/internal/llm"
+	"headrace/internal/wire/span"
+)
+
+// Codec translates between Chat Completions and the gateway's words. Its zero
+// value is ready and safe for concurrent use.
+type Codec struct{}
+
+// Dialect returns llm.OpenAI.
+func (Codec) Dialect() llm.Dialect { return llm.OpenAI }
+
+// heads are the top-level names that decide something; an oddly cased twin of
+// one is refused.
+var heads = []string{"model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens",
+	"tools", "tool_choice", "functions", "function_call", "user", "safety_identifier", "prompt_cache_key",
+	"reasoning_effort", "response_format", "n", "service_tier", "store"}
+
+// Head reads what routing needs from a request body in one scan. Errors are
+// *llm.Error of class InvalidRequest that name the byte offset.
+func (Codec) Head(op llm.Op, body []byte) (llm.Head, error) {
+	var h llm.Head
+	found, err := span.Members(make([]span.Member, 0, 16), body, heads)
+	if err != nil {
+		return h, broken(err)
+	}
+	h.Members = make([]llm.Place, len(found))
+	var maxTokens int64
+	hasModel := false
+	for i, m := range found {
+		h.Members[i] = llm.Place{Name: m.Name, Key: llm.Span(m.Key), Value: llm.Span(m.Value)}
+		v := body[m.Value.From:m.Value.To]
+		switch m.Name {
+		case "model":
+			if !isString(v) {
+				return h, wrong("model", m.Value.From, "must be a string")
+			}
+			if h.Model = text(v); h.Model == "" {
+				return h, wrong("model", m.Value.From, "must not be empty")
+			}
+			hasModel = true
+		case "stream":
+			switch kind(v) {
+			case 't':
+				h.Stream = true
+			case 'f', 'n':
+			default:
+				return h, wrong("stream", m.Value.From, "must be true or false")
+			}
+		case "max_tokens", "max_completion_tokens":
+			if isNull(v) {
+				continue
+			}
+			n, ok := integer(v)
+			if !ok || n < 0 {
+				return h, wrong(m.Name, m.Value.From, "must be a whole number, not negative")
+			}
+			if m.Name == "max_tokens" {
+				maxTokens = n
+			} else {
+				h.MaxTokens = n
+			}
+		case "tools", "functions":
+			if isArray(v) && kind(v[1:]) != ']' {
+				h.Tools = true
+			}
+		case "prompt_cache_key":
+			h.CacheKey = text(v)
+		case "safety_identifier":
+			if id := text(v); id != "" {
+				h.EndUser = id
+			}
+		case "user":
+			if h.EndUser == "" {
+				h.EndUser = text(v)
+			}
+		case "stream_options":
+			h.IncludeUsage = kind(member(v, "include_usage")) == 't'
+		}
+	}
+	if h.MaxTokens == 0 {
+		h.MaxTokens = maxTokens
+	}
+	if !hasModel && (op == llm.OpChat || op == llm.OpCountTokens) {
+		return h, &llm.Error{Class: llm.InvalidRequest, Param: "model", Message: "you must provide a model parameter"}
+	}
+	return h, nil
+}
+
+func wrong(param string, offset int, reason string) error {
+	e := llm.Errorf(llm.InvalidRequest, "%s %s (byte %d)", param, reason, offset)
+	e.Param = param
+	return e
+}
+
+// broken makes our error of one from span.
+func broken(err error) error {
+	e := llm.Errorf(llm.InvalidRequest, "the request body cannot be read: %s", err)
+	if _, ok := errors.AsType[*span.Error](err); !ok {
+		e.Cause = err
+	}
+	return e
+}
+
+// Telling reports whether a frame may hold usage, a finish reason or an error.
+// It says yes too often rather than too seldom.
+func (Codec) Telling(data []byte) bool {
+	if i := bytes.Index(data, finishKey); i >= 0 {
+		rest := data[i+len(finishKey):]
+		j := space(rest, 0)
+		if j < len(rest) && rest[j] == ':' {
+			j = space(rest, j+1)
+		}
+		// "finish_reason":null stands in nearly every frame.
+		if j >= len(rest) || rest[j] != 'n' || bytes.Contains(rest, finishKey) {
+			return true
+		}
+	}
+	if i := bytes.Index(data, usageKey); i >= 0 {
+		rest := data[i+len(usageKey):]
+		j := space(rest, 0)
+		if j < len(rest) && rest[j] == ':' {
+			j = space(rest, j+1)
+		}
+		if j >= len(rest) || rest[j] != 'n' || bytes.Contains(rest, usageKey) {
+			return true
+		}
+	}
+	if bytes.Contains(data, errorKey) || bytes.Contains(data, baseKey) {
+		return true
+	}
+	// Everything else that is no plain chunk: [DONE], a flat error, an array.
+	return !bytes.Contains(data, choicesKey)
+}
+
+var (
+	finishKey  = []byte(`"finish_reason"`)
+	usageKey   = []byte(`"usage"`)
+	errorKey   = []byte(`"error"`)
+	baseKey    = []byte(`"base_resp"`)
+	choicesKey = []byte(`"choices"`)
+)
+
+// AppendModels appends the GET /v1/models page.
+func (c Codec) AppendModels(dst []byte, models []llm.ModelInfo) []byte {
+	dst = append(dst, `{"object":"list","data":[`...)
+	for i, m := range models {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = c.AppendModel(dst, m)
+	}
+	return append(dst, `]}`...)
+}
+
+// AppendModel appends the GET /v1/models/{id} object. Beside OpenAI's four
+// members it names what is known of the model under OpenRouter's names.
+func (Codec) AppendModel(dst []byte, m llm.ModelInfo) []byte {
+	o := open(dst)
+	o.str("id", m.ID)
+	o.str("object", "model")
+	o.int("created", m.Created)
+	owner := m.OwnedBy
+	if owner == "" {
+		owner = "headrace"
+	}
+	o.str("owned_by", owner)
+	if m.Name != "" {
+		o.str("name", m.Name)
+	}
+	if m.Window > 0 {
+		o.int("context_length", m.Window)
+	}
+	if m.MaxOutput > 0 {
+		o.name("top_provider")
+		t := open(o.b)
+		t.int("max_completion_tokens", m.MaxOutput)
+		o.b = t.close()
+	}
+	return o.close()
+}

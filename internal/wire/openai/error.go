@@ -1,0 +1,505 @@
+package openai
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"headrace/internal/llm"
+)
+
+func hashOf(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:8])
+}
+
+// maxErrorBody is how much of an error body is kept.
+const maxErrorBody = 64 << 10
+
+// DecodeError reads an error answer in any of the forms that compatible
+// vendors use: {error:{message,type,param,code}}, the same flat (Cerebras,
+// Mistral), {error:"text"} (Ollama), {code,error:"text"} (xAI), {detail}
+// (FastAPI servers), arrays of these (Vertex), numeric codes (OpenRouter,
+// Perplexity), or no JSON at all.
+func (Codec) DecodeError(status int, h http.Header, body []byte) *llm.Error {
+	trimmed := jsontext.Value(bytes.TrimSpace(body))
+	var e *llm.Error
+	if len(trimmed) <= 1<<20 && valid(trimmed) {
+		e = errorIn(trimmed, status)
+	}
+	if e == nil {
+		e = &llm.Error{Message: http.StatusText(status)}
+		if len(trimmed) > 0 {
+			e.Message = strings.TrimSpace(http.StatusText(status) + " " + excerpt(trimmed))
+		}
+		e.Class = classify(status, e, strings.ToLower(string(trimmed[:min(len(trimmed), 4096)])))
+	}
+	if e.Message == "" {
+		e.Message = or(http.StatusText(status), "the provider gave no reason")
+	}
+	e.Status = status
+	e.From = llm.OpenAI
+	e.Body = bytes.Clone(body[:min(len(body), maxErrorBody)])
+	if h != nil {
+		e.ContentType = h.Get("Content-Type")
+		if d := retryAfter(h); d > 0 {
+			e.RetryAfter = d
+		}
+	}
+	return e
+}
+
+// retryAfter reads retry-after-ms, else retry-after in (fractional) seconds or
+// as a date, which is measured against the answer's own Date: there is no
+// clock in this package, and the provider's may be wrong.
+func retryAfter(h http.Header) time.Duration {
+	if ms, err := strconv.ParseFloat(strings.TrimSpace(h.Get("Retry-After-Ms")), 64); err == nil {
+		return seconds(ms / 1000)
+	}
+	v := strings.TrimSpace(h.Get("Retry-After"))
+	if v == "" {
+		return 0
+	}
+	if s, err := strconv.ParseFloat(v, 64); err == nil {
+		return seconds(s)
+	}
+	until, err := http.ParseTime(v)
+	if err != nil {
+		return 0
+	}
+	now, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return 0
+	}
+	return max(until.Sub(now), 0)
+}
+
+func seconds(s float64) time.Duration {
+	if !(s > 0) || math.IsInf(s, 1) {
+		return 0
+	}
+	return time.Duration(min(s, 1e9) * float64(time.Second))
+}
+
+// errorIn finds the error in a JSON value, or gives nil when there is none.
+// status is that of the answer; under 200 only an unmistakable error counts.
+func errorIn(raw jsontext.Value, status int) *llm.Error {
+	if isArray(raw) {
+		for _, first := range elements(raw) {
+			if e := errorIn(first, status); e != nil {
+				return e
+			}
+			break
+		}
+		return nil
+	}
+	if isString(raw) && status >= 400 {
+		e := &llm.Error{From: llm.OpenAI, Message: text(raw)}
+		e.Class = classify(status, e, strings.ToLower(e.Message))
+		return e
+	}
+	if !isObject(raw) {
+		return nil
+	}
+	e := &llm.Error{From: llm.OpenAI}
+	var inner, detail, base, choices jsontext.Value
+	flat := map[string]jsontext.Value{}
+	for k, v := range members(raw) {
+		switch n := string(k); n {
+		case "error":
+			inner = v
+		case "detail":
+			detail = v
+		case "base_resp":
+			base = v
+		case "choices":
+			choices = v
+		case "message", "type", "param", "code", "object", "raw_status_code", "status_code", "status":
+			flat[n] = v
+		}
+	}
+	hint := int64(0) // a status that the body itself names
+	all := ""        // everything it says, for the search of telling words
+	switch {
+	case isObject(inner):
+		for k, v := range members(inner) {
+			switch string(k) {
+			case "message":
+				e.Message = text(v)
+			case "type":
+				e.Type = word(v)
+			case "param":
+				e.Param = text(v)
+			case "code":
+				e.Code = word(v)
+				if n, ok := integer(v); ok {
+					hint = n
+				}
+			case "status_code":
+				hint = count(v)
+			case "status":
+				if e.Type == "" {
+					e.Type = word(v)
+				}
+				if n, ok := integer(v); ok {
+					hint = n
+				}
+			case "details":
+				for _, d := range elements(v) {
+					if s := text(member(d, "retryDelay")); s != "" { // google.rpc.RetryInfo
+						if delay, err := time.ParseDuration(s); err == nil && delay > 0 {
+							e.RetryAfter = delay
+						}
+					}
+				}
+			case "metadata", "innererror":
+				all += " " + strings.ToLower(string(v[:min(len(v), 8192)]))
+			}
+		}
+		// OpenRouter gives what its provider said beside its own empty words.
+		if s := text(at(inner, "metadata", "raw")); s != "" && e.Message == "Provider returned error" {
+			e.Message += ": " + excerpt([]byte(s))
+		}
+		if e.Message == "" {
+			e.Message = or(text(detail), excerpt(inner))
+		}
+	case isString(inner):
+		if text(inner) == "" && status < 400 {
+			return nil
+		}
+		e.Message = text(inner)
+		e.Code = word(flat["code"])
+		if n, ok := integer(flat["code"]); ok {
+			hint = n
+		}
+	case detail != nil && !isNull(detail) && choices == nil:
+		e.Message = text(detail)
+		if e.Message == "" {
+			e.Message = excerpt(detail)
+		}
+	case isObject(base) && count(member(base, "status_code")) != 0 && !isArray(choices):
+		e.Message = text(member(base, "status_msg"))
+		e.Code = word(member(base, "status_code"))
+		e.Class = minimax[e.Code]
+	case status >= 400 || choices == nil && (text(flat["object"]) == "error" || text(flat["type"]) == "error" ||
+		isString(flat["message"]) && (flat["code"] != nil || flat["type"] != nil || flat["status_code"] != nil)):
+		e.Message = text(flat["message"])
+		if e.Message == "" && flat["message"] != nil {
+			e.Message = excerpt(flat["message"])
+		}
+		e.Type, e.Code, e.Param = word(flat["type"]), word(flat["code"]), text(flat["param"])
+		for _, v := range []jsontext.Value{flat["code"], flat["status"], flat["status_code"], flat["raw_status_code"]} {
+			if n, ok := integer(v); ok {
+				hint = n
+			}
+		}
+		if e.Message == "" {
+			e.Message = excerpt(raw)
+		}
+	default:
+		return nil
+	}
+	if status < 400 {
+		status = 0
+		if hint >= 400 && hint < 600 {
+			status = int(hint)
+		}
+		e.Status = status
+	}
+	if e.Class == "" {
+		e.Class = classify(status, e, strings.ToLower(e.Message)+" "+all)
+	}
+	if e.Class == llm.ContentRefused {
+		e.Phase = "prompt"
+	}
+	return e
+}
+
+// minimax maps base_resp.status_code (platform.minimax.io, 2026-08).
+var minimax = map[string]llm.Class{
+	"1000": llm.ServerError, "1001": llm.Timeout, "1002": llm.RateLimited, "1004": llm.Auth, "1008": llm.QuotaExhausted,
+	"1013": llm.ServerError, "1024": llm.ServerError, "1026": llm.ContentRefused, "1027": llm.ContentRefused,
+	"1033": llm.ServerError, "1039": llm.RateLimited, "1041": llm.RateLimited, "2013": llm.InvalidRequest, "2049": llm.Auth,
+}
+
+// words maps codes and types that decide by themselves, whatever the status.
+var words = map[string]llm.Class{
+	"context_length_exceeded":       llm.ContextOverflow,
+	"exceed_context_size_error":     llm.ContextOverflow, // llama.cpp
+	"model_context_window_exceeded": llm.ContextOverflow,
+	"insufficient_quota":            llm.QuotaExhausted,
+	"billing_hard_limit_reached":    llm.QuotaExhausted,
+	"billing_not_active":            llm.QuotaExhausted,
+	"insufficient_balance":          llm.QuotaExhausted,
+	"access_terminated":             llm.QuotaExhausted,
+	"rate_limit_exceeded":           llm.RateLimited,
+	"rate_limit_error":              llm.RateLimited,
+	"too_many_requests":             llm.RateLimited,
+	"resource_exhausted":            llm.RateLimited,
+	"requests":                      llm.RateLimited,
+	"tokens":                        llm.RateLimited,
+	"content_policy_violation":      llm.ContentRefused,
+	"content_filter":                llm.ContentRefused,
+	"responsibleaipolicyviolation":  llm.ContentRefused,
+	"invalid_prompt":                llm.ContentRefused,
+	"moderation":                    llm.ContentRefused,
+	"data_inspection_failed":        llm.ContentRefused, // DashScope
+	"model_not_found":               llm.ModelNotFound,
+	"deploymentnotfound":            llm.ModelNotFound,
+	"invalid_model":                 llm.ModelNotFound,
+	"model_not_exist":               llm.ModelNotFound,
+	"invalid_api_key":               llm.Auth,
+	"authentication_error":          llm.Auth,
+	"unauthenticated":               llm.Auth,
+	"permission_denied":             llm.Auth,
+	"overloaded_error":              llm.Overloaded,
+	"engine_overloaded":             llm.Overloaded,
+	"engine_overloaded_error":       llm.Overloaded,
+	"overloaded":                    llm.Overloaded,
+	"unavailable":                   llm.Overloaded,
+	"server_overloaded":             llm.Overloaded,
+	"tool_use_failed":               llm.InvalidRequest, // Groq: the model broke the tool's form
+	"timeout":                       llm.Timeout,
+	"deadline_exceeded":             llm.Timeout,
+}
+
+// overflows are how vendors say that a prompt is too long (recorded 2025 and
+// 2026).
+var overflows = []string{"maximum context length", "context length exceeded", "context_length_exceeded", "context window",
+	"exceeds the available context size", "exceeded max context length", "prompt too long", "prompt is too long",
+	"too many tokens in the prompt", "input is too long", "exceeds the maximum number of tokens", "exceed context limit",
+	"maximum prompt length", "input length and `max_tokens`", "reduce the length of the messages", "input token count"}
+
+// refusals are how they say that they will not answer.
+var refusals = []string{"content_filter", "content management policy", "content policy", "usage policies", "safety system",
+	"flagged_input", "data_inspection_failed", "inappropriate content", "moderation"}
+
+func holds(s string, words []string) bool {
+	for _, w := range words {
+		if strings.Contains(s, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// classify decides what an error means: telling codes first, then telling
+// words, then the status.
+func classify(status int, e *llm.Error, said string) llm.Class {
+	code, kind := strings.ToLower(e.Code), strings.ToLower(e.Type)
+	clientSide := status == 0 || status == 400 || status == 413 || status == 422 || status == 500
+	if clientSide && holds(said, overflows) {
+		return llm.ContextOverflow
+	}
+	if c, ok := words[code]; ok && !(status == 429 && c == llm.Auth) {
+		return c
+	}
+	if c, ok := words[kind]; ok && !(status == 429 && c != llm.QuotaExhausted) && !(status == 403 && c == llm.RateLimited) {
+		return c
+	}
+	switch status {
+	case 400, 422:
+		switch {
+		case holds(said, refusals):
+			return llm.ContentRefused
+		case strings.Contains(said, "api key") && (strings.Contains(said, "not valid") || strings.Contains(said, "invalid") || strings.Contains(said, "incorrect")):
+			return llm.Auth
+		case strings.Contains(said, "is not a valid model") || strings.Contains(said, "supported api model names") || strings.Contains(said, "model not exist") || strings.Contains(said, "model") && strings.Contains(said, "does not exist"):
+			return llm.ModelNotFound
+		case strings.Contains(said, "credit balance") || strings.Contains(said, "insufficient balance"):
+			return llm.QuotaExhausted
+		}
+		return llm.InvalidRequest
+	case 401:
+		return llm.Auth
+	case 402, 412: // 412: Fireworks, account suspended
+		return llm.QuotaExhausted
+	case 403:
+		switch {
+		case holds(said, refusals) || strings.Contains(said, "flagged"):
+			return llm.ContentRefused
+		case strings.Contains(said, "quota") || strings.Contains(said, "key limit exceeded") || strings.Contains(said, "credits"):
+			return llm.QuotaExhausted
+		case strings.Contains(said, "model"): // the credential is good, but not for this model
+			return llm.ModelNotFound
+		}
+		return llm.Auth
+	case 404:
+		return llm.ModelNotFound
+	case 408, 504, 522, 524:
+		return llm.Timeout
+	case 409, 425:
+		return llm.ServerError
+	case 429:
+		if strings.Contains(said, "exceeded your current quota") && strings.Contains(said, "billing") && !strings.Contains(said, "retry") ||
+			strings.Contains(said, "insufficient balance") || strings.Contains(said, "insufficient_quota") {
+			return llm.QuotaExhausted
+		}
+		return llm.RateLimited
+	case 498, 503, 529: // 498: Groq, flex capacity
+		return llm.Overloaded
+	case 0: // an error inside a 200
+		switch {
+		case holds(said, refusals):
+			return llm.ContentRefused
+		case strings.Contains(said, "rate limit") || strings.Contains(said, "rate-limit"):
+			return llm.RateLimited
+		case strings.Contains(said, "overloaded") || strings.Contains(said, "capacity"):
+			return llm.Overloaded
+		case strings.Contains(said, "timed out") || strings.Contains(said, "timeout"):
+			return llm.Timeout
+		case kind == "invalid_request_error":
+			return llm.InvalidRequest
+		}
+		return llm.ServerError
+	}
+	if status >= 400 && status < 500 {
+		return llm.InvalidRequest
+	}
+	return llm.ServerError
+}
+
+// form is how a class looks to a client of this dialect.
+type form struct {
+	status     int
+	kind, code string // an empty code is null
+	back       bool   // the provider's own body and words go back
+}
+
+// forms has a row for every class.
+var forms = map[llm.Class]form{
+	llm.Unauthenticated:   {401, "invalid_request_error", "invalid_api_key", false},
+	llm.Forbidden:         {403, "invalid_request_error", "forbidden", false},
+	llm.NotFound:          {404, "invalid_request_error", "not_found", false},
+	llm.ModelNotFound:     {404, "invalid_request_error", "model_not_found", true},
+	llm.TooLarge:          {413, "invalid_request_error", "request_too_large", false},
+	llm.RateLimited:       {429, "requests", "rate_limit_exceeded", true},
+	llm.QuotaExhausted:    {429, "insufficient_quota", "insufficient_quota", false},
+	llm.Overloaded:        {503, "server_error", "overloaded", false},
+	llm.ServerError:       {502, "server_error", "server_error", false},
+	llm.Timeout:           {504, "server_error", "timeout", false},
+	llm.SlowStart:         {504, "server_error", "timeout", false},
+	llm.SlowStream:        {504, "server_error", "timeout", false},
+	llm.ContextOverflow:   {400, "invalid_request_error", "context_length_exceeded", true},
+	llm.ContentRefused:    {400, "invalid_request_error", "content_policy_violation", true},
+	llm.InvalidRequest:    {400, "invalid_request_error", "", true},
+	llm.Unsupported:       {400, "invalid_request_error", "unsupported_value", false},
+	llm.Auth:              {502, "server_error", "provider_auth", false},
+	llm.MalformedUpstream: {502, "server_error", "malformed_upstream", false},
+	llm.Unavailable:       {503, "server_error", "unavailable", false},
+	llm.ClientGone:        {499, "invalid_request_error", "client_gone", false},
+}
+
+// EncodeError gives the status and the body with which a client of this
+// dialect sees the error: always the four members message, type, param and
+// code. The body of a provider of the same dialect goes back verbatim for the
+// classes that are the client's to see; never for auth, which is about our
+// credential, not the client's.
+func (Codec) EncodeError(e *llm.Error) (status int, body []byte) {
+	f := formOf(e)
+	status = f.status
+	if f.back && e.From == llm.OpenAI && e.Status >= 400 && e.Status < 500 && e.Status != 401 && e.Status != 402 && e.Status != 403 {
+		status = e.Status
+	}
+	if f.back && e.From == llm.OpenAI && len(e.Body) < maxErrorBody {
+		if b := complete(e.Body); b != nil {
+			return status, b
+		}
+	}
+	return status, append(append([]byte(`{"error":`), appendError(nil, e, f)...), '}')
+}
+
+func formOf(e *llm.Error) form {
+	f, ok := forms[e.Class]
+	if !ok {
+		f = forms[llm.ServerError]
+	}
+	return f
+}
+
+// complete gives a provider's error body when it has the form that SDKs read,
+// with those of the four members that it lacks put in; nil for other forms.
+func complete(body []byte) []byte {
+	raw := bytes.TrimSpace(body)
+	if !isObject(raw) || !valid(raw) {
+		return nil
+	}
+	inner := member(raw, "error")
+	if !isObject(inner) || !isString(member(inner, "message")) {
+		return nil
+	}
+	var add []byte
+	for _, m := range [...]struct{ name, value string }{{"type", `"invalid_request_error"`}, {"param", "null"}, {"code", "null"}} {
+		if member(inner, m.name) == nil {
+			add = append(add, `,"`+m.name+`":`+m.value...)
+		}
+	}
+	if add == nil {
+		return body
+	}
+	// Behind the last member of the inner object.
+	from := bytes.Index(raw, errorKey)
+	if from < 0 { // spelled with escapes
+		return nil
+	}
+	i := bytes.Index(raw[from:], inner)
+	if i < 0 {
+		return nil
+	}
+	stop := from + i + len(inner) - 1
+	out := make([]byte, 0, len(raw)+len(add))
+	out = append(out, bytes.TrimRight(raw[:stop], " \t\r\n")...)
+	out = append(out, add...)
+	return append(out, raw[stop:]...)
+}
+
+// appendError appends the inner error object.
+func appendError(b []byte, e *llm.Error, f form) []byte {
+	kind, code := f.kind, f.code
+	message := e.Message
+	switch {
+	case e.Class == llm.Auth: // what the provider says may quote the credential
+		message = "the provider " + or(e.Provider, "behind this model") + " refused the gateway's credential"
+	case message == "":
+		message = string(e.Class)
+	}
+	if f.back && e.From == llm.OpenAI { // the provider's own words, in our form
+		if e.Type != "" && kind == "invalid_request_error" {
+			kind = e.Type
+		}
+		if e.Code != "" && code == "" {
+			code = e.Code
+		}
+	}
+	o := open(b)
+	o.str("message", message)
+	o.str("type", kind)
+	o.name("param")
+	if e.Param != "" {
+		o.b = quote(o.b, e.Param)
+	} else {
+		o.b = append(o.b, "null"...)
+	}
+	o.name("code")
+	if code != "" {
+		o.b = quote(o.b, code)
+	} else {
+		o.b = append(o.b, "null"...)
+	}
+	return o.close()
+}
+
+// AppendStreamError appends the error as a chunk of its own. No [DONE] follows
+// it: the stream did not end well. SDKs raise on any chunk with an error.
+func (Codec) AppendStreamError(dst []byte, e *llm.Error) []byte {
+	dst = append(dst, `data: {"error":`...)
+	dst = appendError(dst, e, formOf(e))
+	return append(dst, "}\n\n"...)
+}

@@ -1,0 +1,81 @@
+package openai
+
+import "headrace/internal/llm"
+
+// finishes maps finish_reason words to ours: OpenAI's own, and what the
+// compatible vendors add (DeepSeek insufficient_system_resource, Mistral
+// model_length and error, Together eos, Azure's tool_call; recordings of 2025
+// and 2026). The empty word is a complete answer of a vendor that does not say
+// (Snowflake).
+var finishes = map[string]llm.FinishReason{
+	"":                             llm.FinishStop,
+	"stop":                         llm.FinishStop,
+	"eos":                          llm.FinishStop,
+	"end_turn":                     llm.FinishStop,
+	"length":                       llm.FinishLength,
+	"max_tokens":                   llm.FinishLength,
+	"model_length":                 llm.FinishContext,
+	"tool_calls":                   llm.FinishToolCalls,
+	"tool_call":                    llm.FinishToolCalls,
+	"tool_use":                     llm.FinishToolCalls,
+	"function_call":                llm.FinishToolCalls,
+	"content_filter":               llm.FinishRefusal,
+	"refusal":                      llm.FinishRefusal,
+	"insufficient_system_resource": llm.FinishFailed,
+	"error":                        llm.FinishFailed,
+}
+
+// readFinish derives the finish from the native word and from what the answer
+// really holds: an agent loop that trusts "stop" beside tool calls ends too
+// early, and one that trusts "tool_calls" without a call never ends.
+func readFinish(native string, calls, refused bool) llm.Finish {
+	reason, known := finishes[native]
+	switch {
+	case !known:
+		reason = llm.FinishOther
+	case calls && reason == llm.FinishStop:
+		reason = llm.FinishToolCalls
+	case !calls && reason == llm.FinishToolCalls:
+		reason = llm.FinishStop
+	}
+	if refused && reason == llm.FinishStop {
+		reason = llm.FinishRefusal
+	}
+	return llm.Finish{Reason: reason, Native: native}
+}
+
+// writeFinish gives the finish_reason for a client. Words that only a Chat
+// vendor uses are written back as they were.
+func writeFinish(f llm.Finish, legacy bool) string {
+	switch f.Reason {
+	case llm.FinishLength, llm.FinishContext:
+		if f.Native == "model_length" {
+			return f.Native
+		}
+		return "length"
+	case llm.FinishPaused:
+		return "length"
+	case llm.FinishToolCalls:
+		if legacy {
+			return "function_call"
+		}
+		return "tool_calls"
+	case llm.FinishRefusal:
+		// A refusal in words ends with "stop" on this wire; its text stands in
+		// the refusal member.
+		if f.Native == "stop" {
+			return "stop"
+		}
+		return "content_filter"
+	case llm.FinishFailed:
+		if f.Native == "insufficient_system_resource" {
+			return f.Native
+		}
+		return "error"
+	case llm.FinishOther:
+		if f.Native != "" {
+			return f.Native
+		}
+	}
+	return "stop"
+}

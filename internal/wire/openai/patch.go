@@ -1,0 +1,388 @@
+package openai
+
+import (
+	"bytes"
+	"strconv"
+
+	"headrace/internal/llm"
+	"headrace/internal/wire/span"
+)
+
+// Patch writes a draft of this dialect for a target of this dialect: the edits
+// are spliced in at the places that Head recorded, every other byte stays and
+// is shared with d.Raw. Without EditReshape nothing changes but what the other
+// edits name.
+func (Codec) Patch(d *llm.Draft, c *llm.Capability) (llm.Encoded, error) {
+	if d.Dialect != llm.OpenAI {
+		return llm.Encoded{}, llm.Errorf(llm.Unsupported, "a draft of dialect %s cannot be patched as Chat Completions", d.Dialect)
+	}
+	p := patcher{d: d, c: c, members: make([]span.Member, len(d.Head.Members))}
+	for i, m := range d.Head.Members {
+		p.members[i] = span.Member{Name: m.Name, Key: span.Span(m.Key), Value: span.Span(m.Value)}
+	}
+	p.plan.on = p.members
+	var out llm.Encoded
+	if e, ok := d.Edit(llm.EditModel); ok {
+		p.plan.put("model", quote(nil, e.Text))
+	}
+	if e, ok := d.Edit(llm.EditMaxTokens); ok {
+		p.maxTokens(e.Number)
+	}
+	if _, ok := d.Edit(llm.EditUsage); ok && d.Head.Stream && !d.Head.IncludeUsage {
+		out.DropUsage = true
+		p.plan.put("stream_options", withUsage(p.value("stream_options")))
+	}
+	if _, ok := d.Edit(llm.EditReshape); ok {
+		p.reshape()
+	}
+	out.Losses = p.losses
+	out.Body = span.Splice(d.Raw, p.plan.patches(nil)...)
+	return out, nil
+}
+
+// change is what becomes of one member.
+type change struct {
+	remove bool
+	name   string       // a new name, or ""
+	value  []byte       // a new value, or nil
+	inside []span.Patch // patches within the value, in order
+}
+
+// plan collects changes to one object and turns them into patches that are in
+// order and do not overlap, whatever is removed beside what.
+type plan struct {
+	on      []span.Member
+	changes map[int]change
+	add     []struct {
+		name  string
+		value []byte
+	}
+}
+
+func (p *plan) find(name string) int {
+	for i := range p.on {
+		if p.on[i].Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+func (p *plan) change(i int, f func(*change)) {
+	if p.changes == nil {
+		p.changes = map[int]change{}
+	}
+	c := p.changes[i]
+	f(&c)
+	p.changes[i] = c
+}
+
+// put sets a member's value, adding the member when it is not there.
+func (p *plan) put(name string, value []byte) {
+	if i := p.find(name); i >= 0 {
+		p.change(i, func(c *change) { c.value, c.remove = value, false })
+		return
+	}
+	for i := range p.add {
+		if p.add[i].name == name {
+			p.add[i].value = value
+			return
+		}
+	}
+	p.add = append(p.add, struct {
+		name  string
+		value []byte
+	}{name, value})
+}
+
+func (p *plan) remove(name string) {
+	if i := p.find(name); i >= 0 {
+		p.change(i, func(c *change) { c.remove = true })
+	}
+}
+
+func (p *plan) rename(from, to string) {
+	if i := p.find(from); i >= 0 {
+		p.change(i, func(c *change) { c.name = to })
+	}
+}
+
+func (p *plan) empty() bool { return len(p.changes) == 0 && len(p.add) == 0 }
+
+// patches appends the patches of the plan, in rising order.
+func (p *plan) patches(dst []span.Patch) []span.Patch {
+	last := -1 // the last member that stays
+	for i := range p.on {
+		if !p.changes[i].remove {
+			last = i
+		}
+	}
+	kept := false
+	for i := 0; i < len(p.on); i++ {
+		c := p.changes[i]
+		if c.remove {
+			if i > last {
+				break
+			}
+			n := i + 1
+			for p.changes[n].remove {
+				n++
+			}
+			// With the comma behind it: the next member that stays takes its place.
+			dst = append(dst, span.Patch{At: span.Span{From: p.on[i].Key.From, To: p.on[n].Key.From}})
+			i = n - 1
+			continue
+		}
+		kept = true
+		if c.name != "" {
+			dst = append(dst, span.Patch{At: p.on[i].Key, With: quote(nil, c.name)})
+		}
+		if c.value != nil {
+			dst = append(dst, span.Patch{At: p.on[i].Value, With: c.value})
+		} else {
+			dst = append(dst, c.inside...)
+		}
+	}
+	var added []byte
+	for _, a := range p.add {
+		if kept || len(added) > 0 {
+			added = append(added, ',')
+		}
+		added = quote(added, a.name)
+		added = append(added, ':')
+		added = append(added, a.value...)
+	}
+	end := len(p.on) - 1
+	switch {
+	case end < 0: // an object without members is never patched
+	case last < 0:
+		dst = append(dst, span.Patch{At: span.Span{From: p.on[0].Key.From, To: p.on[end].Value.To}, With: added})
+	case last < end:
+		dst = append(dst, span.Patch{At: span.Span{From: p.on[last].Value.To, To: p.on[end].Value.To}, With: added})
+	case len(added) > 0:
+		dst = append(dst, span.Patch{At: span.Span{From: p.on[last].Value.To, To: p.on[last].Value.To}, With: added})
+	}
+	return dst
+}
+
+type patcher struct {
+	d       *llm.Draft
+	c       *llm.Capability
+	members []span.Member
+	plan    plan
+	losses  []llm.Loss
+}
+
+func (p *patcher) value(name string) []byte {
+	if i := p.plan.find(name); i >= 0 {
+		return p.d.Raw[p.members[i].Value.From:p.members[i].Value.To]
+	}
+	return nil
+}
+
+func (p *patcher) lose(kind llm.LossKind, path, why string) {
+	p.losses = append(p.losses, llm.Loss{Kind: kind, Path: path, Why: why})
+}
+
+func (p *patcher) maxTokens(n int64) {
+	digits := strconv.AppendInt(nil, n, 10)
+	set := false
+	for _, name := range []string{"max_completion_tokens", "max_tokens"} {
+		if p.plan.find(name) >= 0 {
+			p.plan.put(name, digits)
+			set = true
+		}
+	}
+	if !set {
+		p.plan.put(or(p.c.MaxTokensField, "max_completion_tokens"), digits)
+	}
+}
+
+// reshape fits the request to the capability: the top level by splices, and of
+// the messages what a target is known to refuse outright (a role, a thinking
+// member).
+func (p *patcher) reshape() {
+	c := p.c
+	field := c.MaxTokensField
+	if field == "" && c.Known {
+		field = "max_completion_tokens"
+	}
+	if field != "" {
+		other := "max_tokens"
+		if field == other {
+			other = "max_completion_tokens"
+		}
+		switch has, old := p.plan.find(field) >= 0, p.plan.find(other) >= 0; {
+		case has && old:
+			if isNull(p.value(field)) && !isNull(p.value(other)) {
+				p.plan.remove(field)
+				p.plan.rename(other, field)
+			} else {
+				p.plan.remove(other)
+			}
+		case old:
+			p.plan.rename(other, field)
+		}
+	}
+	tools := isArray(p.value("tools")) && kind(p.value("tools")[1:]) != ']'
+	functions := isArray(p.value("functions")) && kind(p.value("functions")[1:]) != ']'
+	if (tools || functions) && !c.Can(llm.Tools) {
+		p.lose(llm.LossRefuse, "tools", "the model takes no tools")
+	}
+	offered := functions
+	for _, t := range elements(p.value("tools")) {
+		switch text(member(t, "type")) {
+		case "", "function", "custom":
+			offered = true
+		}
+	}
+	want := text(p.value("reasoning_effort"))
+	effort, warn, refuse := fitEffort(want, offered, c)
+	if refuse != "" {
+		p.lose(llm.LossRefuse, "tools", refuse)
+	}
+	if warn != "" {
+		p.lose(llm.LossWarn, "reasoning_effort", warn)
+	}
+	if effort != want {
+		if effort == "" {
+			p.plan.remove("reasoning_effort")
+		} else {
+			p.plan.put("reasoning_effort", quote(nil, effort))
+		}
+	}
+	if !c.Can(llm.SamplingParams) && effort != "none" {
+		for _, s := range [...]struct{ name, normal string }{{"temperature", "1"}, {"top_p", "1"}, {"top_k", ""},
+			{"frequency_penalty", "0"}, {"presence_penalty", "0"}, {"logit_bias", "{}"}} {
+			p.drop(s.name, s.normal)
+		}
+	}
+	if !c.Can(llm.Seed) {
+		p.drop("seed", "")
+	}
+	if !c.Can(llm.Logprobs) {
+		if kind(p.value("logprobs")) == 't' {
+			p.lose(llm.LossRefuse, "logprobs", "the model gives no log probabilities")
+		}
+		p.plan.remove("logprobs")
+		p.plan.remove("top_logprobs")
+	}
+	if v := p.value("stop"); !isNull(v) && !blank(v) && !c.Can(llm.StopSequences) {
+		p.lose(llm.LossRefuse, "stop", "the model takes no stop sequences")
+	}
+	if v := p.value("parallel_tool_calls"); v != nil && !c.Can(llm.ParallelTools) {
+		if kind(v) == 'f' {
+			p.lose(llm.LossWarn, "parallel_tool_calls", "dropped: the model takes no such wish")
+		}
+		p.plan.remove("parallel_tool_calls")
+	}
+	if v := p.value("tool_choice"); !c.Can(llm.ForcedTool) {
+		if s := text(v); s == "required" || s == "any" || isObject(v) && text(at(v, "allowed_tools", "mode")) != "auto" {
+			p.lose(llm.LossRefuse, "tool_choice", "the model cannot be forced to call a tool")
+		}
+	}
+	switch text(member(p.value("response_format"), "type")) {
+	case "json_schema":
+		if !c.Can(llm.JSONSchema) {
+			p.lose(llm.LossRefuse, "response_format", "the model cannot keep to a JSON Schema")
+		}
+	case "json_object":
+		if !c.Can(llm.JSONObject) && !c.Can(llm.JSONSchema) {
+			p.lose(llm.LossRefuse, "response_format", "the model cannot promise JSON")
+		}
+	}
+	p.reshapeMessages()
+}
+
+// drop removes a member that the model refuses; its own default goes without a
+// word.
+func (p *patcher) drop(name, normal string) {
+	v := p.value(name)
+	if v == nil {
+		return
+	}
+	if !isNull(v) && !sameNumber(v, normal) {
+		p.lose(llm.LossWarn, name, "dropped: the model refuses it")
+	}
+	p.plan.remove(name)
+}
+
+var reasoningMembers = []string{"reasoning_content", "reasoning", "reasoning_details"}
+
+// reshapeMessages fits roles and thinking members. It looks only where a byte
+// search says that there is something to find.
+func (p *patcher) reshapeMessages() {
+	c := p.c
+	developer := c.Known && !c.Can(llm.DeveloperRole)
+	thinking := c.Closed || c.Known
+	at := p.plan.find("messages")
+	if at < 0 {
+		return
+	}
+	where := p.members[at].Value
+	messages := p.d.Raw[where.From:where.To]
+	developer = developer && bytes.Contains(messages, []byte(`"developer"`))
+	require := c.ReasoningRequired && c.ReasoningField != "" && bytes.Contains(messages, []byte(`"tool_calls"`))
+	thinking = thinking && bytes.Contains(messages, []byte(`"reasoning`)) || require
+	if !developer && !thinking {
+		return
+	}
+	var inside []span.Patch
+	lost := false
+	for from := space(messages, 1); from < len(messages) && messages[from] == '{'; {
+		to := skip(messages, from)
+		m, offset := messages[from:to], where.From+from
+		if from = space(messages, to); from < len(messages) && messages[from] == ',' {
+			from = space(messages, from+1)
+		}
+		fields, err := span.Members(nil, m, nil)
+		if err != nil {
+			continue // Head has validated it
+		}
+		for k := range fields {
+			fields[k].Key.From, fields[k].Key.To = fields[k].Key.From+offset, fields[k].Key.To+offset
+			fields[k].Value.From, fields[k].Value.To = fields[k].Value.From+offset, fields[k].Value.To+offset
+		}
+		inner := plan{on: fields}
+		role := text(member(m, "role"))
+		if developer && role == "developer" {
+			inner.put("role", []byte(`"system"`))
+		}
+		if thinking && role == "assistant" {
+			lost = p.reshapeThinking(&inner, m, require) || lost
+		}
+		if !inner.empty() {
+			inside = inner.patches(inside)
+		}
+	}
+	if lost {
+		p.lose(llm.LossCarry, "messages", "thinking that this target does not take back")
+	}
+	if len(inside) > 0 {
+		p.plan.change(at, func(c *change) { c.inside = inside })
+	}
+}
+
+func (p *patcher) reshapeThinking(inner *plan, m []byte, require bool) (lost bool) {
+	keep := p.c.ReasoningField
+	has := keep != "" && inner.find(keep) >= 0
+	for _, name := range reasoningMembers {
+		at := inner.find(name)
+		if at < 0 || name == keep {
+			continue
+		}
+		v := member(m, name)
+		plain := name != "reasoning_details" && keep != "reasoning_details"
+		if keep != "" && !has && plain && isString(v) {
+			inner.rename(name, keep)
+			has = true
+			continue
+		}
+		inner.remove(name)
+		lost = lost || !isNull(v) && !has
+	}
+	if require && !has && keep != "reasoning_details" && isArray(member(m, "tool_calls")) {
+		inner.put(keep, []byte(`""`))
+	}
+	return lost
+}

@@ -1,0 +1,982 @@
+package openai
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"headrace/internal/llm"
+	"headrace/internal/wire/span"
+)
+
+// Names that Item.Type carries for items of this dialect, so that they go back
+// in the form in which they came.
+const (
+	typeLegacyCall = "function_call"     // the old functions form
+	typeThinking   = "thinking"          // Mistral's content part
+	typeContent    = "reasoning_content" // a bare text member of that name
+	typeReasoning  = "reasoning"         // likewise
+)
+
+// DecodeRequest decodes a whole request body. Errors are *llm.Error of class
+// InvalidRequest whose message begins with the path of what is wrong.
+func (Codec) DecodeRequest(body []byte) (*llm.Request, error) {
+	if _, err := span.Members(nil, body, heads); err != nil {
+		return nil, broken(err)
+	}
+	d := requestDecoder{r: &llm.Request{From: llm.OpenAI, Raw: body}}
+	d.top(body)
+	if d.err != nil {
+		return nil, d.err
+	}
+	return d.r, nil
+}
+
+// requestDecoder keeps the first error; what comes after it does not matter.
+type requestDecoder struct {
+	r    *llm.Request
+	err  error
+	turn int
+	// last are the latest assistant message's calls that no result without an
+	// id was tied to yet: such results go by name, else by place.
+	last []llm.Call
+}
+
+func (d *requestDecoder) fail(path, format string, args ...any) {
+	if d.err == nil {
+		e := llm.Errorf(llm.InvalidRequest, "%s %s", path, fmt.Sprintf(format, args...))
+		e.Param = path
+		d.err = e
+	}
+}
+
+func (d *requestDecoder) string(path string, v []byte) string {
+	switch kind(v) {
+	case '"':
+		return text(v)
+	case 'n':
+		return ""
+	}
+	d.fail(path, "must be a string")
+	return ""
+}
+
+func (d *requestDecoder) boolean(path string, v []byte) *bool {
+	switch kind(v) {
+	case 't', 'f':
+		b := kind(v) == 't'
+		return &b
+	case 'n':
+		return nil
+	}
+	d.fail(path, "must be true or false")
+	return nil
+}
+
+func (d *requestDecoder) number(path string, v jsontext.Value) jsontext.Value {
+	switch {
+	case isNumber(v):
+		return v
+	case isNull(v):
+		return nil
+	}
+	d.fail(path, "must be a number")
+	return nil
+}
+
+func (d *requestDecoder) integer(path string, v []byte) *int64 {
+	if isNull(v) {
+		return nil
+	}
+	n, ok := integer(v)
+	if !ok || n < 0 {
+		d.fail(path, "must be a whole number, not negative")
+		return nil
+	}
+	return &n
+}
+
+func (d *requestDecoder) top(body []byte) {
+	r := d.r
+	var messages jsontext.Value
+	var oldTokens *int64
+	user := ""
+	var legacyChoice jsontext.Value
+	for name, v := range members(body) {
+		switch n := string(name); n {
+		case "model":
+			if r.Model = d.string(n, v); r.Model == "" {
+				d.fail(n, "must be a string that is not empty")
+			}
+		case "messages":
+			messages = v
+		case "tools":
+			d.tools(v)
+		case "functions":
+			d.functions(v)
+			r.Ext = append(r.Ext, llm.Member{Name: n, Value: v})
+		case "tool_choice":
+			d.choice(v)
+		case "function_call":
+			legacyChoice = v
+		case "parallel_tool_calls":
+			r.ParallelCalls = d.boolean(n, v)
+		case "max_completion_tokens":
+			r.MaxTokens = d.integer(n, v)
+		case "max_tokens":
+			oldTokens = d.integer(n, v)
+		case "temperature":
+			r.Sampling.Temperature = d.number(n, v)
+		case "top_p":
+			r.Sampling.TopP = d.number(n, v)
+		case "top_k":
+			r.Sampling.TopK = d.number(n, v)
+		case "frequency_penalty":
+			r.Sampling.FrequencyPenalty = d.number(n, v)
+		case "presence_penalty":
+			r.Sampling.PresencePenalty = d.number(n, v)
+		case "seed":
+			r.Sampling.Seed = d.number(n, v)
+		case "stop":
+			d.stop(v)
+		case "stream":
+			if b := d.boolean(n, v); b != nil {
+				r.Stream = *b
+			}
+		case "stream_options":
+			d.streamOptions(v)
+		case "reasoning_effort":
+			d.effort(n, v)
+		case "reasoning":
+			d.reasoning(v)
+		case "thinking":
+			d.thinking(v)
+		case "enable_thinking":
+			if b := d.boolean(n, v); b != nil {
+				d.mode(*b)
+			}
+		case "thinking_budget":
+			if b := d.integer(n, v); b != nil {
+				r.Reasoning.Budget = *b
+			}
+		case "response_format":
+			d.format(v)
+		case "n":
+			if k := d.integer(n, v); k != nil {
+				r.N = int(min(*k, 1<<20))
+			}
+		case "safety_identifier":
+			if id := d.string(n, v); id != "" {
+				r.EndUser = id
+			}
+		case "user":
+			user = d.string(n, v)
+		case "service_tier":
+			r.ServiceTier = d.string(n, v)
+		default:
+			r.Ext = append(r.Ext, llm.Member{Name: n, Value: v})
+		}
+	}
+	if r.MaxTokens == nil {
+		r.MaxTokens = oldTokens
+	}
+	if r.EndUser == "" {
+		r.EndUser = user
+	}
+	if legacyChoice != nil && r.Choice.Mode == "" {
+		d.legacyChoice(legacyChoice)
+	}
+	if r.Model == "" {
+		d.fail("model", "is missing")
+	}
+	if !isArray(messages) {
+		d.fail("messages", "must be an array")
+	}
+	for i, m := range elements(messages) {
+		if d.err != nil {
+			return
+		}
+		d.turn = i
+		d.message("messages."+strconv.Itoa(i), m)
+	}
+}
+
+func (d *requestDecoder) streamOptions(v jsontext.Value) {
+	if isNull(v) {
+		return
+	}
+	if !isObject(v) {
+		d.fail("stream_options", "must be an object")
+	}
+	for name, v := range members(v) {
+		n := "stream_options." + string(name)
+		switch string(name) {
+		case "include_usage":
+			if b := d.boolean(n, v); b != nil {
+				d.r.IncludeUsage = *b
+			}
+		case "include_obfuscation": // only how this wire pads its chunks
+		default:
+			d.r.Ext = append(d.r.Ext, llm.Member{Name: n, Value: v})
+		}
+	}
+}
+
+func (d *requestDecoder) stop(v jsontext.Value) {
+	switch kind(v) {
+	case '"':
+		d.r.Stop = []string{text(v)}
+	case 'n':
+	case '[':
+		for i, s := range elements(v) {
+			if !isString(s) {
+				d.fail("stop."+strconv.Itoa(i), "must be a string")
+			}
+			d.r.Stop = append(d.r.Stop, text(s))
+		}
+	default:
+		d.fail("stop", "must be a string or an array of strings")
+	}
+}
+
+func (d *requestDecoder) mode(on bool) {
+	if on {
+		d.r.Reasoning.Mode = llm.ThinkOn
+	} else {
+		d.r.Reasoning.Mode = llm.ThinkOff
+	}
+}
+
+func (d *requestDecoder) effort(path string, v jsontext.Value) {
+	switch e := d.string(path, v); e {
+	case "":
+	case "none":
+		d.r.Reasoning.Effort = e
+		d.r.Reasoning.Mode = llm.ThinkOff
+	default:
+		d.r.Reasoning.Effort = e
+	}
+}
+
+// reasoning reads OpenRouter's object.
+func (d *requestDecoder) reasoning(v jsontext.Value) {
+	if isNull(v) {
+		return
+	}
+	if !isObject(v) {
+		d.r.Ext = append(d.r.Ext, llm.Member{Name: "reasoning", Value: v})
+		return
+	}
+	for name, v := range members(v) {
+		n := "reasoning." + string(name)
+		switch string(name) {
+		case "effort":
+			d.effort(n, v)
+		case "max_tokens":
+			if b := d.integer(n, v); b != nil {
+				d.r.Reasoning.Budget = *b
+			}
+		case "enabled":
+			if b := d.boolean(n, v); b != nil {
+				d.mode(*b)
+			}
+		case "exclude":
+			if b := d.boolean(n, v); b != nil && *b {
+				d.r.Reasoning.Display = "omitted"
+			}
+		default:
+			d.r.Ext = append(d.r.Ext, llm.Member{Name: n, Value: v})
+		}
+	}
+}
+
+// thinking reads the object that DeepSeek, Z.ai and Moonshot took over from
+// Anthropic.
+func (d *requestDecoder) thinking(v jsontext.Value) {
+	if !isObject(v) {
+		if !isNull(v) {
+			d.r.Ext = append(d.r.Ext, llm.Member{Name: "thinking", Value: v})
+		}
+		return
+	}
+	for name, v := range members(v) {
+		n := "thinking." + string(name)
+		switch string(name) {
+		case "type":
+			switch t := d.string(n, v); t {
+			case "enabled":
+				d.r.Reasoning.Mode = llm.ThinkOn
+			case "disabled":
+				d.r.Reasoning.Mode = llm.ThinkOff
+			case "adaptive", "auto":
+				d.r.Reasoning.Mode = llm.ThinkAdaptive
+			default:
+				d.r.Ext = append(d.r.Ext, llm.Member{Name: n, Value: v})
+			}
+		case "budget_tokens":
+			if b := d.integer(n, v); b != nil {
+				d.r.Reasoning.Budget = *b
+			}
+		default:
+			d.r.Ext = append(d.r.Ext, llm.Member{Name: n, Value: v})
+		}
+	}
+}
+
+func (d *requestDecoder) format(v jsontext.Value) {
+	if isNull(v) {
+		return
+	}
+	if !isObject(v) {
+		d.fail("response_format", "must be an object")
+	}
+	f := &d.r.Format
+	var schema jsontext.Value
+	for name, v := range members(v) {
+		n := "response_format." + string(name)
+		switch string(name) {
+		case "type":
+			switch t := d.string(n, v); t {
+			case "text":
+				f.Kind = llm.FormatText
+			case "json_object":
+				f.Kind = llm.FormatJSONObject
+			case "json_schema":
+				f.Kind = llm.FormatJSONSchema
+			default:
+				d.r.Ext = append(d.r.Ext, llm.Member{Name: n, Value: v})
+			}
+		case "json_schema":
+			schema = v
+		default:
+			d.r.Ext = append(d.r.Ext, llm.Member{Name: n, Value: v})
+		}
+	}
+	for name, v := range members(schema) {
+		n := "response_format.json_schema." + string(name)
+		switch string(name) {
+		case "name":
+			f.Name = d.string(n, v)
+		case "description":
+			f.Description = d.string(n, v)
+		case "schema":
+			f.Schema = v
+		case "strict":
+			f.Strict = d.boolean(n, v)
+		default:
+			d.r.Ext = append(d.r.Ext, llm.Member{Name: n, Value: v})
+		}
+	}
+	if f.Kind == llm.FormatJSONSchema && !isObject(schema) {
+		d.fail("response_format.json_schema", "must be an object")
+	}
+}
+
+func (d *requestDecoder) tools(v jsontext.Value) {
+	if isNull(v) {
+		return
+	}
+	if !isArray(v) {
+		d.fail("tools", "must be an array")
+	}
+	for i, raw := range elements(v) {
+		path := "tools." + strconv.Itoa(i)
+		if !isObject(raw) {
+			d.fail(path, "must be an object")
+			return
+		}
+		t := llm.Tool{From: llm.OpenAI, Raw: raw}
+		var function, custom jsontext.Value
+		for name, v := range members(raw) {
+			switch n := string(name); n {
+			case "type":
+				t.Type = d.string(path+".type", v)
+			case "function":
+				function = v
+			case "custom":
+				custom = v
+			case "cache_control":
+				t.Cache = v
+			default:
+				t.Ext = append(t.Ext, llm.Member{Name: n, Value: v})
+			}
+		}
+		switch {
+		case (t.Type == "function" || t.Type == "") && isObject(function):
+			t.Type = ""
+			d.function(&t, path+".function", function)
+		case t.Type == "custom" && isObject(custom):
+			t.Name = d.string(path+".custom.name", member(custom, "name"))
+			t.Description = text(member(custom, "description"))
+		case t.Type == "function" || t.Type == "custom" || t.Type == "":
+			d.fail(path, "needs its %s object", or(t.Type, "function"))
+		default: // a vendor's own tool
+			t.Name = text(member(raw, "name"))
+		}
+		d.r.Tools = append(d.r.Tools, t)
+	}
+}
+
+func (d *requestDecoder) function(t *llm.Tool, path string, raw jsontext.Value) {
+	for name, v := range members(raw) {
+		switch n := string(name); n {
+		case "name":
+			t.Name = d.string(path+".name", v)
+		case "description":
+			t.Description = d.string(path+".description", v)
+		case "parameters":
+			if !isNull(v) {
+				t.Schema = v
+			}
+		case "strict":
+			t.Strict = d.boolean(path+".strict", v)
+		default:
+			t.Ext = append(t.Ext, llm.Member{Name: n, Value: v})
+		}
+	}
+	if t.Name == "" {
+		d.fail(path+".name", "is missing")
+	}
+}
+
+// functions reads the old form of tools.
+func (d *requestDecoder) functions(v jsontext.Value) {
+	if isNull(v) {
+		return
+	}
+	if !isArray(v) {
+		d.fail("functions", "must be an array")
+	}
+	for i, raw := range elements(v) {
+		t := llm.Tool{From: llm.OpenAI, Raw: raw}
+		d.function(&t, "functions."+strconv.Itoa(i), raw)
+		d.r.Tools = append(d.r.Tools, t)
+	}
+}
+
+func (d *requestDecoder) choice(v jsontext.Value) {
+	c := &d.r.Choice
+	switch kind(v) {
+	case 'n':
+		return
+	case '"':
+		switch s := text(v); s {
+		case "auto":
+			c.Mode = llm.ToolAuto
+		case "none":
+			c.Mode = llm.ToolNone
+		case "required", "any": // Mistral says any
+			c.Mode = llm.ToolAny
+		default:
+			d.fail("tool_choice", "has the unknown value %q", s)
+		}
+		return
+	case '{':
+	default:
+		d.fail("tool_choice", "must be a string or an object")
+		return
+	}
+	switch t := text(member(v, "type")); t {
+	case "function", "custom", "", "tool": // xAI and MiniMax take "tool" as well
+		if t == "" || t == "tool" {
+			t = "function"
+		}
+		c.Mode, c.Name = llm.ToolOnly, text(at(v, t, "name"))
+		if c.Name == "" {
+			c.Name = text(member(v, "name"))
+		}
+		if c.Name == "" {
+			d.fail("tool_choice", "names no tool")
+		}
+	case "allowed_tools":
+		a := member(v, "allowed_tools")
+		c.Mode = llm.ToolSubset
+		c.Forced = text(member(a, "mode")) == "required"
+		for _, tool := range elements(member(a, "tools")) {
+			kind := or(text(member(tool, "type")), "function")
+			if n := text(at(tool, kind, "name")); n != "" {
+				c.Names = append(c.Names, n)
+			} else if n := text(member(tool, "name")); n != "" {
+				c.Names = append(c.Names, n)
+			} else {
+				d.fail("tool_choice.allowed_tools", "has a tool without a name")
+			}
+		}
+	case "auto":
+		c.Mode = llm.ToolAuto
+	case "none":
+		c.Mode = llm.ToolNone
+	case "required", "any":
+		c.Mode = llm.ToolAny
+	default:
+		d.fail("tool_choice.type", "has the unknown value %q", t)
+	}
+}
+
+func (d *requestDecoder) legacyChoice(v jsontext.Value) {
+	switch kind(v) {
+	case 'n':
+	case '"':
+		switch s := text(v); s {
+		case "auto":
+			d.r.Choice.Mode = llm.ToolAuto
+		case "none":
+			d.r.Choice.Mode = llm.ToolNone
+		default:
+			d.fail("function_call", "has the unknown value %q", s)
+		}
+	case '{':
+		d.r.Choice = llm.ToolChoice{Mode: llm.ToolOnly, Name: text(member(v, "name"))}
+	default:
+		d.fail("function_call", "must be a string or an object")
+	}
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// message reads one message into one or more items of one turn.
+func (d *requestDecoder) message(path string, raw jsontext.Value) {
+	if !isObject(raw) {
+		d.fail(path, "must be an object")
+		return
+	}
+	var m struct {
+		role, name, id, reasoning, reasoningContent, refusal string
+		content, details, calls, legacy, cache               jsontext.Value
+		ext                                                  []llm.Member
+		hasReasoning, hasReasoningContent, hasRefusal        bool
+	}
+	for name, v := range members(raw) {
+		switch n := string(name); n {
+		case "role":
+			m.role = d.string(path+".role", v)
+		case "content":
+			m.content = v
+		case "name":
+			m.name = d.string(path+".name", v)
+		case "tool_call_id":
+			m.id = d.string(path+".tool_call_id", v)
+		case "tool_calls":
+			if !isNull(v) && !isArray(v) {
+				d.fail(path+".tool_calls", "must be an array")
+			}
+			m.calls = v
+		case "function_call":
+			m.legacy = v
+		case "refusal":
+			m.refusal, m.hasRefusal = text(v), isString(v)
+		case "reasoning_content":
+			m.reasoningContent, m.hasReasoningContent = text(v), isString(v)
+		case "reasoning":
+			m.reasoning, m.hasReasoning = text(v), isString(v)
+		case "reasoning_details":
+			m.details = v
+		case "cache_control":
+			m.cache = v
+		default:
+			if !isNull(v) {
+				m.ext = append(m.ext, llm.Member{Name: n, Value: v})
+			}
+		}
+	}
+	item := llm.Item{Kind: llm.ItemMessage, Turn: d.turn, Path: path, Name: m.name, Cache: m.cache, From: llm.OpenAI}
+	switch m.role {
+	case "system":
+		item.Role = llm.System
+	case "developer":
+		item.Role = llm.Developer
+	case "user":
+		item.Role = llm.User
+	case "assistant":
+		item.Role = llm.Assistant
+	case "tool", "function":
+		item.Kind, item.Role = llm.ItemToolResult, llm.User
+		item.Name = ""
+		item.Result = llm.Result{CallID: m.id, Name: m.name}
+		if m.role == "function" {
+			item.Type = typeLegacyCall
+		}
+		if m.id == "" {
+			item.Result.CallID = d.tie(m.name)
+		}
+	case "":
+		d.fail(path+".role", "is missing")
+	default:
+		d.fail(path+".role", "has the unknown value %q", m.role)
+	}
+	var thinking []llm.Item
+	item.Blocks, thinking = d.content(path+".content", m.content, m.role)
+	item.Ext = m.ext
+	if m.role != "assistant" {
+		for _, t := range thinking { // only an assistant thinks; keep it in place
+			item.Blocks = append(item.Blocks, llm.Block{Kind: llm.BlockOpaque, Type: t.Type, From: llm.OpenAI, Raw: t.Raw})
+		}
+		d.r.Items = append(d.r.Items, item)
+		return
+	}
+	items := thinking
+	if isArray(m.details) {
+		items = append(items, details(m.details)...)
+	}
+	shown := false
+	for i := range items {
+		shown = shown || items[i].Text() != ""
+	}
+	switch { // the same thought under a second name is not a second thought
+	case shown:
+	case m.hasReasoningContent && (m.reasoningContent != "" || !m.hasReasoning):
+		items = append([]llm.Item{thought(typeContent, m.reasoningContent)}, items...)
+	case m.hasReasoning:
+		items = append([]llm.Item{thought(typeReasoning, m.reasoning)}, items...)
+	}
+	for i := range items {
+		items[i].Turn, items[i].Path = d.turn, path
+	}
+	if m.hasRefusal {
+		item.Blocks = append(item.Blocks, llm.Block{Kind: llm.BlockRefusal, Text: m.refusal, From: llm.OpenAI})
+	}
+	calls := d.calls(path, m.calls, m.legacy)
+	if item.Blocks != nil || len(calls) == 0 || len(item.Ext) > 0 || item.Name != "" || len(item.Cache) > 0 {
+		items = append(items, item)
+	}
+	d.r.Items = append(append(d.r.Items, items...), calls...)
+}
+
+// tie gives the id of the call that a result without an id answers.
+func (d *requestDecoder) tie(name string) string {
+	for i, c := range d.last {
+		if name == "" || c.Name == name {
+			d.last = append(d.last[:i:i], d.last[i+1:]...)
+			return c.ID
+		}
+	}
+	return ""
+}
+
+func thought(name, s string) llm.Item {
+	it := llm.Item{Kind: llm.ItemReasoning, Role: llm.Assistant, Type: name, From: llm.OpenAI}
+	it.Blocks = []llm.Block{{Kind: llm.BlockText, Text: s, From: llm.OpenAI}}
+	return it
+}
+
+// details reads reasoning_details in OpenRouter's shape: texts of one index
+// belong together with the signature of that index; the rest are items of
+// their own.
+func details(v jsontext.Value) []llm.Item {
+	var items []llm.Item
+	open := -1 // the index of the text that the last item holds
+	for _, raw := range elements(v) {
+		kind, format, index := text(member(raw, "type")), issuer(text(member(raw, "format"))), -1
+		if n, ok := integer(member(raw, "index")); ok {
+			index = int(n)
+		}
+		if kind == "" { // some client libraries give the type elsewhere
+			kind = "reasoning.text"
+		}
+		it := llm.Item{Kind: llm.ItemReasoning, Role: llm.Assistant, Type: kind, From: llm.OpenAI, Raw: raw,
+			ID: text(member(raw, "id")), Name: format}
+		switch kind {
+		case "reasoning.text":
+			words, signature := text(member(raw, "text")), text(member(raw, "signature"))
+			if n := len(items) - 1; n >= 0 && open >= 0 && open == index && items[n].Type == kind {
+				if words != "" {
+					items[n].Blocks = append(items[n].Blocks, llm.Block{Kind: llm.BlockText, Text: words, From: llm.OpenAI})
+				}
+				if signature != "" {
+					items[n].Opaque = []llm.Opaque{{Issuer: or(format, llm.IssuerUnknown), Kind: llm.OpaqueSignature, Data: signature}}
+				}
+				if format != "" {
+					items[n].Name = format
+				}
+				items[n].Raw = nil // it is of several pieces now
+				continue
+			}
+			if words != "" {
+				it.Blocks = []llm.Block{{Kind: llm.BlockText, Text: words, From: llm.OpenAI}}
+			}
+			if signature != "" {
+				it.Opaque = []llm.Opaque{{Issuer: or(format, llm.IssuerUnknown), Kind: llm.OpaqueSignature, Data: signature}}
+			}
+			open = index
+		case "reasoning.summary":
+			if s := text(member(raw, "summary")); s != "" {
+				it.Blocks = []llm.Block{{Kind: llm.BlockText, Text: s, From: llm.OpenAI}}
+			}
+			open = -1
+		case "reasoning.encrypted":
+			k := llm.OpaqueEncrypted
+			if format == llm.IssuerAnthropic {
+				k = llm.OpaqueRedacted
+			}
+			it.Opaque = []llm.Opaque{{Issuer: or(format, llm.IssuerUnknown), Kind: k, Data: text(member(raw, "data"))}}
+			open = -1
+		default:
+			open = -1
+		}
+		items = append(items, it)
+	}
+	return items
+}
+
+// issuer tidies a format. SDKs that add up the strings of stream deltas
+// (openai-python's accumulator, 2026-08) send it back several times over.
+func issuer(format string) string {
+	for n := 1; n <= len(format)/2; n++ {
+		if len(format)%n == 0 && strings.Repeat(format[:n], len(format)/n) == format {
+			return format[:n]
+		}
+	}
+	return format
+}
+
+// calls reads tool_calls and the old function_call.
+func (d *requestDecoder) calls(path string, calls, legacy jsontext.Value) []llm.Item {
+	var items []llm.Item
+	d.last = nil
+	note := func(it llm.Item) {
+		d.last = append(d.last, it.Call)
+		items = append(items, it)
+	}
+	for i, raw := range elements(calls) {
+		p := path + ".tool_calls." + strconv.Itoa(i)
+		it, err := readCall(raw)
+		if err != nil {
+			d.fail(p, "%s", err)
+			return nil
+		}
+		if it.Call.ID == "" { // tied to its result by place
+			it.Call.ID = fmt.Sprintf("call_%d_%d", d.turn, i)
+		}
+		it.Turn, it.Path = d.turn, p
+		note(it)
+	}
+	if isObject(legacy) {
+		it := readFunctionCall(legacy)
+		it.Call.ID = fmt.Sprintf("call_%d", d.turn)
+		it.Turn, it.Path = d.turn, path+".function_call"
+		if it.Call.Name == "" {
+			d.fail(it.Path, "names no function")
+		}
+		note(it)
+	}
+	return items
+}
+
+func readFunctionCall(raw jsontext.Value) llm.Item {
+	it := llm.Item{Kind: llm.ItemToolCall, Role: llm.Assistant, Type: typeLegacyCall, From: llm.OpenAI, Raw: raw}
+	it.Call.Name = text(member(raw, "name"))
+	it.Call.Arguments = arguments(member(raw, "arguments"))
+	return it
+}
+
+// arguments gives the bytes of a call's arguments: the content of the string,
+// or, from servers that put an object there, that object.
+func arguments(v jsontext.Value) []byte {
+	switch kind(v) {
+	case '"':
+		return []byte(text(v))
+	case '{':
+		return v
+	}
+	return nil
+}
+
+func readCall(raw jsontext.Value) (llm.Item, error) {
+	it := llm.Item{Kind: llm.ItemToolCall, Role: llm.Assistant, From: llm.OpenAI, Raw: raw}
+	if !isObject(raw) {
+		return it, errors.New("must be an object")
+	}
+	var function, custom jsontext.Value
+	kind := ""
+	for name, v := range members(raw) {
+		switch n := string(name); n {
+		case "id":
+			it.Call.ID = text(v)
+		case "type":
+			kind = text(v)
+		case "function":
+			function = v
+		case "custom":
+			custom = v
+		case "cache_control":
+			it.Cache = v
+		case "index": // a trace of the stream that it came in
+		default:
+			if !isNull(v) {
+				it.Ext = append(it.Ext, llm.Member{Name: n, Value: v})
+			}
+		}
+	}
+	switch {
+	case kind == "custom" || kind == "" && function == nil && isObject(custom):
+		it.Call.Custom = true
+		it.Call.Name = text(member(custom, "name"))
+		it.Call.Arguments = []byte(text(member(custom, "input")))
+	case isObject(function):
+		it.Call.Name = text(member(function, "name"))
+		it.Call.Arguments = arguments(member(function, "arguments"))
+	default:
+		return it, errors.New("is neither a function nor a custom tool call")
+	}
+	if it.Call.Name == "" {
+		return it, errors.New("names no tool")
+	}
+	return it, nil
+}
+
+// content reads a message's content: blocks, and the thinking parts that
+// Mistral puts among them.
+func (d *requestDecoder) content(path string, v jsontext.Value, role string) (blocks []llm.Block, thinking []llm.Item) {
+	switch kind(v) {
+	case 0, 'n':
+		return nil, nil
+	case '"':
+		return []llm.Block{{Kind: llm.BlockText, Text: text(v), From: llm.OpenAI}}, nil
+	case '[':
+	default:
+		d.fail(path, "must be a string or an array of parts")
+		return nil, nil
+	}
+	for i, raw := range elements(v) {
+		p := path + "." + strconv.Itoa(i)
+		if isString(raw) { // some templates take bare strings in the array
+			blocks = append(blocks, llm.Block{Kind: llm.BlockText, Text: text(raw), From: llm.OpenAI, Raw: raw})
+			continue
+		}
+		if !isObject(raw) {
+			d.fail(p, "must be an object")
+			return nil, nil
+		}
+		if text(member(raw, "type")) == typeThinking {
+			thinking = append(thinking, mistralThinking(raw))
+			continue
+		}
+		blocks = append(blocks, d.part(p, raw))
+	}
+	if len(blocks) == 0 && len(thinking) == 0 { // [] is not null
+		blocks = []llm.Block{}
+	}
+	return blocks, thinking
+}
+
+// mistralThinking reads {"type":"thinking","thinking":[{"type":"text",...}]}.
+func mistralThinking(raw jsontext.Value) llm.Item {
+	it := llm.Item{Kind: llm.ItemReasoning, Role: llm.Assistant, Type: typeThinking, From: llm.OpenAI, Raw: raw}
+	if s := thinkingText(member(raw, "thinking")); s != "" {
+		it.Blocks = []llm.Block{{Kind: llm.BlockText, Text: s, From: llm.OpenAI}}
+	}
+	return it
+}
+
+func thinkingText(v jsontext.Value) string {
+	if isString(v) {
+		return text(v)
+	}
+	s := ""
+	for _, part := range elements(v) {
+		s += text(member(part, "text"))
+	}
+	return s
+}
+
+func (d *requestDecoder) part(path string, raw jsontext.Value) llm.Block {
+	b := llm.Block{From: llm.OpenAI, Raw: raw}
+	var payload jsontext.Value
+	kind := text(member(raw, "type"))
+	for name, v := range members(raw) {
+		switch n := string(name); n {
+		case "type":
+		case "cache_control":
+			b.Cache = v
+		case kind:
+			payload = v
+		default:
+			b.Ext = append(b.Ext, llm.Member{Name: n, Value: v})
+		}
+	}
+	switch kind {
+	case "text", "input_text", "output_text":
+		if kind != "text" {
+			payload = member(raw, "text")
+			b.Ext = nil
+		}
+		if !isString(payload) {
+			d.fail(path+".text", "must be a string")
+		}
+		b.Kind, b.Text = llm.BlockText, text(payload)
+	case "refusal":
+		b.Kind, b.Text = llm.BlockRefusal, text(payload)
+	case "image_url":
+		b.Kind = llm.BlockImage
+		url := payload
+		if isObject(payload) {
+			url = member(payload, "url")
+			b.Media.Detail = text(member(payload, "detail"))
+		}
+		if !isString(url) {
+			d.fail(path+".image_url", "must have a url")
+		}
+		source(&b.Media, text(url))
+	case "input_audio":
+		b.Kind = llm.BlockAudio
+		b.Media.Data = text(member(payload, "data"))
+		if isString(payload) { // Mistral
+			b.Media.Data = text(payload)
+		}
+		if i := strings.Index(b.Media.Data, ";base64,"); i >= 0 && strings.HasPrefix(b.Media.Data, "data:") {
+			b.Media.Data = b.Media.Data[i+len(";base64,"):]
+		}
+		if f := text(member(payload, "format")); f != "" {
+			b.Media.MIME = "audio/" + f
+		}
+		if b.Media.Data == "" {
+			d.fail(path+".input_audio", "must have data")
+		}
+	case "file":
+		b.Kind = llm.BlockFile
+		b.Media.Name = text(member(payload, "filename"))
+		b.Media.FileID = text(member(payload, "file_id"))
+		if data := text(member(payload, "file_data")); data != "" {
+			source(&b.Media, data)
+			if b.Media.Data == "" && !strings.Contains(b.Media.URL, ":") { // bare base64
+				b.Media.Data, b.Media.URL = b.Media.URL, ""
+			}
+			if b.Media.MIME == "" && (strings.HasSuffix(strings.ToLower(b.Media.Name), ".pdf") || strings.HasPrefix(b.Media.Data, "JVBERi")) {
+				b.Media.MIME = "application/pdf"
+			}
+		}
+		if b.Media.FileID == "" && b.Media.Data == "" && b.Media.URL == "" {
+			d.fail(path+".file", "must have file_data or file_id")
+		}
+	case "document_url": // Mistral
+		b.Kind = llm.BlockFile
+		source(&b.Media, text(payload))
+		b.Media.Name = text(member(raw, "document_name"))
+		b.Ext = nil
+	default:
+		b.Kind, b.Type, b.Ext = llm.BlockOpaque, kind, nil
+	}
+	return b
+}
+
+// source reads a URL that may be a data: URL.
+func source(m *llm.Media, url string) {
+	if rest, ok := strings.CutPrefix(url, "data:"); ok {
+		if mime, data, ok := strings.Cut(rest, ","); ok {
+			if mime, ok := strings.CutSuffix(mime, ";base64"); ok {
+				m.MIME, _, _ = strings.Cut(mime, ";")
+				m.Data = data
+				return
+			}
+		}
+	}
+	m.URL = url
+}

@@ -1,0 +1,804 @@
+package openai
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"headrace/internal/llm"
+)
+
+// EncodeRequest writes a request for one target. What came from this dialect
+// goes back as it was spelled, but for what the target's capability refuses;
+// from other dialects the words are translated, and Losses says what could not
+// be. The bytes of a longer conversation begin with those of a shorter one up
+// to the end of its messages, which come last: prompt caches live on that.
+func (Codec) EncodeRequest(r *llm.Request, model string, c *llm.Capability) (llm.Encoded, error) {
+	e := requestEncoder{r: r, c: c, own: r.From == llm.OpenAI, model: model}
+	e.spelled = map[string]jsontext.Value{}
+	if e.own {
+		for k, v := range members(r.Raw) {
+			e.spelled[string(k)] = v
+		}
+	}
+	e.plan()
+	e.o = open(make([]byte, 0, 1024+len(r.Raw)+len(r.Raw)/8))
+	e.write()
+	return llm.Encoded{
+		Body:      [][]byte{e.o.close()},
+		Losses:    e.losses,
+		Names:     e.restore,
+		DropUsage: r.Stream && !r.IncludeUsage,
+	}, nil
+}
+
+type requestEncoder struct {
+	r       *llm.Request
+	c       *llm.Capability
+	own     bool
+	model   string
+	spelled map[string]jsontext.Value // the members of r.Raw
+	o       object
+	losses  []llm.Loss
+	said    map[string]bool   // losses that are told once
+	restore map[string]string // tool names on the wire -> the client's
+	wire    map[string]string // the client's tool names -> on the wire
+
+	effort    string // "" leaves it out
+	sampling  bool   // sampling members may be written
+	maxTokens string // the name of the output cap
+}
+
+func (e *requestEncoder) lose(kind llm.LossKind, path, format string, args ...any) {
+	e.losses = append(e.losses, llm.Loss{Kind: kind, Path: path, Why: fmt.Sprintf(format, args...)})
+}
+
+// loseOnce tells a loss once per key, however often it occurs in a history.
+func (e *requestEncoder) loseOnce(kind llm.LossKind, key, path, why string) {
+	if e.said[key] {
+		return
+	}
+	if e.said == nil {
+		e.said = map[string]bool{}
+	}
+	e.said[key] = true
+	e.lose(kind, path, "%s", why)
+}
+
+// dropped tells of members of another dialect that this one has no word for.
+func (e *requestEncoder) dropped(path string, ext []llm.Member) {
+	for _, m := range ext {
+		e.loseOnce(llm.LossWarn, "ext:"+m.Name, join(path, m.Name), "dropped: Chat Completions has no such member")
+	}
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+// plan decides what several members depend on.
+func (e *requestEncoder) plan() {
+	e.maxTokens = e.c.MaxTokensField
+	if e.maxTokens == "" {
+		e.maxTokens = "max_completion_tokens"
+		if _, ok := e.spelled["max_tokens"]; ok && !e.c.Known {
+			e.maxTokens = "max_tokens" // nobody knows better than the client
+		}
+	}
+	e.planEffort()
+	e.sampling = e.c.Can(llm.SamplingParams) || e.effort == "none"
+	e.planNames()
+}
+
+// Thresholds that turn a budget of thinking tokens into an effort. There is no
+// agreed table (five gateways have five); these lie between them.
+func effortOf(budget int64) string {
+	switch {
+	case budget <= 2048:
+		return "low"
+	case budget <= 8192:
+		return "medium"
+	case budget <= 24576:
+		return "high"
+	}
+	return "xhigh"
+}
+
+func (e *requestEncoder) planEffort() {
+	rs := e.r.Reasoning
+	want, path := rs.Effort, "reasoning_effort"
+	if !e.own {
+		path = "thinking"
+		switch {
+		case rs.Mode == llm.ThinkOff:
+			want = "none"
+		case want == "" && rs.Budget > 0:
+			want = effortOf(rs.Budget)
+		}
+		if rs.Mode == llm.ThinkBetweenTools {
+			e.lose(llm.LossWarn, "thinking.type", "dropped: between_tools has no equal here")
+		}
+	}
+	if e.own { // what other members say of effort is carried in them
+		want = text(e.spelled["reasoning_effort"])
+	}
+	got, warn, refuse := fitEffort(want, offersFunctions(e.r.Tools), e.c)
+	if want == "none" && !e.own && got == "" {
+		warn = "" // a model that does not think needs no word for it
+		if e.c.Known && e.c.ThinksByDefault {
+			warn = "dropped: thinking of this model cannot be turned off"
+		}
+	}
+	if refuse != "" {
+		e.lose(llm.LossRefuse, "tools", "%s", refuse)
+	}
+	if warn != "" {
+		e.lose(llm.LossWarn, path, "%s", warn)
+	}
+	e.effort = got
+}
+
+func offersFunctions(tools []llm.Tool) bool {
+	return slices.ContainsFunc(tools, func(t llm.Tool) bool { return t.Type == "" || t.Type == "custom" })
+}
+
+// fitEffort gives the effort to send to a target, "" for none at all, and what
+// the client must be told. GPT-5.4 and later refuse function tools on this
+// wire while they reason, whether effort was sent or not
+// (openai-openapi issue 541, 2026-08): only "none" passes.
+func fitEffort(want string, tools bool, c *llm.Capability) (got, warn, refuse string) {
+	got, exact := c.Effort(want)
+	if !exact {
+		if got == "" {
+			warn = "dropped: the model takes no effort"
+		} else {
+			warn = fmt.Sprintf("approximated: %s instead of %s", got, want)
+		}
+	}
+	reasons := len(c.Efforts) > 0 || c.Has&llm.Thinking != 0
+	if !tools || !c.Known || c.Has&llm.ToolEffortFree != 0 || !reasons || got == "none" {
+		return got, warn, ""
+	}
+	if got == "" && c.DefaultEffort == "none" {
+		return got, warn, ""
+	}
+	if slices.Contains(c.Efforts, "none") {
+		return "none", "set to none: with function tools the model does not reason on Chat Completions", ""
+	}
+	return got, warn, "the model takes no function tools on Chat Completions: skipped until Responses is there"
+}
+
+// planNames maps tool names that the wire does not take, stably: the same name
+// gives the same wire name in every request.
+func (e *requestEncoder) planNames() {
+	if e.own {
+		return // the client chose names for this wire
+	}
+	note := func(name string) {
+		w := toolName(name)
+		if w == name {
+			return
+		}
+		if e.wire == nil {
+			e.wire, e.restore = map[string]string{}, map[string]string{}
+		}
+		e.wire[name], e.restore[w] = w, name
+	}
+	for i := range e.r.Tools {
+		note(e.r.Tools[i].Name)
+	}
+	for i := range e.r.Items {
+		if e.r.Items[i].Kind == llm.ItemToolCall {
+			note(e.r.Items[i].Call.Name)
+		}
+	}
+}
+
+const maxToolName = 64
+
+// toolName gives name itself when it fits OpenAI's rule, else its legal
+// beginning and a hash of the whole.
+func toolName(name string) string {
+	legal := name != "" && len(name) <= maxToolName
+	clean := make([]byte, 0, maxToolName)
+	for i := 0; i < len(name); i++ {
+		ch := name[i]
+		if ch == '_' || ch == '-' || ch >= '0' && ch <= '9' || ch >= 'A' && ch <= 'Z' || ch >= 'a' && ch <= 'z' {
+			clean = append(clean, ch)
+		} else {
+			legal = false
+			clean = append(clean, '_')
+		}
+	}
+	if legal {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	if len(clean) > maxToolName-11 {
+		clean = clean[:maxToolName-11]
+	}
+	return string(clean) + "_" + hex.EncodeToString(sum[:5])
+}
+
+func (e *requestEncoder) toolName(name string) string {
+	if w, ok := e.wire[name]; ok {
+		return w
+	}
+	return name
+}
+
+const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// callID gives the id of a call as this target takes it: the same for the call
+// and its result, in this turn and in every later one.
+func (e *requestEncoder) callID(id string) string {
+	if n := e.c.ToolIDLength; n > 0 {
+		fits := len(id) == n
+		for i := 0; fits && i < n; i++ {
+			fits = strings.IndexByte(base62, id[i]) >= 0
+		}
+		if fits {
+			return id
+		}
+		sum := sha256.Sum256([]byte(id))
+		short := make([]byte, n)
+		for i := range short {
+			short[i] = base62[int(sum[i%len(sum)])%len(base62)]
+		}
+		return string(short)
+	}
+	if len(id) <= 40 || e.own {
+		return id
+	}
+	sum := sha256.Sum256([]byte(id))
+	return "call_" + hex.EncodeToString(sum[:16])
+}
+
+// canonical is the order of members for requests that were written in another
+// dialect. Everything that stays the same from turn to turn comes before the
+// messages.
+var canonical = []string{"model", "stream", "stream_options", "max_tokens", "temperature", "top_p", "top_k",
+	"frequency_penalty", "presence_penalty", "seed", "stop", "n", "reasoning_effort", "response_format",
+	"safety_identifier", "service_tier", "tools", "tool_choice", "parallel_tool_calls", "messages"}
+
+func (e *requestEncoder) write() {
+	wrote := map[string]bool{}
+	if e.own {
+		for k := range members(e.r.Raw) {
+			name := string(k)
+			if !wrote[name] {
+				wrote[name] = true
+				e.member(name)
+			}
+		}
+	}
+	for _, name := range canonical {
+		switch name {
+		case "max_tokens":
+			if wrote["max_tokens"] || wrote["max_completion_tokens"] {
+				continue
+			}
+		case "safety_identifier":
+			if wrote["user"] {
+				continue
+			}
+		}
+		if !wrote[name] {
+			wrote[name] = true
+			e.member(name)
+		}
+	}
+	if e.own {
+		for _, m := range e.r.Ext {
+			if !wrote[m.Name] && !strings.Contains(m.Name, ".") {
+				wrote[m.Name] = true
+				e.o.raw(m.Name, m.Value)
+			}
+		}
+		return
+	}
+	for _, m := range e.r.Ext {
+		e.foreign(m)
+	}
+}
+
+// foreign tells what becomes of a member that only another dialect knows.
+func (e *requestEncoder) foreign(m llm.Member) {
+	if isNull(m.Value) || blank(m.Value) {
+		return
+	}
+	switch m.Name {
+	case "output_format", "anthropic_version": // in the words; the wire's own business
+	case "tool_choice", "output_config.format":
+		e.lose(llm.LossRefuse, m.Name, "of a form that Chat Completions does not have")
+	case "cache_control", "prompt_cache_key":
+		// An automatic cache does without. (A mark on the whole body has no
+		// place on this wire even where blocks may carry marks.)
+	case "context_management":
+		if bytes.Contains(m.Value, []byte(`"compact_`)) {
+			e.lose(llm.LossRefuse, m.Name, "compaction is asked for and Chat Completions cannot do it")
+			return
+		}
+		e.loseOnce(llm.LossWarn, "ext:"+m.Name, m.Name, "dropped: Chat Completions does not edit contexts")
+	case "mcp_servers", "container", "fallbacks":
+		e.lose(llm.LossRefuse, m.Name, "Chat Completions has no equal of it")
+	default:
+		e.loseOnce(llm.LossWarn, "ext:"+m.Name, m.Name, "dropped: Chat Completions has no such member")
+	}
+}
+
+// member writes one top-level member, or nothing when it is unsaid.
+func (e *requestEncoder) member(name string) {
+	r, o := e.r, &e.o
+	if raw, ok := e.spelled[name]; ok && isNull(raw) && name != "stream_options" && (name != "reasoning_effort" || e.effort == "") {
+		o.raw(name, raw)
+		return
+	}
+	switch name {
+	case "model":
+		o.str(name, e.model)
+	case "messages":
+		o.name(name)
+		e.messages()
+	case "stream":
+		if raw, ok := e.spelled[name]; ok && !r.Stream {
+			o.raw(name, raw)
+		} else if r.Stream {
+			o.bool(name, true)
+		}
+	case "stream_options":
+		e.streamOptions()
+	case "max_tokens", "max_completion_tokens":
+		e.maximum(name)
+	case "temperature":
+		e.sample(name, r.Sampling.Temperature, "1", e.sampling)
+	case "top_p":
+		e.sample(name, r.Sampling.TopP, "1", e.sampling)
+	case "top_k":
+		if e.own {
+			e.sample(name, r.Sampling.TopK, "", e.sampling && !(e.c.Known && e.c.Closed))
+		} else if len(r.Sampling.TopK) > 0 {
+			e.lose(llm.LossWarn, name, "dropped: Chat Completions has no such member")
+		}
+	case "frequency_penalty":
+		e.sample(name, r.Sampling.FrequencyPenalty, "0", e.sampling)
+	case "presence_penalty":
+		e.sample(name, r.Sampling.PresencePenalty, "0", e.sampling)
+	case "seed":
+		e.sample(name, r.Sampling.Seed, "", e.c.Can(llm.Seed))
+	case "logit_bias":
+		if v := e.spelled[name]; v != nil {
+			e.sample(name, v, "{}", e.sampling)
+		}
+	case "logprobs", "top_logprobs":
+		v := e.spelled[name]
+		if !isNull(v) && !e.c.Can(llm.Logprobs) {
+			if kind(v) == 't' {
+				e.lose(llm.LossRefuse, name, "the model gives no log probabilities")
+			}
+			return
+		}
+		o.raw(name, v)
+	case "stop":
+		e.stop()
+	case "n":
+		if raw, ok := e.spelled[name]; ok {
+			o.raw(name, raw)
+		} else if r.N > 0 {
+			o.int(name, int64(r.N))
+		}
+	case "reasoning_effort":
+		e.reasoning()
+	case "response_format":
+		e.format()
+	case "user", "safety_identifier":
+		e.endUser(name)
+	case "service_tier":
+		e.tier()
+	case "tools":
+		e.tools()
+	case "tool_choice":
+		e.choice()
+	case "parallel_tool_calls":
+		e.parallel()
+	default: // only from our own dialect: carried
+		o.raw(name, e.spelled[name])
+	}
+}
+
+// sample writes a sampling value, or tells that the model refuses it; its own
+// default is left out without a word.
+func (e *requestEncoder) sample(name string, v jsontext.Value, normal string, allowed bool) {
+	if len(v) == 0 {
+		return
+	}
+	if allowed {
+		e.o.raw(name, v)
+		return
+	}
+	if !sameNumber(v, normal) {
+		e.lose(llm.LossWarn, name, "dropped: the model refuses it")
+	}
+}
+
+func sameNumber(v []byte, normal string) bool {
+	if string(v) == normal {
+		return true
+	}
+	f, ok := number(v)
+	g, err := strconv.ParseFloat(normal, 64)
+	return ok && err == nil && f == g
+}
+
+func (e *requestEncoder) streamOptions() {
+	if !e.r.Stream {
+		if raw, ok := e.spelled["stream_options"]; ok {
+			e.o.raw("stream_options", raw)
+		}
+		return
+	}
+	e.o.name("stream_options")
+	e.o.b = append(e.o.b, withUsage(e.spelled["stream_options"])...)
+}
+
+// withUsage gives stream_options that ask for usage, all else as it was.
+func withUsage(raw []byte) []byte {
+	o := open(nil)
+	asked := false
+	for k, v := range members(raw) {
+		if string(k) == "include_usage" {
+			asked, v = true, jsontext.Value("true")
+		}
+		o.raw(string(k), v)
+	}
+	if !asked {
+		o.bool("include_usage", true)
+	}
+	return o.close()
+}
+
+func (e *requestEncoder) maximum(name string) {
+	if e.r.MaxTokens == nil {
+		return
+	}
+	// Both names at once: the one that the target takes.
+	if name != e.maxTokens && e.spelled[e.maxTokens] != nil && e.spelled[name] != nil {
+		return
+	}
+	n := *e.r.MaxTokens
+	if n == 0 && !e.own {
+		e.lose(llm.LossRefuse, "max_tokens", "an answer of no tokens cannot be asked for on Chat Completions")
+		return
+	}
+	if most := e.c.MaxOutput; most > 0 && n > most && !e.own {
+		e.lose(llm.LossWarn, "max_tokens", "lowered to %d: the model gives no more", most)
+		n = most
+	}
+	e.o.int(e.maxTokens, n)
+}
+
+func (e *requestEncoder) stop() {
+	if len(e.r.Stop) == 0 {
+		if raw, ok := e.spelled["stop"]; ok && e.c.Can(llm.StopSequences) {
+			e.o.raw("stop", raw)
+		}
+		return
+	}
+	switch {
+	case !e.c.Can(llm.StopSequences):
+		e.lose(llm.LossRefuse, "stop", "the model takes no stop sequences")
+		return
+	case len(e.r.Stop) > 4 && !e.own:
+		e.lose(llm.LossRefuse, "stop_sequences", "Chat Completions takes at most four stop sequences, not %d", len(e.r.Stop))
+		return
+	case isString(e.spelled["stop"]):
+		e.o.str("stop", e.r.Stop[0])
+		return
+	}
+	e.o.name("stop")
+	e.o.b = append(e.o.b, '[')
+	for i, s := range e.r.Stop {
+		if i > 0 {
+			e.o.b = append(e.o.b, ',')
+		}
+		e.o.b = quote(e.o.b, s)
+	}
+	e.o.b = append(e.o.b, ']')
+}
+
+func (e *requestEncoder) reasoning() {
+	if e.effort != "" {
+		e.o.str("reasoning_effort", e.effort)
+	}
+}
+
+func (e *requestEncoder) format() {
+	f := e.r.Format
+	switch f.Kind {
+	case llm.FormatJSONSchema:
+		if !e.c.Can(llm.JSONSchema) {
+			e.lose(llm.LossRefuse, "response_format", "the model cannot keep to a JSON Schema")
+			return
+		}
+	case llm.FormatJSONObject:
+		if !e.c.Can(llm.JSONObject) && !e.c.Can(llm.JSONSchema) {
+			e.lose(llm.LossRefuse, "response_format", "the model cannot promise JSON")
+			return
+		}
+	}
+	if raw, ok := e.spelled["response_format"]; ok {
+		e.o.raw("response_format", raw)
+		return
+	}
+	switch f.Kind {
+	case llm.FormatJSONObject, llm.FormatText:
+		e.o.name("response_format")
+		o := open(e.o.b)
+		o.str("type", string(f.Kind))
+		e.o.b = o.close()
+	case llm.FormatJSONSchema:
+		e.o.name("response_format")
+		o := open(e.o.b)
+		o.str("type", "json_schema")
+		o.name("json_schema")
+		s := open(o.b)
+		name := f.Name
+		if name == "" {
+			name = "response"
+		}
+		s.str("name", toolName(name)) // the same rule as for tools
+		if f.Description != "" {
+			s.str("description", f.Description)
+		}
+		if len(f.Schema) > 0 {
+			s.raw("schema", f.Schema)
+		}
+		switch {
+		case f.Strict != nil:
+			s.bool("strict", *f.Strict)
+		case e.c.Known && e.c.Has&llm.StrictTools != 0 && e.r.From == llm.Anthropic && closedSchema(f.Schema):
+			s.bool("strict", true) // Anthropic always keeps to the schema
+		}
+		o.b = s.close()
+		e.o.b = o.close()
+	}
+}
+
+// closedSchema reports whether OpenAI's strict mode would take the schema's
+// top level: an object, additionalProperties false, all properties required.
+func closedSchema(s []byte) bool {
+	if kind(member(s, "additionalProperties")) != 'f' {
+		return false
+	}
+	need := map[string]bool{}
+	for _, n := range elements(member(s, "required")) {
+		need[text(n)] = true
+	}
+	for k, v := range members(member(s, "properties")) {
+		if !need[string(k)] || isObject(member(v, "properties")) || member(v, "items") != nil {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *requestEncoder) endUser(name string) {
+	if e.own {
+		if raw, ok := e.spelled[name]; ok {
+			e.o.raw(name, raw)
+		}
+		return
+	}
+	id := e.r.EndUser
+	if id == "" {
+		return
+	}
+	if e.c.Closed {
+		e.lose(llm.LossWarn, "metadata.user_id", "dropped: the provider takes no such member")
+		return
+	}
+	// safety_identifier holds 64 characters; Claude Code's id is a JSON text.
+	if len(id) > 64 {
+		sum := sha256.Sum256([]byte(id))
+		id = hex.EncodeToString(sum[:])
+	}
+	// Only OpenAI's own models know the developer role, and with it the newer
+	// name; every other server knows the old one.
+	if e.c.Known && e.c.Can(llm.DeveloperRole) {
+		e.o.str("safety_identifier", id)
+	} else {
+		e.o.str("user", id)
+	}
+}
+
+func (e *requestEncoder) tier() {
+	if raw, ok := e.spelled["service_tier"]; ok {
+		e.o.raw("service_tier", raw)
+		return
+	}
+	switch t := e.r.ServiceTier; t {
+	case "", "auto":
+	case "standard_only":
+		if e.c.Known && e.c.Can(llm.DeveloperRole) {
+			e.o.str("service_tier", "default")
+		} else {
+			e.lose(llm.LossWarn, "service_tier", "dropped: the provider has no such tier")
+		}
+	case "priority", "flex":
+		e.o.str("service_tier", t)
+	default:
+		e.lose(llm.LossWarn, "service_tier", "dropped: Chat Completions has no tier %q", t)
+	}
+}
+
+// noSchema is what a tool without parameters is given: several servers refuse
+// an absent or an empty schema.
+const noSchema = `{"type":"object","properties":{}}`
+
+func (e *requestEncoder) tools() {
+	if len(e.r.Tools) == 0 {
+		if raw, ok := e.spelled["tools"]; ok {
+			e.o.raw("tools", raw)
+		}
+		return
+	}
+	if !e.c.Can(llm.Tools) {
+		e.lose(llm.LossRefuse, "tools", "the model takes no tools")
+		return
+	}
+	b, n := []byte{'['}, 0
+	for i := range e.r.Tools {
+		t := &e.r.Tools[i]
+		if e.own && len(t.Raw) > 0 && member(t.Raw, "function") == nil && member(t.Raw, "type") == nil {
+			continue // stands in functions, which is carried
+		}
+		if n > 0 {
+			b = append(b, ',')
+		}
+		mark := len(b)
+		if b = e.tool(b, i, t); len(b) > mark {
+			n++
+		} else if n > 0 {
+			b = b[:mark-1]
+		}
+	}
+	if n > 0 {
+		e.o.raw("tools", append(b, ']'))
+	}
+}
+
+func (e *requestEncoder) tool(b []byte, i int, t *llm.Tool) []byte {
+	path := "tools." + strconv.Itoa(i)
+	if t.From == llm.OpenAI && len(t.Raw) > 0 {
+		return append(b, t.Raw...)
+	}
+	if t.Type != "" && !(t.Type == "custom" && t.From == llm.Anthropic) {
+		e.lose(llm.LossRefuse, path, "Chat Completions has no tool of type %q", t.Type)
+		return b
+	}
+	e.dropped(path, t.Ext)
+	o := open(b)
+	o.str("type", "function")
+	o.name("function")
+	f := open(o.b)
+	f.str("name", e.toolName(t.Name))
+	if t.Description != "" {
+		f.str("description", t.Description)
+	}
+	if len(t.Schema) > 0 && string(t.Schema) != "{}" {
+		f.raw("parameters", t.Schema)
+	} else {
+		f.raw("parameters", []byte(noSchema))
+	}
+	if t.Strict != nil {
+		if !*t.Strict || e.c.Can(llm.StrictTools) {
+			f.bool("strict", *t.Strict)
+		} else {
+			e.loseOnce(llm.LossWarn, "strict", path+".strict", "dropped: the model has no strict tools")
+		}
+	}
+	o.b = f.close()
+	if len(t.Cache) > 0 && e.c.CacheMarks {
+		o.raw("cache_control", t.Cache)
+	}
+	return o.close()
+}
+
+func (e *requestEncoder) choice() {
+	c := e.r.Choice
+	forced := c.Mode == llm.ToolAny || c.Mode == llm.ToolOnly || c.Forced
+	if forced && !e.c.Can(llm.ForcedTool) {
+		e.lose(llm.LossRefuse, "tool_choice", "the model cannot be forced to call a tool")
+		return
+	}
+	if raw, ok := e.spelled["tool_choice"]; ok {
+		e.o.raw("tool_choice", raw)
+		return
+	}
+	if e.own && e.spelled["function_call"] != nil {
+		return // carried in its old form
+	}
+	if len(e.r.Tools) == 0 {
+		return // a choice without tools is refused by this wire
+	}
+	switch c.Mode {
+	case llm.ToolAuto:
+		e.o.str("tool_choice", "auto")
+	case llm.ToolNone:
+		e.o.str("tool_choice", "none")
+	case llm.ToolAny:
+		e.o.str("tool_choice", "required")
+	case llm.ToolOnly:
+		e.o.name("tool_choice")
+		e.o.b = e.namedTool(e.o.b, c.Name)
+	case llm.ToolSubset:
+		e.o.name("tool_choice")
+		o := open(e.o.b)
+		o.str("type", "allowed_tools")
+		o.name("allowed_tools")
+		a := open(o.b)
+		if c.Forced {
+			a.str("mode", "required")
+		} else {
+			a.str("mode", "auto")
+		}
+		a.name("tools")
+		a.b = append(a.b, '[')
+		for i, n := range c.Names {
+			if i > 0 {
+				a.b = append(a.b, ',')
+			}
+			a.b = e.namedTool(a.b, n)
+		}
+		a.b = append(a.b, ']')
+		o.b = a.close()
+		e.o.b = o.close()
+	}
+}
+
+func (e *requestEncoder) namedTool(b []byte, name string) []byte {
+	b = append(b, `{"type":"function","function":{"name":`...)
+	b = quote(b, e.toolName(name))
+	return append(b, `}}`...)
+}
+
+func (e *requestEncoder) parallel() {
+	p := e.r.ParallelCalls
+	if p == nil {
+		if raw, ok := e.spelled["parallel_tool_calls"]; ok {
+			e.o.raw("parallel_tool_calls", raw)
+		}
+		return
+	}
+	if len(e.r.Tools) == 0 && !e.own {
+		return
+	}
+	switch {
+	case e.c.Can(llm.ParallelTools):
+		e.o.bool("parallel_tool_calls", *p)
+	case !*p:
+		e.lose(llm.LossWarn, "parallel_tool_calls", "dropped: the model takes no such wish")
+	}
+}
+
+// dataURL appends the quoted data: URL of media.
+func dataURL(b []byte, m *llm.Media, mime string) []byte {
+	if m.MIME != "" {
+		mime = m.MIME
+	}
+	b = append(b, `"data:`...)
+	quoted := quote(nil, mime)
+	b = append(b, quoted[1:len(quoted)-1]...)
+	b = append(b, ";base64,"...)
+	quoted = quote(nil, m.Data)
+	return append(b, quoted[1:]...)
+}

@@ -1,0 +1,760 @@
+package openai
+
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"headrace/internal/llm"
+)
+
+// Types of the native deltas that a stream of this dialect carries for its own
+// encoder.
+const (
+	nativeChunk   = "chat.chunk"   // object: top-level members from here on
+	nativeChoice  = "chat.choice"  // object: members of the choice, beside delta
+	nativeDelta   = "chat.delta"   // object: members of the delta
+	nativeChoices = "chat.choices" // object: a whole choice of index 1 or more
+)
+
+// NewDecoder returns a decoder of one Chat Completions stream.
+func (Codec) NewDecoder() llm.StreamDecoder { return &decoder{block: -1} }
+
+type decoder struct {
+	started, over bool
+	seen          bool // a choice or usage was seen
+	id            string
+	created       int64
+	block         int          // the open block, or -1
+	next          int          // the index of the next block
+	kind          llm.ItemKind // of the open block
+	sort          llm.DeltaKind
+	thought       string // the open thought's type
+	detail        int    // the open thought's index
+	current       int    // the first call that is not closed
+	calls         []*call
+	late          []late // text that came while calls were open
+	finished      bool
+	native        string
+	refused       bool
+	usage         []byte
+	extras        []byte // members of the chunk that we have no word for
+	scratch       []byte
+	newExtras     bool
+	held          []llm.Delta // native deltas that wait for a block
+}
+
+// late is what waits until the calls are whole; a reasoning detail waits as a
+// DeltaNative, raw.
+type late struct {
+	kind  llm.DeltaKind
+	field string
+	text  string
+}
+
+// call is a tool call as it comes in.
+type call struct {
+	index          int64 // as the provider numbers it; meaningless without has
+	has            bool
+	id, name       string
+	custom, legacy bool
+	args           []byte // all so far
+	sent           int    // how much of args was given out
+	open, closed   bool
+	depth          int
+	quoted, escape bool
+	whole          bool // args is a complete JSON value
+}
+
+// feed adds a piece of arguments and watches for the end of the JSON value.
+func (c *call) feed(piece string) {
+	c.args = append(c.args, piece...)
+	if c.custom {
+		return
+	}
+	for i := 0; i < len(piece); i++ {
+		switch ch := piece[i]; {
+		case c.escape:
+			c.escape = false
+		case c.quoted && ch == '\\':
+			c.escape = true
+		case ch == '"':
+			c.quoted = !c.quoted
+		case c.quoted:
+		case ch == '{' || ch == '[':
+			c.depth++
+		case ch == '}' || ch == ']':
+			if c.depth--; c.depth == 0 {
+				c.whole = true
+			}
+		}
+	}
+}
+
+var doneMark = []byte("[DONE]")
+
+// Decode appends the events of one frame.
+func (d *decoder) Decode(dst []llm.Event, name, data []byte) ([]llm.Event, error) {
+	if d.over {
+		return dst, nil
+	}
+	data = bytes.TrimSpace(data)
+	if len(data) == 0 {
+		return append(dst, llm.Event{Kind: llm.EventPing}), nil
+	}
+	if bytes.HasPrefix(data, doneMark) {
+		return d.end(dst, true), nil
+	}
+	if !valid(data) {
+		if d.finished { // the answer is whole; what comes after was cut off
+			return dst, nil
+		}
+		return dst, malformed("a stream frame is not JSON", data)
+	}
+	if data[0] != '{' || string(name) == "error" {
+		e := errorIn(data, 200)
+		if e == nil {
+			if string(name) != "error" {
+				return dst, malformed("a stream frame is not a JSON object", data)
+			}
+			e = errorIn(data, 500)
+		}
+		if e == nil {
+			e = malformed("the provider sent an error", data)
+		}
+		return d.fail(dst, e), nil
+	}
+	return d.chunk(dst, data)
+}
+
+func (d *decoder) fail(dst []llm.Event, e *llm.Error) []llm.Event {
+	d.over = true
+	return append(dst, llm.Event{Kind: llm.EventError, Err: e})
+}
+
+func (d *decoder) chunk(dst []llm.Event, data []byte) ([]llm.Event, error) {
+	var id, model, created, choices, usage, groq, failure jsontext.Value
+	d.scratch = d.scratch[:0]
+	for k, v := range members(data) {
+		switch string(k) {
+		case "id":
+			id = v
+		case "object", "obfuscation", "p", "stream_options": // padding has no meaning
+		case "created":
+			created = v
+		case "model":
+			model = v
+		case "choices":
+			choices = v
+		case "usage":
+			usage = v
+		case "error":
+			failure = v
+		default:
+			if string(k) == "x_groq" {
+				groq = member(v, "usage")
+			}
+			if !isNull(v) {
+				d.scratch = appendMember(d.scratch, k, v)
+			}
+		}
+	}
+	if failure != nil && !isNull(failure) || choices == nil || bytes.Contains(data, baseKey) {
+		if e := errorIn(data, 200); e != nil {
+			return d.fail(dst, e), nil
+		}
+	}
+	if isArray(choices) && kind(choices[1:]) != ']' {
+		if !d.started {
+			d.started = true
+			d.id = text(id)
+			d.created, _ = integer(created)
+			dst = append(dst, llm.Event{Kind: llm.EventStart, From: llm.OpenAI, ID: d.id, Model: text(model), Created: d.created})
+		}
+		d.seen = true
+	}
+	if len(d.scratch) > 0 && !bytes.Equal(d.scratch, d.extras) {
+		d.extras = append(d.extras[:0], d.scratch...)
+		d.newExtras = true
+	}
+	for _, choice := range elements(choices) {
+		var err error
+		if dst, err = d.choice(dst, choice); err != nil {
+			return dst, err
+		}
+	}
+	if !isObject(usage) {
+		usage = groq
+	}
+	if isObject(usage) && !bytes.Equal(usage, d.usage) {
+		d.seen = true
+		d.usage = append(d.usage[:0], usage...)
+		dst = append(dst, llm.Event{Kind: llm.EventUsage, From: llm.OpenAI, Usage: readUsage(usage)})
+	}
+	return dst, nil
+}
+
+// appendMember appends one member of an object that is being collected; the
+// braces come later.
+func appendMember(b, name []byte, v jsontext.Value) []byte {
+	if len(b) > 0 {
+		b = append(b, ',')
+	}
+	b = quote(b, name)
+	b = append(b, ':')
+	return append(b, v...)
+}
+
+func braced(b []byte) jsontext.Value {
+	out := make([]byte, 0, len(b)+2)
+	out = append(out, '{')
+	out = append(out, b...)
+	return append(out, '}')
+}
+
+func (d *decoder) choice(dst []llm.Event, choice jsontext.Value) ([]llm.Event, error) {
+	var delta, message, finish jsontext.Value
+	d.scratch = d.scratch[:0]
+	for k, v := range members(choice) {
+		switch string(k) {
+		case "index":
+			if n, _ := integer(v); n > 0 {
+				// More answers than one (n > 1): only this dialect has them.
+				return d.carry(dst, nativeChoices, bytes.Clone(choice)), nil
+			}
+		case "delta":
+			delta = v
+		case "message":
+			message = v
+		case "finish_reason":
+			finish = v
+		case "text": // a second copy (Together)
+		default:
+			if !isNull(v) && !blank(v) {
+				d.scratch = appendMember(d.scratch, k, v)
+			}
+		}
+	}
+	if !isObject(delta) {
+		delta = message
+	}
+	var extra jsontext.Value
+	if len(d.scratch) > 0 {
+		extra = braced(d.scratch)
+	}
+	dst, err := d.delta(dst, delta)
+	if err != nil {
+		return dst, err
+	}
+	if extra != nil {
+		dst = d.carry(dst, nativeChoice, extra)
+	}
+	if s := text(finish); s != "" {
+		d.finished, d.native = true, s
+		dst = d.flush(dst)
+	}
+	return dst, nil
+}
+
+// blank reports an empty object, array or string.
+func blank(v []byte) bool {
+	switch kind(v) {
+	case '{', '[':
+		k := kind(v[1:])
+		return k == '}' || k == ']'
+	case '"':
+		return len(v) == 2
+	}
+	return false
+}
+
+func (d *decoder) delta(dst []llm.Event, delta jsontext.Value) ([]llm.Event, error) {
+	var content, refusal, calls, legacy, detailed jsontext.Value
+	var thinking jsontext.Value
+	field := ""
+	d.scratch = d.scratch[:0]
+	for k, v := range members(delta) {
+		switch string(k) {
+		case "role", "index":
+		case "content":
+			content = v
+		case "refusal":
+			refusal = v
+		case "tool_calls":
+			calls = v
+		case "function_call":
+			legacy = v
+		case "reasoning_content":
+			if len(v) > 2 && isString(v) && field == "" {
+				thinking, field = v, typeContent
+			}
+		case "reasoning":
+			if len(v) > 2 && isString(v) && field == "" {
+				thinking, field = v, typeReasoning
+			}
+		case "reasoning_details":
+			detailed = v
+		default:
+			if !isNull(v) && !blank(v) {
+				d.scratch = appendMember(d.scratch, k, v)
+			}
+		}
+	}
+	var extra jsontext.Value
+	if len(d.scratch) > 0 {
+		extra = braced(d.scratch)
+	}
+	// The same thought often comes twice, as text and as details.
+	shown := false
+	for _, raw := range elements(detailed) {
+		var some bool
+		if dst, some = d.detailed(dst, raw); some {
+			shown = true
+		}
+	}
+	if thinking != nil && !shown {
+		dst = d.say(dst, llm.DeltaReasoning, field, text(thinking))
+	}
+	switch kind(content) {
+	case '"':
+		if len(content) > 2 {
+			dst = d.say(dst, llm.DeltaText, "", text(content))
+		}
+	case '[':
+		for _, part := range elements(content) {
+			switch k := text(member(part, "type")); k {
+			case typeThinking:
+				dst = d.say(dst, llm.DeltaReasoning, typeThinking, thinkingText(member(part, "thinking")))
+			case "text":
+				dst = d.say(dst, llm.DeltaText, "", text(member(part, "text")))
+			default:
+				dst = d.carry(dst, nativeDelta, braced(appendMember(nil, []byte("content"), append(append([]byte{'['}, part...), ']'))))
+			}
+		}
+	case '{':
+		dst = d.say(dst, llm.DeltaText, "", string(content))
+	}
+	if len(refusal) > 2 && isString(refusal) {
+		d.refused = true
+		dst = d.say(dst, llm.DeltaRefusal, "", text(refusal))
+	}
+	if isArray(calls) {
+		var err error
+		if dst, err = d.toolCalls(dst, calls); err != nil {
+			return dst, err
+		}
+	}
+	if isObject(legacy) {
+		dst = d.functionCall(dst, legacy)
+	}
+	if extra != nil {
+		dst = d.carry(dst, nativeDelta, extra)
+	}
+	return dst, nil
+}
+
+// carry gives a native delta, or holds it until a block is there: nothing that
+// is no content may look like content (the commit point hangs on that).
+func (d *decoder) carry(dst []llm.Event, kind string, raw jsontext.Value) []llm.Event {
+	delta := llm.Delta{Kind: llm.DeltaNative, Type: kind, Raw: raw}
+	if d.block < 0 {
+		d.held = append(d.held, delta)
+		return dst
+	}
+	return append(dst, llm.Event{Kind: llm.EventDelta, From: llm.OpenAI, Index: d.block, Delta: delta})
+}
+
+// release gives what was held, in a block that has just begun or, at the end,
+// in the last one.
+func (d *decoder) release(dst []llm.Event) []llm.Event {
+	index := d.block
+	if index < 0 {
+		index = max(d.next-1, 0)
+	}
+	if d.newExtras {
+		d.newExtras = false
+		dst = append(dst, llm.Event{Kind: llm.EventDelta, From: llm.OpenAI, Index: index,
+			Delta: llm.Delta{Kind: llm.DeltaNative, Type: nativeChunk, Raw: braced(d.extras)}})
+	}
+	for _, h := range d.held {
+		dst = append(dst, llm.Event{Kind: llm.EventDelta, From: llm.OpenAI, Index: index, Delta: h})
+	}
+	d.held = d.held[:0]
+	return dst
+}
+
+func (d *decoder) begin(dst []llm.Event, head llm.BlockHead) []llm.Event {
+	dst = d.stop(dst)
+	d.block, d.kind = d.next, head.Kind
+	d.next++
+	dst = append(dst, llm.Event{Kind: llm.EventBlockStart, From: llm.OpenAI, Index: d.block, Block: head})
+	return d.release(dst)
+}
+
+func (d *decoder) stop(dst []llm.Event) []llm.Event {
+	if d.block < 0 {
+		return dst
+	}
+	dst = append(dst, llm.Event{Kind: llm.EventBlockStop, Index: d.block})
+	d.block = -1
+	return dst
+}
+
+func (d *decoder) give(dst []llm.Event, delta llm.Delta) []llm.Event {
+	return append(dst, llm.Event{Kind: llm.EventDelta, Index: d.block, Delta: delta})
+}
+
+// callsOpen closes calls that are complete and reports whether one is left.
+func (d *decoder) callsOpen(dst []llm.Event) ([]llm.Event, bool) {
+	if d.current >= len(d.calls) {
+		return dst, false
+	}
+	for _, c := range d.calls[d.current:] {
+		if !c.whole {
+			return dst, true
+		}
+	}
+	return d.pour(d.drain(dst, true)), false
+}
+
+// pour gives what waited for the calls to be whole.
+func (d *decoder) pour(dst []llm.Event) []llm.Event {
+	waiting := d.late
+	d.late = nil
+	for _, l := range waiting {
+		if l.kind == llm.DeltaNative {
+			dst, _ = d.detailed(dst, jsontext.Value(l.text))
+			continue
+		}
+		dst = d.say(dst, l.kind, l.field, l.text)
+	}
+	return dst
+}
+
+// say adds text, thinking or refusal, in a block of its kind.
+func (d *decoder) say(dst []llm.Event, sort llm.DeltaKind, field, s string) []llm.Event {
+	if s == "" {
+		return dst
+	}
+	dst, busy := d.callsOpen(dst)
+	if busy {
+		// One block at a time: it waits until the calls are whole.
+		d.late = append(d.late, late{sort, field, s})
+		return dst
+	}
+	if sort == llm.DeltaReasoning {
+		if d.block < 0 || d.kind != llm.ItemReasoning || d.thought != field {
+			dst = d.begin(dst, llm.BlockHead{Kind: llm.ItemReasoning, Type: field})
+			d.thought, d.detail = field, -1
+		}
+	} else if d.block < 0 || d.kind != llm.ItemMessage || d.sort != sort {
+		dst = d.begin(dst, llm.BlockHead{Kind: llm.ItemMessage})
+		d.sort = sort
+	}
+	return d.give(dst, llm.Delta{Kind: sort, Text: s})
+}
+
+// detailed reads one reasoning detail and reports whether it held text.
+func (d *decoder) detailed(dst []llm.Event, raw jsontext.Value) ([]llm.Event, bool) {
+	var sort, format, id, words, signature, data string
+	index := -1
+	for k, v := range members(raw) {
+		switch string(k) {
+		case "type":
+			sort = text(v)
+		case "format":
+			format = issuer(text(v))
+		case "id":
+			id = text(v)
+		case "text", "summary":
+			words = text(v)
+		case "signature":
+			signature = text(v)
+		case "data":
+			data = text(v)
+		case "index":
+			n, _ := integer(v)
+			index = int(n)
+		}
+	}
+	var busy bool
+	switch sort {
+	case "reasoning.text", "reasoning.summary":
+		if words == "" && signature == "" {
+			return dst, false
+		}
+		if dst, busy = d.callsOpen(dst); busy {
+			d.late = append(d.late, late{llm.DeltaNative, sort, string(raw)})
+			return dst, words != ""
+		}
+		if d.block < 0 || d.kind != llm.ItemReasoning || d.thought != sort || d.detail != index {
+			dst = d.begin(dst, llm.BlockHead{Kind: llm.ItemReasoning, Type: sort, Name: format, ID: id})
+			d.thought, d.detail = sort, index
+		}
+		if words != "" {
+			dst = d.give(dst, llm.Delta{Kind: llm.DeltaReasoning, Text: words})
+		}
+		if signature != "" {
+			dst = d.give(dst, llm.Delta{Kind: llm.DeltaOpaque, Opaque: llm.Opaque{
+				Issuer: or(format, llm.IssuerUnknown), Kind: llm.OpaqueSignature, Data: signature}})
+		}
+		return dst, words != ""
+	case "reasoning.encrypted":
+		if data == "" {
+			return dst, false
+		}
+		if dst, busy = d.callsOpen(dst); busy {
+			d.late = append(d.late, late{llm.DeltaNative, sort, string(raw)})
+			return dst, false
+		}
+		o := llm.Opaque{Issuer: or(format, llm.IssuerUnknown), Kind: llm.OpaqueEncrypted, Data: data}
+		if format == llm.IssuerAnthropic {
+			o.Kind = llm.OpaqueRedacted
+		}
+		dst = d.begin(dst, llm.BlockHead{Kind: llm.ItemReasoning, Type: sort, Name: format, ID: id, Opaque: []llm.Opaque{o}})
+		return d.stop(dst), false
+	}
+	return d.carry(dst, nativeDelta, braced(appendMember(nil, []byte("reasoning_details"), append(append([]byte{'['}, raw...), ']')))), false
+}
+
+// find gives the call that a piece belongs to, or nil for a new one: by index,
+// else by id, else by place. Servers leave the index out, write 0 for every
+// call, or -1; they leave the id out of later pieces, or make a new one for
+// each (recordings of 2025 and 2026).
+func (d *decoder) find(has bool, index int64, id, name string, place, pieces int) *call {
+	if has && index >= 0 {
+		for i := len(d.calls) - 1; i >= 0; i-- {
+			c := d.calls[i]
+			if !c.has || c.index != index {
+				continue
+			}
+			if name == "" || c.name == "" {
+				return c
+			}
+			if id != "" && c.id != "" {
+				if id == c.id {
+					return c
+				}
+				return nil // a second call under a used index
+			}
+			if name != c.name || c.whole {
+				return nil
+			}
+			return c // the name said again
+		}
+		if name == "" && id == "" && len(d.calls) > 0 && place == 0 && pieces == 1 && !d.calls[len(d.calls)-1].has {
+			return d.calls[len(d.calls)-1] // begun without an index
+		}
+		return nil
+	}
+	if id != "" {
+		for i := len(d.calls) - 1; i >= 0; i-- {
+			if d.calls[i].id == id {
+				return d.calls[i]
+			}
+		}
+		if name != "" {
+			return nil
+		}
+	}
+	if name != "" {
+		return nil
+	}
+	if pieces > 1 && place < len(d.calls) {
+		return d.calls[place]
+	}
+	if n := len(d.calls); n > 0 {
+		return d.calls[n-1]
+	}
+	return nil
+}
+
+func (d *decoder) toolCalls(dst []llm.Event, raw jsontext.Value) ([]llm.Event, error) {
+	pieces := 0
+	for range elements(raw) {
+		pieces++
+	}
+	for place, piece := range elements(raw) {
+		var index int64
+		var has, custom bool
+		var id, name, args string
+		var function jsontext.Value
+		d.scratch = d.scratch[:0]
+		for k, v := range members(piece) {
+			switch string(k) {
+			case "index":
+				index, has = integer(v)
+			case "id":
+				id = word(v)
+			case "type":
+				custom = string(v) == `"custom"`
+			case "function":
+				if !custom || function == nil {
+					function = v
+				}
+			case "custom":
+				if isObject(v) && (custom || function == nil) {
+					function, custom = v, true
+				}
+			default:
+				if !isNull(v) {
+					d.scratch = appendMember(d.scratch, k, v)
+				}
+			}
+		}
+		if custom && member(function, "arguments") != nil {
+			custom = false // Snowflake sends an empty custom beside the function
+		}
+		for k, v := range members(function) {
+			switch string(k) {
+			case "name":
+				name = text(v)
+			case "arguments":
+				if isObject(v) {
+					args = string(v)
+				} else {
+					args = text(v)
+				}
+			case "input":
+				if custom {
+					args = text(v)
+				}
+			}
+		}
+		var extra jsontext.Value
+		if len(d.scratch) > 0 {
+			extra = braced(d.scratch)
+		}
+		c := d.find(has, index, id, name, place, pieces)
+		if c == nil {
+			if name == "" && id == "" && args == "" {
+				continue
+			}
+			c = &call{index: index, has: has && index >= 0, id: id, name: name, custom: custom}
+			if c.id == "" {
+				c.id = madeID(d.id, d.created, len(d.calls))
+			}
+			d.calls = append(d.calls, c)
+		}
+		if c.name == "" {
+			c.name = name
+		}
+		if args != "" {
+			switch {
+			case c.whole && args == string(c.args): // said a second time
+			case c.closed && len(bytes.TrimSpace([]byte(args))) > 0:
+				return dst, malformed("the arguments of a tool call go on after their end", piece)
+			default:
+				c.feed(args)
+			}
+		}
+		dst = d.drain(dst, false)
+		if extra != nil { // thought signatures and other state that hangs on a call
+			o := open(nil)
+			o.raw("index", strconv.AppendInt(nil, int64(d.place(c)), 10))
+			for k, v := range members(extra) {
+				o.raw(string(k), v)
+			}
+			dst = d.carry(dst, nativeDelta, braced(appendMember(nil, []byte("tool_calls"), append(append([]byte{'['}, o.close()...), ']'))))
+		}
+	}
+	return dst, nil
+}
+
+func (d *decoder) place(c *call) int {
+	for i := range d.calls {
+		if d.calls[i] == c {
+			return i
+		}
+	}
+	return 0
+}
+
+// functionCall reads the old form, of which there is one at most.
+func (d *decoder) functionCall(dst []llm.Event, raw jsontext.Value) []llm.Event {
+	name, args := text(member(raw, "name")), text(member(raw, "arguments"))
+	if len(d.calls) == 0 {
+		if name == "" {
+			return dst
+		}
+		d.calls = append(d.calls, &call{id: madeID(d.id, d.created, 0), name: name, legacy: true})
+	}
+	c := d.calls[0]
+	if !c.legacy {
+		return dst // said beside tool_calls: the same call
+	}
+	c.feed(args)
+	return d.drain(dst, false)
+}
+
+// drain gives what can be given of the calls in order: the first one that is
+// not closed is open, the others wait until it is whole. all closes every one.
+func (d *decoder) drain(dst []llm.Event, all bool) []llm.Event {
+	for d.current < len(d.calls) {
+		c := d.calls[d.current]
+		if !c.open {
+			if c.name == "" {
+				if !all {
+					return dst
+				}
+				c.closed = true // an id without a name is no call
+				d.current++
+				continue
+			}
+			head := llm.BlockHead{Kind: llm.ItemToolCall, ID: c.id, Name: c.name, Custom: c.custom}
+			if c.legacy {
+				head.Type = typeLegacyCall
+			}
+			c.open = true
+			dst = d.begin(dst, head)
+		}
+		if c.sent < len(c.args) {
+			dst = d.give(dst, llm.Delta{Kind: llm.DeltaArguments, Text: string(c.args[c.sent:])})
+			c.sent = len(c.args)
+		}
+		if !all && (!c.whole || d.current+1 >= len(d.calls)) {
+			return dst
+		}
+		c.closed = true
+		dst = d.stop(dst)
+		d.current++
+	}
+	return dst
+}
+
+// flush ends all blocks.
+func (d *decoder) flush(dst []llm.Event) []llm.Event {
+	return d.stop(d.pour(d.drain(dst, true)))
+}
+
+// Close says that the provider ended the stream. Many send no [DONE]; a
+// finish reason says as well that the answer is whole.
+func (d *decoder) Close(dst []llm.Event) []llm.Event { return d.end(dst, false) }
+
+func (d *decoder) end(dst []llm.Event, done bool) []llm.Event {
+	if d.over {
+		return dst
+	}
+	if !d.finished && !(done && d.seen) {
+		why := "the provider's stream ended before its answer"
+		if d.seen {
+			why = "the provider's stream was cut off"
+		}
+		return d.fail(dst, &llm.Error{Class: llm.MalformedUpstream, Message: why, From: llm.OpenAI})
+	}
+	if !d.started {
+		d.started = true
+		dst = append(dst, llm.Event{Kind: llm.EventStart, From: llm.OpenAI, ID: d.id})
+	}
+	dst = d.flush(dst)
+	if d.newExtras || len(d.held) > 0 {
+		dst = d.release(dst)
+	}
+	d.over = true
+	calls := false
+	for _, c := range d.calls {
+		calls = calls || c.open
+	}
+	return append(dst, llm.Event{Kind: llm.EventFinish, From: llm.OpenAI, Finish: readFinish(d.native, calls, d.refused)})
+}

@@ -1,0 +1,134 @@
+package openai
+
+import (
+	"math"
+	"slices"
+
+	"headrace/internal/llm"
+)
+
+// readUsage reads a usage object into our buckets. On this wire the prompt
+// includes what was read from and written to the cache, and the completion
+// includes the thinking; the exceptions are told apart by their own total
+// (xAI and some Gemini hosts leave thinking out of completion_tokens, Mistral
+// leaves audio out of prompt_tokens; recordings of 2025 and 2026).
+func readUsage(raw []byte) llm.Usage {
+	u := llm.Usage{Source: llm.UsageProvider, Raw: slices.Clone(raw)}
+	var prompt, completion, total, cached, miss, write, write5m, write1h, reasoning, audio int64
+	var byok bool
+	var upstream float64
+	said := false
+	money := func(f float64) {
+		u.Reported, u.HasReported = llm.Nanodollars(math.Round(f*1e9)), true
+	}
+	for k, v := range members(raw) {
+		switch string(k) {
+		case "prompt_tokens":
+			prompt, said = count(v), true
+		case "completion_tokens":
+			completion, said = count(v), true
+		case "total_tokens":
+			total = count(v)
+		case "prompt_tokens_details", "prompt_token_details":
+			for k, v := range members(v) {
+				switch string(k) {
+				case "cached_tokens":
+					cached = max(cached, count(v))
+				case "cache_write_tokens", "cache_creation_tokens":
+					write = max(write, count(v))
+				case "audio_tokens":
+					audio = count(v)
+				}
+			}
+		case "completion_tokens_details", "completion_token_details":
+			reasoning = max(reasoning, count(member(v, "reasoning_tokens")))
+		case "reasoning_tokens":
+			reasoning = max(reasoning, count(v))
+		case "prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache_read_input_tokens":
+			cached = max(cached, count(v))
+		case "prompt_cache_miss_tokens":
+			miss = count(v)
+		case "cache_creation_input_tokens":
+			write = max(write, count(v))
+		case "cache_creation":
+			write5m, write1h = count(member(v, "ephemeral_5m_input_tokens")), count(member(v, "ephemeral_1h_input_tokens"))
+		case "cost":
+			if f, ok := number(v); ok {
+				money(f)
+			} else if f, ok := number(member(v, "total_cost")); ok { // Perplexity
+				money(f)
+			}
+		case "estimated_cost": // DeepInfra
+			if f, ok := number(v); ok {
+				money(f)
+			}
+		case "cost_in_usd_ticks": // xAI: 1e-10 dollars
+			if n, ok := integer(v); ok {
+				u.Reported, u.HasReported = llm.Nanodollars((n+5)/10), true
+			}
+		case "is_byok":
+			byok = kind(v) == 't'
+		case "cost_details":
+			upstream, _ = number(member(v, "upstream_inference_cost"))
+		}
+	}
+	if byok && u.HasReported { // OpenRouter's own fee; the key's owner pays the rest
+		u.Reported += llm.Nanodollars(math.Round(upstream * 1e9))
+	}
+	if prompt == 0 && miss > 0 {
+		prompt = cached + miss
+	}
+	// All sums saturate far below overflow: a count beyond this is nonsense.
+	const most = 1 << 50
+	for _, n := range []*int64{&prompt, &completion, &total, &cached, &write, &write5m, &write1h, &reasoning, &audio} {
+		*n = min(*n, most)
+	}
+	switch rest := total - prompt - completion; {
+	case !said || rest <= 0:
+	case rest == reasoning:
+		completion += rest
+	case rest == audio:
+		prompt += rest
+	case reasoning == 0: // Google's compatible door: thinking shows in the total alone
+		completion += rest
+		reasoning = rest
+	}
+	write = max(write, write5m+write1h)
+	if write1h > write {
+		write1h = write
+	}
+	u.CacheRead, u.CacheWrite1h, u.CacheWrite5m = cached, write1h, write-write1h
+	u.Input = prompt - cached - write
+	if u.Input < 0 { // told apart from the prompt, as Anthropic does
+		u.Input = prompt
+	}
+	u.Output = completion
+	u.Reasoning = min(reasoning, completion)
+	return u
+}
+
+// appendUsage writes a usage object. A vendor's own Chat usage goes back as it
+// came.
+func appendUsage(dst []byte, u llm.Usage) []byte {
+	if isObject(u.Raw) && (member(u.Raw, "prompt_tokens") != nil || member(u.Raw, "completion_tokens") != nil) {
+		return append(dst, u.Raw...)
+	}
+	o := open(dst)
+	o.int("prompt_tokens", u.Prompt())
+	o.int("completion_tokens", u.Output)
+	o.int("total_tokens", u.Total())
+	o.name("prompt_tokens_details")
+	d := open(o.b)
+	d.int("cached_tokens", u.CacheRead)
+	d.int("cache_write_tokens", u.CacheWrite5m+u.CacheWrite1h)
+	d.int("audio_tokens", 0)
+	o.b = d.close()
+	o.name("completion_tokens_details")
+	d = open(o.b)
+	d.int("reasoning_tokens", u.Reasoning)
+	d.int("audio_tokens", 0)
+	d.int("accepted_prediction_tokens", 0)
+	d.int("rejected_prediction_tokens", 0)
+	o.b = d.close()
+	return o.close()
+}

@@ -1,0 +1,4 @@
+package span
+
+// Careful is the slow twin of Members, for tests that hold one to the other.
+var Careful = careful

@@ -1,0 +1,330 @@
+package span_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"headrace/internal/wire/span"
+)
+
+var heads = []string{"model", "stream", "max_tokens", "Kind"}
+
+func nested(n int, open, close string) string {
+	return strings.Repeat(open, n) + strings.Repeat(close, n)
+}
+
+func many(n int, more string) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `"name_%d":%d,`, i, i)
+	}
+	return "{" + b.String() + more + "}"
+}
+
+func TestMembers(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{
+		`{}`, ` {   } `, "\t\r\n{\"a\" : 1 ,\n\"b\":[ ] , \"c\" :{ } }\n",
+		`{"model":"x","messages":[{"role":"user","content":"h\u00e9 \"\\\/\b\f\n\r\t \ud83d\ude00 é 😀"}],"n":-0.5e+10,"z":0,"t":true,"f":false,"u":null}`,
+		`{"a":{"a":{"a":1}},"b":[{"a":1},{"a":1}]}`, `{"\u0061b":1,"":2,"é":3,"a\"b":4}`, `{"Model2":1,"model":2}`,
+		`{"a":` + nested(99, "[", "]") + `}`, `{"a":` + strings.Repeat(`{"a":`, 99) + `1` + strings.Repeat("}", 99) + `}`,
+		many(63, `"x":1`), many(64, `"x":1`), many(500, `"x":1`), `{"a":` + many(200, `"x":1`) + `}`,
+		`{"a":"` + strings.Repeat("[{", 500) + `"}`, `{"a":1E5,"b":-0,"c":1.0}`,
+	} {
+		members, err := span.Members(nil, []byte(body), heads)
+		if err != nil {
+			t.Errorf("%.60s: %v", body, err)
+			continue
+		}
+		against(t, []byte(body), members)
+	}
+}
+
+// against checks the members with encoding/json.
+func against(t *testing.T, body []byte, members []span.Member) {
+	t.Helper()
+	var want map[string]json.RawMessage
+	if err := json.Unmarshal(body, &want); err != nil {
+		t.Errorf("%.60q was taken, encoding/json says %v", body, err)
+		return
+	}
+	if len(members) != len(want) {
+		t.Errorf("%.60q: %d members, want %d", body, len(members), len(want))
+	}
+	at := 0
+	for _, m := range members {
+		if got := string(body[m.Value.From:m.Value.To]); got != string(want[m.Name]) {
+			t.Errorf("%.60q: value of %q is %q, want %q", body, m.Name, got, want[m.Name])
+		}
+		var name string
+		if err := json.Unmarshal(body[m.Key.From:m.Key.To], &name); err != nil || name != m.Name {
+			t.Errorf("%.60q: the key of %q reads %q, %v", body, m.Name, name, err)
+		}
+		if m.Key.From < at || m.Value.From < m.Key.To {
+			t.Errorf("%.60q: %+v is out of order", body, m)
+		}
+		at = m.Value.To
+	}
+}
+
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, body string
+		offset     int
+		reason     string
+	}{
+		{"empty", ``, 0, "cut off"},
+		{"white space", ` `, 1, "cut off"},
+		{"cut in the object", `{"a":1`, 6, "cut off"},
+		{"cut in a name", `{"a`, 3, "cut off"},
+		{"cut in a string", `{"a":"b`, 7, "cut off"},
+		{"cut in an escape", `{"a":"\u00`, 10, "cut off"},
+		{"cut in a literal", `{"a":tr`, 7, "cut off"},
+		{"cut behind a comma", `{"a":1,`, 7, "cut off"},
+		{"cut in a rune", "{\"a\":\"\xe2\x82", 8, "cut off"},
+		{"array", ` [1]`, 1, "not a JSON object"},
+		{"string", `"a"`, 0, "not a JSON object"},
+		{"null", `null`, 0, "not a JSON object"},
+		{"HTML", `<html>`, 0, "invalid character '<'"},
+		{"byte order mark", "\ufeff{}", 0, "invalid character"},
+		{"trailing", `{"a":1} x`, 8, "something after"},
+		{"second object", "{\"a\":1}\n{}", 8, "something after"},
+		{"comma at the end", `{"a":1,}`, 6, "invalid character ','"},
+		{"no colon", `{"a" 1}`, 5, "invalid character '1'"},
+		{"single quotes", `{'a':1}`, 1, "invalid character"},
+		{"leading zero", `{"a":01}`, 6, "invalid character '1'"},
+		{"plus", `{"a":+1}`, 5, "invalid character '+'"},
+		{"bare dot", `{"a":1.}`, 7, "invalid character '}'"},
+		{"NaN", `{"a":NaN}`, 5, "invalid character 'N'"},
+		{"control character", "{\"a\":\"b\nc\"}", 7, `invalid character '\n'`},
+		{"bad escape", `{"a":"b\x"}`, 7, "invalid escape"},
+		{"lone surrogate", `{"a":"\ud800"}`, 6, "invalid surrogate"},
+		{"surrogates the wrong way", `{"a":"\ude00\ud83d"}`, 6, "invalid surrogate"},
+		{"bad UTF-8", "{\"a\":\"b\xffc\"}", 7, "invalid UTF-8"},
+		{"bad UTF-8 in a name", "{\"a\xff\":1}", 3, "invalid UTF-8"},
+		{"overlong UTF-8", "{\"a\":\"\xc0\xaf\"}", 6, "invalid UTF-8"},
+		{"doubled head", `{"model":"a","stream":true,"model":"b"}`, 27, `the name "model" stands twice`},
+		{"doubled head, escaped", `{"model":"a", "m\u006fdel":"b"}`, 14, `the name "model" stands twice`},
+		{"doubled empty name", `{"":1,"":2}`, 6, "stands twice"},
+		{"doubled below", `{"a":[{"b":1,"c":{},"b":2}]}`, 20, `the name "b" stands twice`},
+		{"doubled below, escaped", `{"a":[{"b":1,"\u0062":2}]}`, 13, `the name "b" stands twice`},
+		{"doubled long names", `{"a":{"some_long_name_1":1,"some_long_name_2":2,"some_long_name_1":3}}`, 48, `"some_long_name_1" stands twice`},
+		{"doubled among many", many(300, `"name_7":1`), len(many(300, "")) - 1, `"name_7" stands twice`},
+		{"case", `{"Model":"x"}`, 1, `"Model" differs only in case from "model"`},
+		{"case, escaped", `{"a":1,"M\u006fdel":"x"}`, 7, `"Model" differs only in case from "model"`},
+		{"case, long s", `{"\u017ftream":true}`, 1, `from "stream"`},
+		{"case, long s in the clear", `{"ſtream":true}`, 1, `from "stream"`},
+		{"case, Kelvin sign", "{\"\u212aind\":1}", 1, `from "Kind"`},
+		{"case, both", `{"model":"x","MODEL":"y"}`, 13, `from "model"`},
+		{"too deep", `{"a":` + nested(100, "[", "]") + `}`, 5 + 99, "deeper than 100"},
+		{"too deep, objects", strings.Repeat(`{"a":`, 101) + "1" + strings.Repeat("}", 101), 500, "deeper than 100"},
+		{"too deep, behind a string", `{"s":"\\\"[[{","a":` + nested(2000, "[", "]") + `}`, 19 + 99, "deeper than 100"},
+		{"too deep and cut", `{"a":` + strings.Repeat("[", 1_000_000), 5 + 99, "deeper than 100"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := span.Members(nil, []byte(c.body), heads)
+			e, ok := errors.AsType[*span.Error](err)
+			if !ok {
+				t.Fatalf("%.60s: error %v, want *span.Error", c.body, err)
+			}
+			if e.Offset != c.offset || !strings.Contains(e.Reason, c.reason) {
+				t.Errorf("%.60s: byte %d: %s; want byte %d: ...%s...", c.body, e.Offset, e.Reason, c.offset, c.reason)
+			}
+		})
+	}
+}
+
+// Every prefix of a body is refused, each one as cut off and at its end.
+func TestEveryPrefixIsCutOff(t *testing.T) {
+	t.Parallel()
+	body := `{"model":"x","a":[1.5e3,true,null,{"é":"\ud83d\ude00\n"}],"b":{}}`
+	for i := range body {
+		_, err := span.Members(nil, []byte(body[:i]), heads)
+		if e, ok := errors.AsType[*span.Error](err); !ok || e.Offset > i || !strings.Contains(e.Reason, "cut off") {
+			t.Errorf("%s: %v, want that it is cut off", body[:i], err)
+		}
+	}
+}
+
+func TestNoAllocations(t *testing.T) {
+	body := bodies()["agent"]
+	dst := make([]span.Member, 0, 16)
+	if n := testing.AllocsPerRun(100, func() {
+		if _, err := span.Members(dst[:0], body, heads); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 0.5 {
+		t.Errorf("%v allocations, want none for a body with common names", n)
+	}
+}
+
+func FuzzMembers(f *testing.F) {
+	for _, s := range []string{`{}`, `{"a":1}`, `{"model":"x","b":[{"c":"\u0041é"}]}`, `{"a":1,"a":2}`, `{"M\u006fdel":1}`, `{"\u017ftream":1}`,
+		`{"a":"\ud83d\ude00"}`, `{"a":-0.1e+5}`, ` { "a" : [ ] } `, "{\"a\":\"\xff\"}", `{"a":` + nested(100, "[", "]") + `}`, many(65, `"x":1`)} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		got, err := span.Members(nil, body, heads)
+		want, slow := span.Careful(nil, body, heads)
+		if (err == nil) != (slow == nil) {
+			t.Fatalf("%q: quick says %v, careful says %v", body, err, slow)
+		}
+		if err != nil {
+			if e, ok := errors.AsType[*span.Error](err); !ok || e.Offset < 0 || e.Offset > len(body) {
+				t.Fatalf("%q: %v", body, err)
+			}
+			return
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Fatalf("%q: members differ (-careful +quick):\n%s", body, d)
+		}
+		against(t, body, got)
+	})
+}
+
+// object draws an object as text, with the members that it must have.
+type member struct{ name, value string }
+
+func drawObject(t *rapid.T) (string, []member) {
+	ws := rapid.SampledFrom([]string{"", " ", "\n\t"})
+	names := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-f]{1,2}`), 0, 6, rapid.ID).Draw(t, "names")
+	var members []member
+	text := ws.Draw(t, "ws") + "{" + ws.Draw(t, "ws")
+	for i, n := range names {
+		v := rapid.SampledFrom([]string{`1`, `"x,}"`, `{"q":1}`, `[1, 2]`, `null`}).Draw(t, "value")
+		if i > 0 {
+			text += "," + ws.Draw(t, "ws")
+		}
+		text += `"` + n + `"` + ws.Draw(t, "ws") + ":" + ws.Draw(t, "ws") + v + ws.Draw(t, "ws")
+		members = append(members, member{n, v})
+	}
+	return text + "}" + ws.Draw(t, "ws"), members
+}
+
+func join(segments [][]byte) string { return string(bytes.Join(segments, nil)) }
+
+// Whatever edits are asked for together, the object that comes out is the one
+// that the same edits make of a list, in its order, and nothing else changes.
+func TestEditsProperty(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		text, want := drawObject(t)
+		body := []byte(text)
+		members, err := span.Members(nil, body, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := span.Edit(members, strings.IndexByte(text, '{')+1)
+		gone := make([]bool, len(want))
+		var added []member
+		for range rapid.IntRange(0, 8).Draw(t, "edits") {
+			kind := rapid.IntRange(0, 6).Draw(t, "kind")
+			if len(members) == 0 {
+				kind = 2
+			}
+			i := 0
+			if len(members) > 0 {
+				i = rapid.IntRange(0, len(members)-1).Draw(t, "member")
+			}
+			switch kind {
+			case 0, 1:
+				e.Remove(i)
+				gone[i] = true
+			case 2:
+				n := fmt.Sprintf("new%d", len(added))
+				e.Insert(n, []byte(`"v"`))
+				added = append(added, member{n, `"v"`})
+			case 3:
+				e.Replace(i, []byte(`"r"`))
+				want[i].value = `"r"`
+			case 4:
+				e.Rename(i, fmt.Sprintf("re%d", i))
+				want[i].name = fmt.Sprintf("re%d", i)
+			case 5:
+				if want[i].value == `{"q":1}` && !gone[i] {
+					at := members[i].Value.To - 2
+					e.Within(i, span.Patch{At: span.Span{From: at, To: at + 1}, With: []byte("22")})
+					want[i].value = `{"q":22}`
+				}
+			case 6:
+				if n := members[i].Name; !gone[i] {
+					e.Set(n, []byte(`"s"`))
+					want[i].value = `"s"`
+				}
+			}
+		}
+		var list []member
+		for i, m := range want {
+			if !gone[i] {
+				list = append(list, m)
+			}
+		}
+		list = append(list, added...)
+
+		patches := e.Patches(nil)
+		at := 0
+		for _, p := range patches {
+			if p.At.From < at || p.At.To < p.At.From {
+				t.Fatalf("patches are out of order or overlap: %+v", patches)
+			}
+			at = p.At.To
+		}
+		out := join(span.Splice(body, patches...))
+		back, err := span.Members(nil, []byte(out), nil)
+		if err != nil {
+			t.Fatalf("%s became %s: %v", text, out, err)
+		}
+		var got []member
+		for _, m := range back {
+			got = append(got, member{m.Name, out[m.Value.From:m.Value.To]})
+		}
+		if !slices.Equal(got, list) {
+			t.Fatalf("%s became %s, want members %v", text, out, list)
+		}
+		if e.Empty() && out != text {
+			t.Fatalf("no edit, but %q became %q", text, out)
+		}
+		if again := join(span.Splice(body, e.Patches(nil)...)); again != out {
+			t.Fatalf("asked twice: %s, then %s", out, again)
+		}
+	})
+}
+
+func TestSingleEdits(t *testing.T) {
+	body := []byte(`{ "a":1 , "b": 2, "c":3 }`)
+	members, err := span.Members(nil, body, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{`{ "b": 2, "c":3 }`, `{ "a":1 , "c":3 }`, `{ "a":1 , "b": 2 }`} {
+		if got := join(span.Splice(body, span.Remove(members, i))); got != want {
+			t.Errorf("without member %d: %s, want %s", i, got, want)
+		}
+	}
+	if got := join(span.Splice(body, span.Insert(members, 1, "d", []byte("4")))); got != `{ "a":1 , "b": 2, "c":3,"d":4 }` {
+		t.Errorf("inserted: %s", got)
+	}
+	if got := join(span.Splice([]byte(`{ }`), span.Insert(nil, 1, "d", []byte("4")))); got != `{"d":4 }` {
+		t.Errorf("inserted in an empty object: %s", got)
+	}
+	e := span.Edit(members, 1)
+	if !e.Empty() || e.Drop("x") || !e.Drop("b") || e.Empty() {
+		t.Error("Drop of b is the one change")
+	}
+	e.Set("b", []byte("5"))
+	if got := join(span.Splice(body, e.Patches(nil)...)); got != `{ "a":1 , "c":3,"b":5 }` {
+		t.Errorf("a member that was dropped and set again stands at the end: %s", got)
+	}
+	if n := testing.AllocsPerRun(10, func() { span.Splice(body, span.Patch{At: members[0].Value, With: body[:1]}) }); n > 1 {
+		t.Errorf("a splice of one patch costs %v allocations, want 1", n)
+	}
+}
