@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"headrace/internal/access"
@@ -16,8 +17,7 @@ import (
 // allowed gives the models that a caller may use.
 func (s *Snapshot) allowed(p *access.Principal) []llm.ModelInfo {
 	return slices.DeleteFunc(slices.Clone(s.Models), func(m llm.ModelInfo) bool {
-		provider, model, asked := m.OwnedBy, m.ID, m.ID
-		return !p.MayUse(provider, model, asked)
+		return !p.MayUse(m.OwnedBy, strings.TrimPrefix(m.ID, m.OwnedBy+"/"), m.ID)
 	})
 }
 

@@ -91,6 +91,7 @@ type Provider struct {
 	row    *catalog.Provider
 	base   *url.URL
 	signer cred.Signer
+	key    llm.Secret
 	header http.Header
 	client http.RoundTripper
 	plays  bool
@@ -124,7 +125,7 @@ func New(o Options) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Provider{row: o.Row, base: u, signer: signer, header: http.Header{}, client: o.Transport, plays: o.Rehearsal, slow: o.Slow, codec: d.Codec, paths: d.paths, quirk: quirk,
+	p := &Provider{row: o.Row, base: u, signer: signer, key: o.Key, header: http.Header{}, client: o.Transport, plays: o.Rehearsal, slow: o.Slow, codec: d.Codec, paths: d.paths, quirk: quirk,
 		maxAnswer: cmp.Or(o.MaxAnswer, 64<<20), maxEvent: o.MaxEvent}
 	for _, h := range []map[string]string{o.Row.Headers, o.Header} {
 		for k, v := range h {
@@ -259,6 +260,9 @@ func (p *Provider) request(ctx context.Context, d *llm.Draft, enc llm.Encoded, n
 	}
 	if d.Op == llm.OpRaw {
 		path = d.Path
+		if strings.HasSuffix(u.Path, "/v1") { // the base URL has it already
+			path = strings.TrimPrefix(path, "/v1")
+		}
 	}
 	u.Path, u.RawQuery = u.Path+path, query
 	method := http.MethodPost
@@ -352,9 +356,13 @@ func (p *Provider) failed(ctx context.Context, model string, resp *http.Response
 	return p.own(p.codec.DecodeError(resp.StatusCode, resp.Header, body), model)
 }
 
-// own fills in whose error it is.
+// own fills in whose error it is, and takes our credential out of it.
 func (p *Provider) own(e *llm.Error, model string) *llm.Error {
 	e.Provider, e.Model = p.row.ID, model
+	e.Message = cred.Hide(p.key, e.Message)
+	if body := cred.Hide(p.key, string(e.Body)); len(body) != len(e.Body) {
+		e.Body = []byte(body)
+	}
 	if p.quirk.Error != nil {
 		p.quirk.Error(e)
 	}

@@ -47,7 +47,7 @@ func (s *stream) Next() (llm.Piece, error) {
 		}
 		s.events, err = s.decoder.Decode(s.events[:0], f.Event, f.Data)
 		if err != nil {
-			return llm.Piece{}, err
+			return llm.Piece{}, s.provider.malformed(err, s.model)
 		}
 		p := llm.Piece{Events: s.events}
 		onlyUsage := len(s.events) > 0
@@ -56,6 +56,8 @@ func (s *stream) Next() (llm.Piece, error) {
 			switch e.Kind {
 			case llm.EventDelta:
 				p.TextBytes += len(e.Delta.Text)
+			case llm.EventError:
+				e.Err = s.provider.own(e.Err, s.model)
 			case llm.EventUsage:
 				s.provider.fixUsage(s.model, &e.Usage)
 			case llm.EventBlockStart:

@@ -204,8 +204,9 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 			last = err
 			break
 		}
-		lastTarget := at == len(plan.Targets)-1
-		if wait, ok := r.again(rule, err, repeats, lastTarget); ok && sent < most && sleep(ctx, wait) {
+		// Every target left must still have its turn.
+		left := len(plan.Targets) - 1 - at
+		if wait, ok := r.again(rule, err, repeats, left == 0); ok && sent+left < most && sleep(ctx, wait) {
 			repeats++
 			continue
 		}

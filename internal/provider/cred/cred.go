@@ -3,6 +3,7 @@ package cred
 
 import (
 	"net/http"
+	"strings"
 
 	"headrace/internal/llm"
 )
@@ -38,4 +39,13 @@ type Header struct {
 func (h Header) Sign(r *http.Request) error {
 	r.Header.Set(h.Name, h.Key.Reveal())
 	return nil
+}
+
+// Hide takes a credential out of a text that came from the provider which
+// knows it: some repeat it in their errors.
+func Hide(key llm.Secret, text string) string {
+	if key == "" || !strings.Contains(text, key.Reveal()) {
+		return text
+	}
+	return strings.ReplaceAll(text, key.Reveal(), key.String())
 }
