@@ -291,7 +291,7 @@ func machine(ctx context.Context, o options) string {
 		kernel = "Linux " + strings.TrimSpace(string(b))
 	}
 	version := "headrace of unknown version"
-	if out, err := exec.CommandContext(ctx, filepath.Join(o.bin, "headrace"), "--version").Output(); err == nil {
+	if out, err := exec.CommandContext(ctx, filepath.Join(o.bin, "headrace"), "version").Output(); err == nil {
 		version = strings.TrimSpace(string(out))
 	}
 	return fmt.Sprintf("Measured %s on %s, %d cores, %s, %s; %s; %d clients at once, %s a side and round; keys, limits, routes and ledger on.",

@@ -45,7 +45,7 @@ def read(api, dialect, model, stream):
                 d = choice.delta if stream else choice.message
                 if d is None:
                     continue
-                text += d.content or ""
+                text += (d.content or "") + (getattr(d, "refusal", None) or "")  # a refusal is text to those who know no refusals
                 for i, call in enumerate(d.tool_calls or []):
                     p = parts.setdefault(call.index if stream and call.index is not None else i, {"name": "", "arguments": ""})
                     p["name"] += (call.function.name or "") if call.function else ""

@@ -71,9 +71,7 @@ func (s *server) routes() http.Handler {
 		mux.HandleFunc("POST "+prefix+"/v1/messages/count_tokens", func(w http.ResponseWriter, r *http.Request) {
 			writeJSON(w, 200, map[string]any{"input_tokens": 42})
 		})
-		mux.HandleFunc("GET "+prefix+"/v1/models", func(w http.ResponseWriter, r *http.Request) {
-			writeJSON(w, 200, map[string]any{"object": "list", "data": []any{}, "has_more": false, "first_id": nil, "last_id": nil})
-		})
+		mux.HandleFunc("GET "+prefix+"/v1/models", listModels)
 	}
 	mux.HandleFunc("GET /control/requests", func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
@@ -138,6 +136,23 @@ func (s *server) serve(d dialect) http.HandlerFunc {
 			e.Ended, e.GoneAt = "client_gone", time.Now().UnixMilli()
 		}
 	}
+}
+
+// listModels lists one model that every catalogue knows and one that none
+// does, in the form that the path or the header asks for.
+func listModels(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, "/anthropic") || r.Header.Get("Anthropic-Version") != "" {
+		one := func(id, name string) object {
+			return object{"type": "model", "id": id, "display_name": name, "created_at": "2026-10-01T00:00:00Z"}
+		}
+		writeJSON(w, 200, object{"data": []any{one("claude-opus-5-5", "Claude Opus 5.5"), one("replay-claude-code", "Replay")},
+			"has_more": false, "first_id": "claude-opus-5-5", "last_id": "replay-claude-code"})
+		return
+	}
+	one := func(id string) object {
+		return object{"id": id, "object": "model", "created": 1790000000, "owned_by": "replay"}
+	}
+	writeJSON(w, 200, object{"object": "list", "data": []any{one("gpt-5.5"), one("replay-echo")}})
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
