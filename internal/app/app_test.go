@@ -16,6 +16,7 @@ import (
 
 	"headrace/internal/app"
 	"headrace/internal/config"
+	"headrace/internal/llm"
 )
 
 const (
@@ -96,11 +97,27 @@ func (b *buffer) String() string {
 // nil. yaml is laid over the defaults.
 func open(t *testing.T, u *upstream, yaml string) *house {
 	t.Helper()
-	env := map[string]string{"HEADRACE_KEY": key, "HEADRACE_ADMIN_TOKEN": adminToken, "OLLAMA_HOST": "127.0.0.1:1"}
+	env := map[string]string{}
 	if u != nil {
 		env["OPENAI_API_KEY"], env["HEADRACE_OPENAI_BASE_URL"] = openaiKey, u.URL+"/v1"
 		env["ANTHROPIC_API_KEY"], env["HEADRACE_ANTHROPIC_BASE_URL"] = claudeKey, u.URL
 	}
+	return start(t, env, yaml, nil)
+}
+
+// openFor starts a gateway with one provider.
+func openFor(t *testing.T, upstream string, d llm.Dialect, slow func() bool) *house {
+	t.Helper()
+	env := map[string]string{"OPENAI_API_KEY": openaiKey, "HEADRACE_OPENAI_BASE_URL": upstream}
+	if d == llm.Anthropic {
+		env = map[string]string{"ANTHROPIC_API_KEY": claudeKey, "HEADRACE_ANTHROPIC_BASE_URL": upstream}
+	}
+	return start(t, env, "", slow)
+}
+
+func start(t *testing.T, env map[string]string, yaml string, slow func() bool) *house {
+	t.Helper()
+	env["HEADRACE_KEY"], env["HEADRACE_ADMIN_TOKEN"], env["OLLAMA_HOST"] = key, adminToken, "127.0.0.1:1"
 	getenv := func(name string) string { return env[name] }
 	cfg, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\ndata: "+t.TempDir()+"\nlog: {level: debug}\n"+yaml), getenv)
 	if err != nil {
@@ -111,7 +128,7 @@ func open(t *testing.T, u *upstream, yaml string) *house {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- app.Program{}.Serve(ctx, app.Options{Config: cfg, Env: config.FromEnv(getenv), Version: "test", Log: h.log,
+		done <- app.Program{}.Serve(ctx, app.Options{Config: cfg, Env: config.FromEnv(getenv), Version: "test", Log: h.log, Slow: slow,
 			Ready: func(i app.Info) error { ready <- i; return nil }})
 	}()
 	select {

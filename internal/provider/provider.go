@@ -4,6 +4,7 @@
 package provider
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -208,12 +209,42 @@ func (p *Provider) Send(ctx context.Context, model string, c *llm.Capability, d 
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return nil, p.failed(ctx, model, resp)
 	}
-	kind, _, _ := mime.ParseMediaType(ans.ContentType)
-	if d.Head.Stream && kind != "application/json" && kind != "text/html" {
+	if d.Head.Stream && streamed(resp) {
 		ans.Stream = p.stream(resp.Body, model, native, enc)
 		return ans, nil
 	}
 	return ans, p.whole(ctx, model, d, enc, resp, ans)
+}
+
+// streamed says whether an answer is an event stream. Some providers name the
+// wrong content type, or none; then the first byte says it: JSON and HTML begin
+// like nothing that an event stream begins with.
+func streamed(resp *http.Response) bool {
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if kind == "text/event-stream" {
+		return true
+	}
+	b := bufio.NewReader(resp.Body)
+	resp.Body = readCloser{b, resp.Body}
+	for n := 1; n <= b.Size(); n++ {
+		head, err := b.Peek(n)
+		if err != nil {
+			return false // nothing but white space: not a stream, and whole says so
+		}
+		switch head[n-1] {
+		case ' ', '\t', '\r', '\n':
+		case '{', '[', '<':
+			return false
+		default:
+			return true
+		}
+	}
+	return true
+}
+
+type readCloser struct {
+	io.Reader
+	io.Closer
 }
 
 // encode writes the request for the target: by splices when the dialect is the

@@ -87,7 +87,11 @@ func targets(f Facts, c *catalog.Catalog, p *Policy) []Target {
 	var ts []Target
 	for _, m := range c.Offers(f.Model) {
 		if p.Configured[m.Provider] {
-			ts = append(ts, Target{Provider: m.Provider, Model: m.ID, Capability: c.Capability(m.Provider, m.ID), Why: "offers " + f.Model})
+			id := m.ID
+			if slices.Contains(m.Aliases, f.Model) {
+				id = f.Model // the provider knows the name as the client wrote it
+			}
+			ts = append(ts, Target{Provider: m.Provider, Model: id, Capability: c.Capability(m.Provider, m.ID), Why: "offers " + f.Model})
 		}
 	}
 	if len(ts) == 0 && !strings.Contains(f.Model, "/") && p.Configured[f.Vendor] {
@@ -108,9 +112,6 @@ func pinned(name string, c *catalog.Catalog, p *Policy) (Target, bool) {
 	}
 	if !p.Configured[id] {
 		return Target{}, false
-	}
-	if m, ok := c.Model(id, model); ok {
-		model = m.ID
 	}
 	return Target{Provider: id, Model: model, Capability: c.Capability(id, model)}, true
 }
