@@ -46,7 +46,7 @@ func runGateway(t *testing.T, start StartGateway, oneIn int, exact bool) {
 	for _, upstream := range Dialects() {
 		records := append(Cases(t, upstream), Slice(Corpus(t, Filter{Dialect: upstream, Operation: "chat"}), oneIn)...)
 		t.Run(string(upstream), func(t *testing.T) {
-			g := &gateway{tally: newTally(t, map[bool]string{true: "gateway-", false: "words-"}[exact]+string(upstream)), up: NewReplay(t), dialect: upstream, client: &http.Client{Timeout: 30 * time.Second}}
+			g := &gateway{tally: newTally(t, "gateway-"+string(upstream)), up: NewReplay(t), dialect: upstream, exact: exact, client: &http.Client{Timeout: 30 * time.Second}}
 			defer g.report()
 			url := g.up.URL
 			if upstream == llm.OpenAI {
@@ -76,6 +76,7 @@ type gateway struct {
 	up        *Replay
 	dialect   llm.Dialect
 	base, key string
+	exact     bool
 	client    *http.Client
 	rnd       *rand.Rand
 }
@@ -317,6 +318,9 @@ var requests = map[llm.Dialect]string{
 // recorded answer, read by the client's SDK.
 func (g *gateway) pair(r *Record, client llm.Dialect) {
 	name := "from-" + string(client)
+	if !g.exact && client == g.dialect {
+		name = "same-words"
+	}
 	model := r.Model
 	if model == "" {
 		model = "some-model"
