@@ -84,6 +84,11 @@ func targets(f Facts, c *catalog.Catalog, p *Policy) []Target {
 		t.Why = "named by the client"
 		return []Target{t}
 	}
+	if id, _, ok := strings.Cut(f.Model, "/"); ok {
+		if _, known := c.Provider(id); known {
+			return nil // the client pinned a provider that cannot be called
+		}
+	}
 	var ts []Target
 	for _, m := range c.Offers(f.Model) {
 		if p.Configured[m.Provider] {
