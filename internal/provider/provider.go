@@ -167,6 +167,7 @@ func transport(connect time.Duration) *http.Transport {
 		DialContext:           (&net.Dialer{Timeout: connect, KeepAlive: 30 * time.Second}).DialContext,
 		TLSHandshakeTimeout:   connect,
 		MaxIdleConnsPerHost:   512,
+		WriteBufferSize:       writeBuffer,
 		IdleConnTimeout:       90 * time.Second,
 		DisableCompression:    true,
 		ForceAttemptHTTP2:     true,
@@ -324,13 +325,33 @@ func (p *Provider) request(ctx context.Context, d *llm.Draft, enc llm.Encoded, n
 	}
 	if size > 0 {
 		req.ContentLength = size
-		req.Body = &segments{rest: enc.Body}
-		req.GetBody = func() (io.ReadCloser, error) { return &segments{rest: enc.Body}, nil }
+		if len(enc.Body) > 1 && size <= oneWrite {
+			enc.Body = [][]byte{bytes.Join(enc.Body, nil)}
+		}
+		req.Body = newBody(enc.Body)
+		req.GetBody = func() (io.ReadCloser, error) { return newBody(enc.Body), nil }
 	}
 	if err := p.signer.Sign(req); err != nil {
 		return nil, &llm.Error{Class: llm.Auth, Provider: p.row.ID, Message: "the credential of " + p.row.ID + " cannot be used", Cause: err}
 	}
 	return req.WithContext(ctx), nil
+}
+
+// writeBuffer is each connection's; a request that fits is sent in one write.
+// oneWrite is the largest body that does so behind ordinary headers: it is
+// copied together, since net/http flushes the headers on their own before any
+// body but a reader that it knows to be in memory (golang/go#22088).
+const (
+	writeBuffer = 16 << 10
+	oneWrite    = writeBuffer - 4<<10
+)
+
+// newBody reads a body from its beginning.
+func newBody(body [][]byte) io.ReadCloser {
+	if len(body) == 1 {
+		return io.NopCloser(bytes.NewReader(body[0]))
+	}
+	return &segments{rest: body}
 }
 
 // segments reads a body that lies in pieces.
