@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -117,7 +118,10 @@ func openFor(t *testing.T, upstream string, d llm.Dialect, slow func() bool) *ho
 
 func start(t *testing.T, env map[string]string, yaml string, slow func() bool) *house {
 	t.Helper()
-	env["HEADRACE_KEY"], env["HEADRACE_ADMIN_TOKEN"], env["OLLAMA_HOST"] = key, adminToken, "127.0.0.1:1"
+	env["HEADRACE_KEY"], env["HEADRACE_ADMIN_TOKEN"] = key, adminToken
+	if env["OLLAMA_HOST"] == "" {
+		env["OLLAMA_HOST"] = "127.0.0.1:1" // nobody is there
+	}
 	getenv := func(name string) string { return env[name] }
 	cfg, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\ndata: "+t.TempDir()+"\nlog: {level: debug}\n"+yaml), getenv)
 	if err != nil {
@@ -494,7 +498,7 @@ func TestClientLeaves(t *testing.T) {
 
 func waitFor(t *testing.T, ok func() bool, what string) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if ok() {
 			return
 		}
@@ -665,5 +669,95 @@ func TestFourPairs(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestOllamaComesLater: Ollama is found when it starts after the gateway, and
+// its models can be asked for; when it stops they are gone.
+func TestOllamaComesLater(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	h := start(t, map[string]string{"OLLAMA_HOST": address}, "", nil)
+	if list := h.call("GET", "/v1/models", "").body; strings.Contains(list, "ollama/") {
+		t.Fatalf("Ollama is there before it started: %s", list)
+	}
+	if l, err = net.Listen("tcp", address); err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/version", func(w http.ResponseWriter, r *http.Request) { write(w, "application/json", `{"version":"0.40.0"}`) })
+	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, r *http.Request) {
+		write(w, "application/json", `{"object":"list","data":[{"id":"qwen3:8b","object":"model","created":1,"owned_by":"library"}]}`)
+	})
+	mux.HandleFunc("POST /v1/chat/completions", func(w http.ResponseWriter, r *http.Request) { write(w, "application/json", chatAnswer) })
+	ollama := &http.Server{Handler: mux}
+	go ollama.Serve(l)
+	waitFor(t, func() bool { return strings.Contains(h.call("GET", "/v1/models", "").body, `"ollama/qwen3:8b"`) }, "Ollama's model in the list")
+	a := h.call("POST", "/v1/messages", `{"model":"ollama/qwen3:8b","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}`)
+	if a.status != 200 || !strings.Contains(a.body, "Hello") || h.row(a)["priced"] != false {
+		t.Errorf("Ollama answered %d %s", a.status, a.body)
+	}
+	if err := ollama.Close(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return !strings.Contains(h.call("GET", "/v1/models", "").body, "ollama/") }, "Ollama's models to go")
+}
+
+// TestOurOwnKeyIsNoProviderKey: a provider key that is one of ours skips that
+// provider with a word of advice, in the environment and in the file; serve
+// starts.
+func TestOurOwnKeyIsNoProviderKey(t *testing.T) {
+	t.Parallel()
+	h := start(t, map[string]string{"OPENAI_API_KEY": "hr-oops"}, "providers: {anthropic: {api_key: hr-oops-too}, mistral: {base_url: \"http://127.0.0.1:9/v1\", api_key: k}}\n", nil)
+	a := h.call("GET", "/admin/v1/providers", "", "Authorization: Bearer "+adminToken)
+	var list struct {
+		Providers []struct{ ID, State, Advice string }
+	}
+	if err := json.Unmarshal([]byte(a.body), &list); err != nil {
+		t.Fatal(err)
+	}
+	state := map[string]string{}
+	for _, p := range list.Providers {
+		state[p.ID] = p.State + " " + p.Advice
+	}
+	for id, want := range map[string]string{"openai": "skipped OPENAI_API_KEY holds a key of Headrace", "anthropic": "skipped its api_key is a key of Headrace", "mistral": "ready", "rehearsal": "ready"} {
+		if !strings.HasPrefix(state[id], want) {
+			t.Errorf("%s is %q, want %q", id, state[id], want)
+		}
+	}
+	if got := h.call("POST", "/v1/chat/completions", `{"model":"rehearsal/quick","messages":[{"role":"user","content":"Hi"}]}`).status; got != 200 {
+		t.Errorf("status %d", got)
+	}
+}
+
+// TestSecondStartIsSilent: keys are found again and nothing secret is shown.
+func TestSecondStartIsSilent(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	getenv := func(string) string { return "" }
+	run := func() app.Info {
+		cfg, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\ndiscover: false\ndata: "+dir+"\n"), getenv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var info app.Info
+		ctx, stop := context.WithCancel(t.Context())
+		err = app.Program{}.Serve(ctx, app.Options{Config: cfg, Env: config.FromEnv(getenv), Ready: func(i app.Info) error { info = i; stop(); return nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+	first, second := run(), run()
+	if first.Key == "" || first.AdminToken == "" || !strings.HasPrefix(first.Key.Reveal(), "hr-") {
+		t.Error("the first start made no credentials")
+	}
+	if second.Key != "" || second.AdminToken != "" || len(second.Notes) != 0 {
+		t.Errorf("the second start shows %+v", second)
 	}
 }
