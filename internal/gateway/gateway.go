@@ -314,12 +314,13 @@ func (x *exchange) counted(plan *route.Plan, d *llm.Draft) bool {
 	return true
 }
 
-// estimate is what the request is reserved at; 0 when no limit asks for it.
+// estimate is what the request is reserved at; 0 when no limit asks for it. It
+// need only be near, since what was really used is settled in the end.
 func (x *exchange) estimate(p *access.Principal, d *llm.Draft) int64 {
 	if !x.g.o.Limits.NeedsTokens(p) {
 		return 0
 	}
-	return x.g.o.Tokens.Estimate(d.Raw, d.Head.Model) + d.Head.MaxTokens
+	return tokens.Rough(d.Raw, tokens.FamilyOf(d.Head.Model)) + d.Head.MaxTokens
 }
 
 // deadline binds the request to its x-headrace-deadline, if it has one: a
