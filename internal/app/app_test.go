@@ -567,6 +567,117 @@ func TestRawPass(t *testing.T) {
 	}
 }
 
+// TestRawFailure: what goes wrong on a raw path is a failure in the row too, is
+// done once, and shows no credential.
+func TestRawFailure(t *testing.T) {
+	t.Parallel()
+	status := 0
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		if status == 0 {
+			if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
+				c.Close()
+			}
+			return
+		}
+		w.Header().Set("X-Request-Id", "up-1")
+		w.Header().Set("Location", "http://169.254.169.254/")
+		w.WriteHeader(status)
+		io.WriteString(w, `{"error":{"message":"no: `+r.Header.Get("Authorization")+`","type":"x","param":null,"code":null}}`)
+	})
+	h := open(t, u, "")
+	for _, c := range []struct{ upstream, client int }{{401, 502}, {429, 429}, {302, 502}, {500, 502}, {0, 502}} {
+		status = c.upstream
+		before := len(u.asked())
+		a := h.call("POST", "/openai/v1/files/a%20b", "{}")
+		if a.status != c.client || strings.Contains(a.body, "canary") || a.header.Get("X-Should-Retry") != "false" {
+			t.Errorf("%d: %d %v %s, want %d", c.upstream, a.status, a.header, a.body, c.client)
+		}
+		if n := len(u.asked()) - before; n != 1 {
+			t.Errorf("%d: asked %d times", c.upstream, n)
+		}
+		if got := u.asked()[before].path; got != "/v1/files/a b" {
+			t.Errorf("the path is %q", got)
+		}
+		row := h.row(a)
+		attempt := row["attempts"].([]any)[0].(map[string]any)
+		if row["class"] == "" || c.upstream >= 400 && attempt["upstream_id"] != "up-1" {
+			t.Errorf("%d: row %v", c.upstream, row)
+		}
+	}
+}
+
+// TestErrorAfterContentHidesTheKey: a provider's own error frame passes as it
+// is, but for our credential.
+func TestErrorAfterContentHidesTheKey(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		write(w, "text/event-stream", chatStream[:strings.LastIndex(chatStream, "data: ")]+"data: {\"error\":{\"message\":\"bad key "+r.Header.Get("Authorization")+"\",\"type\":\"server_error\",\"param\":null,\"code\":null}}\n\n")
+	})
+	h := open(t, u, "")
+	a := h.call("POST", "/v1/chat/completions", `{"model":"openai/gpt-4o-mini","stream":true,"messages":[{"role":"user","content":"Hi"}]}`)
+	if strings.Contains(a.body, "canary") || !strings.Contains(a.body, `"error":{`) {
+		t.Errorf("the client got %s", a.body)
+	}
+}
+
+// TestNoUsageIsEstimated: an answer without usage is charged for what it holds.
+func TestNoUsageIsEstimated(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		write(w, "application/json", strings.Replace(strings.Replace(chatAnswer, `,"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}`, "", 1), "Hello", strings.Repeat("word ", 400), 1))
+	})
+	h := open(t, u, "")
+	for _, door := range []string{"/v1/chat/completions", "/v1/messages"} {
+		a := h.call("POST", door, `{"model":"openai/gpt-4o-mini","max_tokens":900,"messages":[{"role":"user","content":"Hi"}]}`)
+		use := h.row(a)["usage"].(map[string]any)
+		if out := use["output"].(float64); use["source"] != "estimated" || out < 300 || out > 700 {
+			t.Errorf("%s: usage %v", door, use)
+		}
+	}
+}
+
+// TestTokenLimitCannotOverflow: a huge max_tokens is a huge reservation.
+func TestTokenLimitCannotOverflow(t *testing.T) {
+	t.Parallel()
+	h := open(t, nil, "limits: {key: {tokens_per_minute: 100}}\n")
+	for _, n := range []string{"1000", "9223372036854775807"} {
+		a := h.call("POST", "/v1/chat/completions", `{"model":"rehearsal/quick","max_tokens":`+n+`,"messages":[{"role":"user","content":"Hi"}]}`)
+		if a.status != 429 || a.header.Get("Retry-After") == "" {
+			t.Errorf("max_tokens %s: %d %s", n, a.status, a.body)
+		}
+	}
+}
+
+// TestClientThatDoesNotRead is cut off: it holds neither a request nor memory.
+func TestClientThatDoesNotRead(t *testing.T) {
+	t.Parallel()
+	done := make(chan struct{})
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		defer close(done)
+		w.Header().Set("Content-Type", "text/event-stream")
+		frame := strings.Replace(chatStream[strings.Index(chatStream, "data: {"):strings.Index(chatStream, "lo\"}")], "Hel", strings.Repeat("x", 4000), 1)
+		frame = frame[:strings.Index(frame, "\n\n")+2] + frame[strings.Index(frame, "\n\n")+2:strings.LastIndex(frame, "data: ")]
+		for {
+			if _, err := io.WriteString(w, frame); err != nil {
+				return
+			}
+		}
+	})
+	h := open(t, u, "timeouts: {idle: 1s}\n")
+	c, err := net.Dial("tcp", strings.TrimPrefix(h.base, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	body := `{"model":"openai/gpt-4o-mini","stream":true,"messages":[{"role":"user","content":"Hi"}]}`
+	fmt.Fprintf(c, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s", key, len(body), body)
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Error("the upstream is still written for a client that does not read")
+	}
+}
+
 // TestKeys: made by the admin API, held to their models, gone within a second
 // of their revocation, and no key opens the admin API.
 func TestKeys(t *testing.T) {

@@ -11,11 +11,7 @@ import (
 
 	"headrace/internal/admin"
 	"headrace/internal/config"
-	"headrace/internal/wire/openai"
 )
-
-// openaiCodec answers what status a class has.
-var openaiCodec openai.Codec
 
 // Program is what the command line runs.
 type Program struct{}

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"bytes"
 	"errors"
 	"io"
 
@@ -50,7 +51,7 @@ func (s *stream) Next() (llm.Piece, error) {
 			return llm.Piece{}, s.provider.malformed(err, s.model)
 		}
 		p := llm.Piece{Events: s.events}
-		onlyUsage := len(s.events) > 0
+		onlyUsage, hidden := len(s.events) > 0, false
 		for i := range s.events {
 			e := &s.events[i]
 			switch e.Kind {
@@ -58,6 +59,8 @@ func (s *stream) Next() (llm.Piece, error) {
 				p.TextBytes += len(e.Delta.Text)
 			case llm.EventError:
 				e.Err = s.provider.own(e.Err, s.model)
+				// A frame that repeats our credential is not passed on.
+				hidden = hidden || !bytes.Equal(s.provider.hide(f.Raw), f.Raw)
 			case llm.EventUsage:
 				s.provider.fixUsage(s.model, &e.Usage)
 			case llm.EventBlockStart:
@@ -71,7 +74,7 @@ func (s *stream) Next() (llm.Piece, error) {
 		if p.TextBytes > 0 {
 			s.wrapper = len(f.Data) - p.TextBytes
 		}
-		if s.native && !(s.dropUsage && onlyUsage) {
+		if s.native && !hidden && !(s.dropUsage && onlyUsage) {
 			p.Raw = f.Raw
 		}
 		if len(p.Raw) > 0 || len(p.Events) > 0 {
@@ -95,6 +98,11 @@ func (s *stream) end(err error) (llm.Piece, error) {
 	case errors.Is(err, sse.ErrTooLarge):
 		return llm.Piece{}, &llm.Error{Class: llm.MalformedUpstream, Message: "a frame of the stream is over the size limit", Cause: err}
 	default:
+		s.ended = true
+		events := s.decoder.Close(nil)
+		if len(events) > 0 && events[len(events)-1].Kind == llm.EventFinish {
+			return llm.Piece{Events: events}, nil // it was whole before it broke
+		}
 		return llm.Piece{}, &llm.Error{Class: llm.MalformedUpstream, Message: "the connection broke inside the stream", Cause: err}
 	}
 }
