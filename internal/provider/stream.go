@@ -31,20 +31,25 @@ type stream struct {
 	model     string
 
 	events  []llm.Event
+	ahead   sse.Frame // read before its turn
+	has     bool      // ahead is set
 	begun   bool
 	ended   bool
 	wrapper int // bytes of a content frame that are not its text
 }
 
-// Next gives the next frame as a piece.
+// Next gives the next frame as a piece, or several that are only passed on and
+// are in memory already: each piece costs the client's side a write.
 func (s *stream) Next() (llm.Piece, error) {
 	for {
-		f, err := s.frames.Next()
-		if err != nil {
+		f, err := s.ahead, error(nil)
+		if s.has {
+			s.has = false
+		} else if f, err = s.frames.Next(); err != nil {
 			return s.end(err)
 		}
-		if s.native && s.begun && !s.codec.Telling(f.Data) {
-			return llm.Piece{Raw: f.Raw, TextBytes: max(0, len(f.Data)-s.wrapper)}, nil
+		if s.passes(f) {
+			return s.run(f), nil
 		}
 		s.events, err = s.decoder.Decode(s.events[:0], f.Event, f.Data)
 		if err != nil {
@@ -83,6 +88,30 @@ func (s *stream) Next() (llm.Piece, error) {
 	}
 }
 
+// passes reports whether nobody need look into a frame.
+func (s *stream) passes(f sse.Frame) bool {
+	return s.native && s.begun && !s.codec.Telling(f.Data)
+}
+
+// run gives f and those behind it that pass too, up to one that is not in
+// memory as a whole.
+func (s *stream) run(f sse.Frame) llm.Piece {
+	p := llm.Piece{Raw: f.Raw, TextBytes: max(0, len(f.Data)-s.wrapper)}
+	for s.frames.Buffered() {
+		f, err := s.frames.Next()
+		if err != nil {
+			break // it comes again
+		}
+		if !s.passes(f) {
+			s.ahead, s.has = f, true
+			break
+		}
+		p.Raw = p.Raw[:len(p.Raw)+len(f.Raw)] // they stand one behind the other
+		p.TextBytes += max(0, len(f.Data)-s.wrapper)
+	}
+	return p
+}
+
 // end turns the end of the frames into the end of the answer.
 func (s *stream) end(err error) (llm.Piece, error) {
 	if s.ended {
@@ -107,7 +136,7 @@ func (s *stream) end(err error) (llm.Piece, error) {
 	}
 }
 
-func (s *stream) Buffered() bool { return s.frames.Buffered() }
+func (s *stream) Buffered() bool { return s.has || s.frames.Buffered() }
 
 func (s *stream) Close() error { return s.body.Close() }
 
