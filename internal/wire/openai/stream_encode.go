@@ -112,7 +112,7 @@ func (e *encoder) Encode(dst []byte, ev llm.Event) []byte {
 	case llm.EventPing:
 		return sse.AppendComment(dst, "keep-alive")
 	case llm.EventFinish:
-		return e.finish(e.open(dst), ev.Finish)
+		return e.finish(e.open(dst), ev.Finish, ev.From == llm.OpenAI)
 	case llm.EventError:
 		e.over = true
 		err := ev.Err
@@ -124,14 +124,14 @@ func (e *encoder) Encode(dst []byte, ev llm.Event) []byte {
 	return dst
 }
 
-func (e *encoder) finish(dst []byte, f llm.Finish) []byte {
+func (e *encoder) finish(dst []byte, f llm.Finish, own bool) []byte {
 	e.over = true
 	dst = append(dst, e.head...)
 	dst = append(dst, `},"logprobs":null,"finish_reason":`...)
 	if e.call < 0 && f.Reason == llm.FinishToolCalls {
 		f.Reason = llm.FinishStop
 	}
-	dst = quote(dst, writeFinish(f, e.legacy))
+	dst = quote(dst, writeFinish(f, own, e.legacy))
 	dst = append(dst, "}]"...)
 	if e.o.IncludeUsage {
 		dst = append(dst, `,"usage":null`...)
