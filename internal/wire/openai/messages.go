@@ -207,6 +207,9 @@ func (e *requestEncoder) hung(bl *llm.Block, path string) {
 		e.loseOnce(llm.LossCarry, "citations", join(path, "citations"), "citations of an earlier answer")
 	}
 	for _, x := range bl.Ext {
+		if isNull(x.Value) {
+			continue // says nothing
+		}
 		switch x.Name {
 		case "citations":
 			if kind(member(x.Value, "enabled")) == 't' {
@@ -595,10 +598,11 @@ func thoughtOf(it *llm.Item) detail {
 		if strings.HasPrefix(it.Type, "reasoning.") {
 			k.kind = it.Type
 		}
-	} else {
-		k.format = llm.IssuerAnthropic
 	}
 	for _, o := range it.Opaque {
+		if o.Data == "" {
+			continue
+		}
 		k.format = o.Issuer
 		if o.Kind == llm.OpaqueSignature {
 			k.signature = o.Data

@@ -2,6 +2,7 @@ package openai
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -138,5 +139,113 @@ func TestOwnAnswer(t *testing.T) {
 				t.Errorf("(-came +went):\n%s", d)
 			}
 		})
+	}
+}
+
+// TestNullsAreNoLoss: a member of another dialect that is null says nothing,
+// wherever it stands.
+func TestNullsAreNoLoss(t *testing.T) {
+	t.Parallel()
+	null := []llm.Member{{Name: "later", Value: []byte("null")}}
+	text, call, result := said(1, llm.User, txt("hi")), called(2, "a", "f", "{}"), answered(3, "a", false, txt("x"))
+	text.Blocks[0].Ext, text.Ext, call.Ext, result.Ext = null, null, null, null
+	r := &llm.Request{From: llm.Anthropic, Model: "m", Ext: null, Items: []llm.Item{text, call, result},
+		Tools: []llm.Tool{{Name: "f", From: llm.Anthropic, Ext: null}}}
+	if _, _, enc := encoded(t, r, llm.Capability{}); len(enc.Losses) > 0 {
+		t.Errorf("losses %v", enc.Losses)
+	}
+}
+
+// TestOlderFormat: output_format is honoured without a word, and refused when
+// it is of a form that has no equal.
+func TestOlderFormat(t *testing.T) {
+	t.Parallel()
+	r := &llm.Request{From: llm.Anthropic, Model: "m", Items: []llm.Item{said(1, llm.User, txt("hi"))},
+		Ext:    []llm.Member{{Name: "output_format", Value: []byte(`{"type":"json_schema","schema":{"type":"object"}}`)}},
+		Format: llm.Format{Kind: llm.FormatJSONSchema, Schema: []byte(`{"type":"object"}`)}}
+	m, _, enc := encoded(t, r, llm.Capability{})
+	if len(enc.Losses) > 0 || m["response_format"] == nil {
+		t.Errorf("losses %v, format %v", enc.Losses, m["response_format"])
+	}
+	r.Format, r.Ext[0].Value = llm.Format{}, []byte(`{"type":"grammar"}`)
+	if _, _, enc := encoded(t, r, llm.Capability{}); losses(enc) != "refuse output_format" {
+		t.Errorf("losses %v", enc.Losses)
+	}
+}
+
+// TestUnsignedThinking: thinking that nobody signed is plain text to a client,
+// whole and streamed, and comes back as no state; the format is named with the
+// signature alone.
+func TestUnsignedThinking(t *testing.T) {
+	t.Parallel()
+	item := llm.Item{Kind: llm.ItemReasoning, Role: llm.Assistant, Blocks: []llm.Block{{Kind: llm.BlockText, Text: "hm"}}}
+	for name, c := range map[string]struct {
+		opaque []llm.Opaque
+		signed bool
+	}{
+		"nothing":           {nil, false},
+		"an empty one":      {[]llm.Opaque{{Issuer: llm.IssuerAnthropic, Kind: llm.OpaqueSignature}}, false},
+		"an empty redacted": {[]llm.Opaque{{Issuer: llm.IssuerAnthropic, Kind: llm.OpaqueRedacted}}, false},
+		"a signature":       {[]llm.Opaque{{Issuer: llm.IssuerAnthropic, Kind: llm.OpaqueSignature, Data: "S"}}, true},
+	} {
+		it := item
+		it.Opaque = c.opaque
+		r := &llm.Response{From: llm.Anthropic, ID: "i", Model: "m", Items: []llm.Item{it}, Finish: llm.Finish{Reason: llm.FinishStop}}
+		answer := plain(t, Codec{}.AppendResponse(nil, r)).(map[string]any)["choices"].([]any)[0].(map[string]any)["message"].(map[string]any)
+		if answer["reasoning_content"] != "hm" || (answer["reasoning_details"] != nil) != c.signed {
+			t.Errorf("%s: whole %v", name, answer)
+		}
+		stream := encode(llm.StreamOptions{}, llm.Replay(r)...)
+		if strings.Contains(stream, "reasoning_details") != c.signed || strings.Count(stream, llm.IssuerAnthropic) != strings.Count(stream, `"signature"`) {
+			t.Errorf("%s: streamed\n%s", name, stream)
+		}
+	}
+	// A provider that signs may yet not do it.
+	stream := encode(llm.StreamOptions{}, llm.Event{Kind: llm.EventStart},
+		llm.Event{Kind: llm.EventBlockStart, Block: llm.BlockHead{Kind: llm.ItemReasoning, Name: llm.IssuerAnthropic}},
+		llm.Event{Kind: llm.EventDelta, Delta: llm.Delta{Kind: llm.DeltaReasoning, Text: "hm"}},
+		llm.Event{Kind: llm.EventBlockStop}, llm.Event{Kind: llm.EventFinish})
+	if strings.Contains(stream, llm.IssuerAnthropic) {
+		t.Errorf("unsigned text is labelled:\n%s", stream)
+	}
+	for _, history := range []string{
+		`"reasoning_content":"hm"`,
+		`"reasoning_details":[{"type":"reasoning.text","text":"hm","format":"anthropic-claude-v1","index":0}]`,
+		`"reasoning_details":[{"type":"reasoning.text","text":"hm","signature":"","format":"anthropic-claude-v1","index":0}]`,
+		`"reasoning_details":[{"type":"reasoning.encrypted","data":"","format":"anthropic-claude-v1","index":0}]`,
+	} {
+		r, err := Codec{}.DecodeRequest([]byte(`{"model":"m","messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a",` + history + `},{"role":"user","content":"q"}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, it := range r.Items {
+			if len(it.Opaque) > 0 {
+				t.Errorf("%s: state %v", history, it.Opaque)
+			}
+		}
+	}
+}
+
+// TestRawValuesStayOnALine: what a provider wrote over several lines is written
+// on one in a stream.
+func TestRawValuesStayOnALine(t *testing.T) {
+	t.Parallel()
+	native := func(kind, raw string) llm.Event {
+		return llm.Event{Kind: llm.EventDelta, From: llm.OpenAI, Delta: llm.Delta{Kind: llm.DeltaNative, Type: kind, Raw: []byte(raw)}}
+	}
+	stream := encode(llm.StreamOptions{IncludeUsage: true}, llm.Event{Kind: llm.EventStart},
+		native(nativeChunk, "{\r\n\"a\":\n1}"), native(nativeDelta, "{\"b\":\n[\n2]}"), native(nativeChoice, "{\"c\":\r3}"), native(nativeChoices, "{\n\"index\":1}"),
+		llm.Event{Kind: llm.EventUsage, From: llm.OpenAI, Usage: llm.Usage{Source: llm.UsageProvider, Raw: []byte("{\n  \"prompt_tokens\": 1\r\n}")}},
+		llm.Event{Kind: llm.EventFinish, From: llm.OpenAI, Finish: llm.Finish{Reason: llm.FinishStop}})
+	for frame := range strings.SplitSeq(strings.TrimSpace(stream), "\n\n") {
+		data, ok := strings.CutPrefix(frame, "data: ")
+		if !ok || strings.ContainsAny(data, "\r\n") || data != "[DONE]" && !valid([]byte(data)) {
+			t.Errorf("%q", frame)
+		}
+	}
+	for _, want := range []string{`1,"choices"`, `[ 2]`, `"c": 3`, `"index":1`, `"prompt_tokens": 1`} {
+		if !strings.Contains(stream, want) {
+			t.Errorf("no %s in\n%s", want, stream)
+		}
 	}
 }

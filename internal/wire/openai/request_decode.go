@@ -741,7 +741,9 @@ func details(v jsontext.Value) []llm.Item {
 			if format == llm.IssuerAnthropic {
 				k = llm.OpaqueRedacted
 			}
-			it.Opaque = []llm.Opaque{{Issuer: or(format, llm.IssuerUnknown), Kind: k, Data: text(member(raw, "data"))}}
+			if data := text(member(raw, "data")); data != "" {
+				it.Opaque = []llm.Opaque{{Issuer: or(format, llm.IssuerUnknown), Kind: k, Data: data}}
+			}
 			open = -1
 		default:
 			open = -1

@@ -529,9 +529,7 @@ func appendThoughts(m *object, thoughts []*llm.Item) {
 			}
 			s = append(s, t...)
 		}
-		if it.From != llm.OpenAI || len(it.Opaque) > 0 || it.Type != typeContent && it.Type != typeReasoning && it.Type != typeThinking {
-			detailed = true
-		}
+		detailed = detailed || worthDetail(it)
 		if it.From == llm.OpenAI && it.Type != typeContent && it.Type != typeThinking {
 			field = typeReasoning
 		}
@@ -542,8 +540,15 @@ func appendThoughts(m *object, thoughts []*llm.Item) {
 	}
 	if detailed {
 		m.name("reasoning_details")
-		m.b = appendDetails(m.b, thoughts)
+		m.b = appendDetails(m.b, slices.DeleteFunc(thoughts, func(it *llm.Item) bool { return it.From != llm.OpenAI && !worthDetail(it) }))
 	}
+}
+
+// worthDetail reports whether a thought has more to it than its text: state to
+// be given back, or the form of a detail from the start.
+func worthDetail(it *llm.Item) bool {
+	return slices.ContainsFunc(it.Opaque, func(o llm.Opaque) bool { return o.Data != "" }) ||
+		it.From == llm.OpenAI && it.Type != typeContent && it.Type != typeReasoning && it.Type != typeThinking
 }
 
 func appendCall(b []byte, it *llm.Item) []byte {
