@@ -3,6 +3,7 @@ package provider
 import (
 	"errors"
 	"io"
+	"slices"
 
 	"headrace/internal/llm"
 	"headrace/internal/wire/sse"
@@ -11,7 +12,7 @@ import (
 func (p *Provider) stream(body io.ReadCloser, model string, native bool, enc llm.Encoded) *stream {
 	return &stream{
 		body: body, frames: sse.NewReader(body, int(p.maxEvent)), codec: p.codec, decoder: p.codec.NewDecoder(),
-		native: native, dropUsage: enc.DropUsage, names: enc.Names, provider: p, model: model,
+		native: native, dropUsage: enc.DropUsage, names: enc.Names, customs: enc.Customs, provider: p, model: model,
 	}
 }
 
@@ -26,10 +27,13 @@ type stream struct {
 	native    bool
 	dropUsage bool
 	names     map[string]string
+	customs   map[string]bool
 	provider  *Provider
 	model     string
 
 	events  []llm.Event
+	custom  bool   // a call of a custom tool is open: its arguments wait in text
+	text    []byte // until they are whole and can be unwrapped
 	begun   bool
 	ended   bool
 	wrapper int // bytes of a content frame that are not its text
@@ -48,6 +52,9 @@ func (s *stream) Next() (llm.Piece, error) {
 		s.events, err = s.decoder.Decode(s.events[:0], f.Event, f.Data)
 		if err != nil {
 			return llm.Piece{}, s.provider.malformed(err, s.model)
+		}
+		if s.customs != nil {
+			s.unwrap()
 		}
 		p := llm.Piece{Events: s.events}
 		onlyUsage := len(s.events) > 0
@@ -76,6 +83,30 @@ func (s *stream) Next() (llm.Piece, error) {
 		}
 		if len(p.Raw) > 0 || len(p.Events) > 0 {
 			return p, nil
+		}
+	}
+}
+
+// unwrap makes calls of custom tools of the calls of functions that stood for
+// them. Their arguments come whole with the end of the block; until then pings
+// say that the provider is alive.
+func (s *stream) unwrap() {
+	for i := 0; i < len(s.events); i++ {
+		e := &s.events[i]
+		switch {
+		case e.Kind == llm.EventBlockStart:
+			if s.custom = s.customs[e.Block.Name]; s.custom {
+				e.Block.Custom, s.text = true, s.text[:0]
+			}
+		case !s.custom:
+		case e.Kind == llm.EventDelta && e.Delta.Kind == llm.DeltaArguments:
+			s.text = append(s.text, e.Delta.Text...)
+			*e = llm.Event{Kind: llm.EventPing}
+		case e.Kind == llm.EventBlockStop:
+			s.custom = false
+			whole := llm.Event{Kind: llm.EventDelta, Index: e.Index, Delta: llm.Delta{Kind: llm.DeltaArguments, Text: string(unwrapped(s.text))}}
+			s.events = slices.Insert(s.events, i, whole)
+			i++
 		}
 	}
 }
