@@ -16,8 +16,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"headrace/internal/catalog"
 	"headrace/internal/llm"
@@ -28,6 +31,7 @@ import (
 
 // Codec is what a provider needs of its dialect.
 type Codec interface {
+	DecodeRequest(body []byte) (*llm.Request, error)
 	Patch(d *llm.Draft, c *llm.Capability) (llm.Encoded, error)
 	EncodeRequest(r *llm.Request, model string, c *llm.Capability) (llm.Encoded, error)
 	DecodeResponse(body []byte) (*llm.Response, error)
@@ -184,6 +188,7 @@ func (p *Provider) BaseURL() *url.URL { return p.base }
 
 // Send makes one attempt. A failure is an *llm.Error, or the error of ctx.
 func (p *Provider) Send(ctx context.Context, model string, c *llm.Capability, d *llm.Draft) (*llm.Answer, error) {
+	same := d.Dialect == p.row.Dialect
 	enc, native, err := p.encode(model, c, d)
 	if err != nil {
 		return nil, err
@@ -191,7 +196,7 @@ func (p *Provider) Send(ctx context.Context, model string, c *llm.Capability, d 
 	if loss := llm.Refusal(enc.Losses); loss != nil {
 		return nil, &llm.Error{Class: llm.Unsupported, Provider: p.row.ID, Model: model, Param: loss.Path, Message: loss.Path + ": " + loss.Why}
 	}
-	req, err := p.request(ctx, d, enc, native)
+	req, err := p.request(ctx, d, enc, same)
 	if err != nil {
 		return nil, err
 	}
@@ -250,10 +255,11 @@ type readCloser struct {
 }
 
 // encode writes the request for the target: by splices when the dialect is the
-// client's own, else from the words.
+// client's own, else from the words. native says that the answer's bytes may go
+// to the client; it is false for the client's own dialect, too, when the
+// request was sent through the words.
 func (p *Provider) encode(model string, c *llm.Capability, d *llm.Draft) (enc llm.Encoded, native bool, err error) {
-	native = d.Dialect == p.row.Dialect
-	if native && (d.Op != llm.OpChat || p.slow == nil || !p.slow()) {
+	if d.Dialect == p.row.Dialect {
 		if d.Op == llm.OpRaw || d.Op == llm.OpModels {
 			return llm.Encoded{Body: [][]byte{d.Raw}}, true, nil
 		}
@@ -265,7 +271,11 @@ func (p *Provider) encode(model string, c *llm.Capability, d *llm.Draft) (enc ll
 			draft = draft.With(llm.Edit{Kind: llm.EditUsage})
 		}
 		enc, err = p.codec.Patch(&draft, c)
-		return enc, true, err
+		if err != nil || d.Op != llm.OpChat || p.slow == nil || !p.slow() {
+			return enc, true, err
+		}
+		enc, err = p.respell(enc, model)
+		return enc, false, err
 	}
 	if d.Op != llm.OpChat {
 		return enc, false, &llm.Error{Class: llm.Unsupported, Provider: p.row.ID, Model: model, Message: fmt.Sprintf("%s has no %s", p.row.ID, d.Op)}
@@ -283,12 +293,28 @@ func (p *Provider) encode(model string, c *llm.Capability, d *llm.Draft) (enc ll
 	return enc, false, err
 }
 
+// respell sends a request of the provider's own dialect through the words. The
+// splices have fitted it to the target; it is written for one of which nothing
+// is known, so that nothing is fitted twice.
+func (p *Provider) respell(spliced llm.Encoded, model string) (llm.Encoded, error) {
+	r, err := p.codec.DecodeRequest(slices.Concat(spliced.Body...))
+	if err != nil {
+		return spliced, err
+	}
+	enc, err := p.codec.EncodeRequest(r, model, &llm.Capability{})
+	enc.Header = spliced.Header
+	enc.Losses = append(spliced.Losses, enc.Losses...)
+	enc.DropUsage = spliced.DropUsage
+	return enc, err
+}
+
 // request builds the HTTP request anew: our framing, allow-listed headers, the
-// provider's credential and nothing else.
-func (p *Provider) request(ctx context.Context, d *llm.Draft, enc llm.Encoded, native bool) (*http.Request, error) {
+// provider's credential and nothing else. The client's own headers and query go
+// on to a provider of the same dialect.
+func (p *Provider) request(ctx context.Context, d *llm.Draft, enc llm.Encoded, same bool) (*http.Request, error) {
 	u := *p.base
 	path, query := p.paths[d.Op], ""
-	if native {
+	if same {
 		query = d.Query
 	}
 	if d.Op == llm.OpRaw {
@@ -308,7 +334,7 @@ func (p *Provider) request(ctx context.Context, d *llm.Draft, enc llm.Encoded, n
 		method = d.Method
 	}
 	h := make(http.Header, len(d.Header)+len(p.header)+6)
-	if native {
+	if same {
 		maps.Copy(h, d.Header)
 	}
 	maps.Copy(h, p.header)
@@ -468,8 +494,12 @@ func (p *Provider) whole(ctx context.Context, model string, d *llm.Draft, enc ll
 		_, err = p.codec.DecodeResponse(p.hide(body))
 		return p.wrong(err, model, resp)
 	}
+<<<<<<< HEAD
 	ans.TextBytes = textBytes(r)
 	restoreNames(r, enc.Names)
+=======
+	restore(r, &enc)
+>>>>>>> codec
 	p.fixUsage(model, &r.Usage)
 	ans.Response = r
 	ans.Glance = llm.Glance{ID: r.ID, Model: r.Model, Usage: r.Usage, Finish: r.Finish}
@@ -534,12 +564,29 @@ func (p *Provider) fixUsage(model string, u *llm.Usage) {
 	}
 }
 
-func restoreNames(r *llm.Response, names map[string]string) {
+// restore gives the calls of an answer the names and the form of the client's
+// tools.
+func restore(r *llm.Response, enc *llm.Encoded) {
 	for i := range r.Items {
-		if own, ok := names[r.Items[i].Call.Name]; ok {
-			r.Items[i].Call.Name = own
+		call := &r.Items[i].Call
+		if enc.Customs[call.Name] {
+			call.Custom, call.Arguments = true, unwrapped(call.Arguments)
+		}
+		if own, ok := enc.Names[call.Name]; ok {
+			call.Name = own
 		}
 	}
+}
+
+// unwrapped gives the free text inside the arguments of a custom tool that was
+// offered as a function: the string of {"input":"..."}. What a model wrote in
+// another form is the text as it stands.
+func unwrapped(arguments []byte) []byte {
+	var wrap struct{ Input *string }
+	if json.Unmarshal(arguments, &wrap, json.MatchCaseInsensitiveNames(true)) != nil || wrap.Input == nil {
+		return arguments
+	}
+	return []byte(*wrap.Input)
 }
 
 // Models asks the provider what models it has, in its own dialect.

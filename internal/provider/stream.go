@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 
 	"headrace/internal/llm"
 	"headrace/internal/wire/sse"
@@ -12,7 +13,7 @@ import (
 func (p *Provider) stream(body io.ReadCloser, model string, native bool, enc llm.Encoded) *stream {
 	return &stream{
 		body: body, frames: sse.NewReader(body, int(p.maxEvent)), codec: p.codec, decoder: p.codec.NewDecoder(),
-		native: native, dropUsage: enc.DropUsage, names: enc.Names, provider: p, model: model,
+		native: native, dropUsage: enc.DropUsage, names: enc.Names, customs: enc.Customs, provider: p, model: model,
 	}
 }
 
@@ -27,12 +28,18 @@ type stream struct {
 	native    bool
 	dropUsage bool
 	names     map[string]string
+	customs   map[string]bool
 	provider  *Provider
 	model     string
 
 	events  []llm.Event
+<<<<<<< HEAD
 	ahead   sse.Frame // read before its turn
 	has     bool      // ahead is set
+=======
+	custom  bool   // a call of a custom tool is open: its arguments wait in text
+	text    []byte // until they are whole and can be unwrapped
+>>>>>>> codec
 	begun   bool
 	ended   bool
 	wrapper int // bytes of a content frame that are not its text
@@ -54,6 +61,9 @@ func (s *stream) Next() (llm.Piece, error) {
 		s.events, err = s.decoder.Decode(s.events[:0], f.Event, f.Data)
 		if err != nil {
 			return llm.Piece{}, s.provider.malformed(err, s.model)
+		}
+		if s.customs != nil {
+			s.unwrap()
 		}
 		p := llm.Piece{Events: s.events}
 		onlyUsage, hidden := len(s.events) > 0, false
@@ -88,6 +98,7 @@ func (s *stream) Next() (llm.Piece, error) {
 	}
 }
 
+<<<<<<< HEAD
 // passes reports whether nobody need look into a frame.
 func (s *stream) passes(f sse.Frame) bool {
 	return s.native && s.begun && !s.codec.Telling(f.Data)
@@ -110,6 +121,30 @@ func (s *stream) run(f sse.Frame) llm.Piece {
 		p.TextBytes += max(0, len(f.Data)-s.wrapper)
 	}
 	return p
+=======
+// unwrap makes calls of custom tools of the calls of functions that stood for
+// them. Their arguments come whole with the end of the block; until then pings
+// say that the provider is alive.
+func (s *stream) unwrap() {
+	for i := 0; i < len(s.events); i++ {
+		e := &s.events[i]
+		switch {
+		case e.Kind == llm.EventBlockStart:
+			if s.custom = s.customs[e.Block.Name]; s.custom {
+				e.Block.Custom, s.text = true, s.text[:0]
+			}
+		case !s.custom:
+		case e.Kind == llm.EventDelta && e.Delta.Kind == llm.DeltaArguments:
+			s.text = append(s.text, e.Delta.Text...)
+			*e = llm.Event{Kind: llm.EventPing}
+		case e.Kind == llm.EventBlockStop:
+			s.custom = false
+			whole := llm.Event{Kind: llm.EventDelta, Index: e.Index, Delta: llm.Delta{Kind: llm.DeltaArguments, Text: string(unwrapped(s.text))}}
+			s.events = slices.Insert(s.events, i, whole)
+			i++
+		}
+	}
+>>>>>>> codec
 }
 
 // end turns the end of the frames into the end of the answer.

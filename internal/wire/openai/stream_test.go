@@ -192,7 +192,7 @@ func encode(o llm.StreamOptions, events ...llm.Event) string {
 var anthropicEvents = []llm.Event{
 	{Kind: llm.EventStart, ID: "msg_1", Model: "claude"},
 	{Kind: llm.EventPing},
-	{Kind: llm.EventBlockStart, Index: 0, Block: llm.BlockHead{Kind: llm.ItemReasoning}},
+	{Kind: llm.EventBlockStart, Index: 0, Block: llm.BlockHead{Kind: llm.ItemReasoning, Name: llm.IssuerAnthropic}},
 	{Kind: llm.EventDelta, Index: 0, Delta: llm.Delta{Kind: llm.DeltaReasoning, Text: "hm"}},
 	{Kind: llm.EventDelta, Index: 0, Delta: llm.Delta{Kind: llm.DeltaOpaque, Opaque: llm.Opaque{Issuer: llm.IssuerAnthropic, Kind: llm.OpaqueSignature, Data: "SIG"}}},
 	{Kind: llm.EventBlockStop, Index: 0},
@@ -218,7 +218,7 @@ func TestEncodeStream(t *testing.T) {
 	}
 	want := chunk(`"role":"assistant","content":"","refusal":null`, "null") +
 		": keep-alive\n\n" +
-		chunk(`"reasoning_content":"hm","reasoning_details":[{"type":"reasoning.text","text":"hm","format":"anthropic-claude-v1","index":0}]`, "null") +
+		chunk(`"reasoning_content":"hm","reasoning_details":[{"type":"reasoning.text","text":"hm","index":0}]`, "null") +
 		chunk(`"reasoning_details":[{"type":"reasoning.text","signature":"SIG","format":"anthropic-claude-v1","index":0}]`, "null") +
 		chunk(`"reasoning_details":[{"type":"reasoning.encrypted","data":"RED","format":"anthropic-claude-v1","index":1}]`, "null") +
 		chunk(`"content":"a<b>\n\"é"`, "null") +
