@@ -257,15 +257,20 @@ func (a *App) Serve(ctx context.Context) (err error) {
 	a.ready.Store(false)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.cfg.Shutdown.Drain.Std())
 	defer cancel()
-	if err := server.Shutdown(drain); err != nil {
+	if late := server.Shutdown(drain); late != nil {
 		a.log.Warn("requests were still running when the drain time ended", "drain", a.cfg.Shutdown.Drain.Std())
 		err = server.Close()
 	}
-	// Handlers whose connection was closed still write their rows.
+	a.awaitRows()
+	return err
+}
+
+// awaitRows waits for the handlers of closed connections: they have rows to
+// note yet.
+func (a *App) awaitRows() {
 	for end := time.Now().Add(rowsIn); a.gateway.Running() > 0 && time.Now().Before(end); {
 		time.Sleep(5 * time.Millisecond)
 	}
-	return err
 }
 
 // rowsIn is how long the handlers of closed connections have to note their
@@ -282,8 +287,7 @@ func (a *App) write(ctx context.Context) {
 // Close closes the state.
 func (a *App) Close() error { return a.db.Close() }
 
-// Handler serves the doors and the admin API, for tests that bring their own
-// server.
+// handler serves the doors and the admin API.
 func (a *App) handler() http.Handler {
 	front := a.gateway.Handler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

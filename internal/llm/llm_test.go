@@ -27,7 +27,7 @@ func TestSecretNeverPrints(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, got := range map[string]string{
-		"%v": fmt.Sprintf("%v", s), "%s": fmt.Sprintf("%s", s), "%+v": fmt.Sprintf("%+v", holder), "%#v": fmt.Sprintf("%#v", holder),
+		"%v": fmt.Sprintf("%v", s), "%s": fmt.Sprintf("%s|", s), "%+v": fmt.Sprintf("%+v", holder), "%#v": fmt.Sprintf("%#v", holder),
 		"error": fmt.Errorf("bad %v", s).Error(), "json": string(asJSON), "slog": log.String(),
 	} {
 		if strings.Contains(got, value) {
