@@ -4,6 +4,7 @@
 package provider
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -170,6 +171,7 @@ func transport(connect time.Duration) *http.Transport {
 		DialContext:           (&net.Dialer{Timeout: connect, KeepAlive: 30 * time.Second}).DialContext,
 		TLSHandshakeTimeout:   connect,
 		MaxIdleConnsPerHost:   512,
+		WriteBufferSize:       writeBuffer,
 		IdleConnTimeout:       90 * time.Second,
 		DisableCompression:    true,
 		ForceAttemptHTTP2:     true,
@@ -206,19 +208,50 @@ func (p *Provider) Send(ctx context.Context, model string, c *llm.Capability, d 
 		Native: native, Status: resp.StatusCode, ContentType: resp.Header.Get("Content-Type"),
 		Header: passHeader(resp.Header), Losses: enc.Losses, UpstreamID: upstreamID(resp.Header),
 	}
-	if d.Op == llm.OpRaw {
-		ans.Stream = &rawStream{body: resp.Body}
-		return ans, nil
-	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return nil, p.failed(ctx, model, resp)
 	}
-	kind, _, _ := mime.ParseMediaType(ans.ContentType)
-	if d.Head.Stream && kind != "application/json" && kind != "text/html" {
+	if d.Op == llm.OpRaw {
+		ans.Header = rawHeader(ans.Header, resp)
+		ans.Stream = &rawStream{body: resp.Body}
+		return ans, nil
+	}
+	if d.Head.Stream && streamed(resp) {
 		ans.Stream = p.stream(resp.Body, model, native, enc)
 		return ans, nil
 	}
 	return ans, p.whole(ctx, model, d, enc, resp, ans)
+}
+
+// streamed says whether an answer is an event stream. Some providers name the
+// wrong content type, or none; then the first byte says it: JSON and HTML begin
+// like nothing that an event stream begins with.
+func streamed(resp *http.Response) bool {
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if kind == "text/event-stream" {
+		return true
+	}
+	b := bufio.NewReader(resp.Body)
+	resp.Body = readCloser{b, resp.Body}
+	for n := 1; n <= b.Size(); n++ {
+		head, err := b.Peek(n)
+		if err != nil {
+			return false // nothing but white space: not a stream, and whole says so
+		}
+		switch head[n-1] {
+		case ' ', '\t', '\r', '\n':
+		case '{', '[', '<':
+			return false
+		default:
+			return true
+		}
+	}
+	return true
+}
+
+type readCloser struct {
+	io.Reader
+	io.Closer
 }
 
 // encode writes the request for the target: by splices when the dialect is the
@@ -290,7 +323,12 @@ func (p *Provider) request(ctx context.Context, d *llm.Draft, enc llm.Encoded, s
 			path = strings.TrimPrefix(path, "/v1")
 		}
 	}
-	u.Path, u.RawQuery = u.Path+path, query
+	// d.Path is as the client escaped it; the rest holds nothing to escape.
+	plain, err := url.PathUnescape(path)
+	if err != nil {
+		return nil, llm.Errorf(llm.InvalidRequest, "the path %q is not escaped rightly", path)
+	}
+	u.RawPath, u.Path, u.RawQuery = u.EscapedPath()+path, u.Path+plain, query
 	method := http.MethodPost
 	if d.Method != "" {
 		method = d.Method
@@ -319,13 +357,33 @@ func (p *Provider) request(ctx context.Context, d *llm.Draft, enc llm.Encoded, s
 	}
 	if size > 0 {
 		req.ContentLength = size
-		req.Body = &segments{rest: enc.Body}
-		req.GetBody = func() (io.ReadCloser, error) { return &segments{rest: enc.Body}, nil }
+		if len(enc.Body) > 1 && size <= oneWrite {
+			enc.Body = [][]byte{bytes.Join(enc.Body, nil)}
+		}
+		req.Body = newBody(enc.Body)
+		req.GetBody = func() (io.ReadCloser, error) { return newBody(enc.Body), nil }
 	}
 	if err := p.signer.Sign(req); err != nil {
 		return nil, &llm.Error{Class: llm.Auth, Provider: p.row.ID, Message: "the credential of " + p.row.ID + " cannot be used", Cause: err}
 	}
 	return req.WithContext(ctx), nil
+}
+
+// writeBuffer is each connection's; a request that fits is sent in one write.
+// oneWrite is the largest body that does so behind ordinary headers: it is
+// copied together, since net/http flushes the headers on their own before any
+// body but a reader that it knows to be in memory (golang/go#22088).
+const (
+	writeBuffer = 16 << 10
+	oneWrite    = writeBuffer - 4<<10
+)
+
+// newBody reads a body from its beginning.
+func newBody(body [][]byte) io.ReadCloser {
+	if len(body) == 1 {
+		return io.NopCloser(bytes.NewReader(body[0]))
+	}
+	return &segments{rest: body}
 }
 
 // segments reads a body that lies in pieces.
@@ -379,16 +437,24 @@ func (p *Provider) failed(ctx context.Context, model string, resp *http.Response
 		// A redirect would take the prompt, and perhaps the key, elsewhere.
 		return &llm.Error{Class: llm.MalformedUpstream, Status: resp.StatusCode, Provider: p.row.ID, Model: model, Message: p.row.ID + " answered with a redirect, which is not followed"}
 	}
-	return p.own(p.codec.DecodeError(resp.StatusCode, resp.Header, body), model)
+	e := p.own(p.codec.DecodeError(resp.StatusCode, resp.Header, p.hide(body)), model)
+	e.UpstreamID = upstreamID(resp.Header)
+	return e
+}
+
+// hide takes our credential out of a body that repeats it, before anything is
+// quoted from it.
+func (p *Provider) hide(body []byte) []byte {
+	if text := cred.Hide(p.key, string(body)); len(text) != len(body) || text != string(body) {
+		return []byte(text)
+	}
+	return body
 }
 
 // own fills in whose error it is, and takes our credential out of it.
 func (p *Provider) own(e *llm.Error, model string) *llm.Error {
 	e.Provider, e.Model = p.row.ID, model
-	e.Message = cred.Hide(p.key, e.Message)
-	if body := cred.Hide(p.key, string(e.Body)); len(body) != len(e.Body) {
-		e.Body = []byte(body)
-	}
+	e.Message, e.Body = cred.Hide(p.key, e.Message), p.hide(e.Body)
 	if p.quirk.Error != nil {
 		p.quirk.Error(e)
 	}
@@ -410,16 +476,30 @@ func (p *Provider) whole(ctx context.Context, model string, d *llm.Draft, enc ll
 		return nil
 	}
 	if ans.Native && !d.Head.Stream {
-		ans.Glance, err = p.codec.Glance(body)
+		if ans.Glance, err = p.codec.Glance(body); err != nil {
+			_, err = p.codec.Glance(p.hide(body)) // it may quote the body
+			return p.wrong(err, model, resp)
+		}
 		p.fixUsage(model, &ans.Glance.Usage)
-		return p.malformed(err, model)
+		if ans.Glance.Usage.Source == "" { // an estimate needs the text
+			if r, err := p.codec.DecodeResponse(body); err == nil {
+				ans.TextBytes = textBytes(r)
+			}
+		}
+		return nil
 	}
 	ans.Native = false
 	r, err := p.codec.DecodeResponse(body)
 	if err != nil {
-		return p.malformed(err, model)
+		_, err = p.codec.DecodeResponse(p.hide(body))
+		return p.wrong(err, model, resp)
 	}
+<<<<<<< HEAD
+	ans.TextBytes = textBytes(r)
+	restoreNames(r, enc.Names)
+=======
 	restore(r, &enc)
+>>>>>>> codec
 	p.fixUsage(model, &r.Usage)
 	ans.Response = r
 	ans.Glance = llm.Glance{ID: r.ID, Model: r.Model, Usage: r.Usage, Finish: r.Finish}
@@ -454,6 +534,28 @@ func (p *Provider) malformed(err error, model string) error {
 	default:
 		return &llm.Error{Class: llm.MalformedUpstream, Provider: p.row.ID, Model: model, Message: "the answer of " + p.row.ID + " cannot be read", Cause: err}
 	}
+}
+
+// wrong is malformed with what is known of the answer that was.
+func (p *Provider) wrong(err error, model string, resp *http.Response) error {
+	err = p.malformed(err, model)
+	var e *llm.Error
+	if errors.As(err, &e) {
+		e.UpstreamID = upstreamID(resp.Header)
+		if e.Status == 0 {
+			e.Status = resp.StatusCode
+		}
+	}
+	return err
+}
+
+// textBytes is how much text an answer holds.
+func textBytes(r *llm.Response) int {
+	n := 0
+	for i := range r.Items {
+		n += len(r.Items[i].Text()) + len(r.Items[i].Call.Arguments)
+	}
+	return n
 }
 
 func (p *Provider) fixUsage(model string, u *llm.Usage) {
@@ -504,6 +606,20 @@ var passed = map[string]bool{
 }
 
 var passedPrefixes = []string{"Anthropic-Ratelimit-", "Anthropic-Priority-", "Anthropic-Fast-", "X-Ratelimit-"}
+
+// rawHeader adds what the bytes of an answer that is not understood need to be
+// read.
+func rawHeader(h http.Header, resp *http.Response) http.Header {
+	for _, name := range []string{"Content-Length", "Content-Encoding"} {
+		if v := resp.Header[name]; v != nil {
+			if h == nil {
+				h = http.Header{}
+			}
+			h[name] = v
+		}
+	}
+	return h
+}
 
 func passHeader(h http.Header) http.Header {
 	var out http.Header

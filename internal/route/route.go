@@ -70,6 +70,9 @@ func Make(f Facts, c *catalog.Catalog, p *Policy) (Plan, *llm.Error) {
 }
 
 func targets(f Facts, c *catalog.Catalog, p *Policy) []Target {
+	if f.Model == "auto" {
+		return nil // a name of ours, never a vendor's model
+	}
 	if names, ok := p.Routes[f.Model]; ok {
 		var ts []Target
 		for _, name := range names {
@@ -84,10 +87,19 @@ func targets(f Facts, c *catalog.Catalog, p *Policy) []Target {
 		t.Why = "named by the client"
 		return []Target{t}
 	}
+	if id, _, ok := strings.Cut(f.Model, "/"); ok {
+		if _, known := c.Provider(id); known {
+			return nil // the client pinned a provider that cannot be called
+		}
+	}
 	var ts []Target
 	for _, m := range c.Offers(f.Model) {
 		if p.Configured[m.Provider] {
-			ts = append(ts, Target{Provider: m.Provider, Model: m.ID, Capability: c.Capability(m.Provider, m.ID), Why: "offers " + f.Model})
+			id := m.ID
+			if slices.Contains(m.Aliases, f.Model) {
+				id = f.Model // the provider knows the name as the client wrote it
+			}
+			ts = append(ts, Target{Provider: m.Provider, Model: id, Capability: c.Capability(m.Provider, m.ID), Why: "offers " + f.Model})
 		}
 	}
 	if len(ts) == 0 && !strings.Contains(f.Model, "/") && p.Configured[f.Vendor] {
@@ -108,9 +120,6 @@ func pinned(name string, c *catalog.Catalog, p *Policy) (Target, bool) {
 	}
 	if !p.Configured[id] {
 		return Target{}, false
-	}
-	if m, ok := c.Model(id, model); ok {
-		model = m.ID
 	}
 	return Target{Provider: id, Model: model, Capability: c.Capability(id, model)}, true
 }
@@ -136,6 +145,9 @@ func notFound(f Facts, c *catalog.Catalog, p *Policy) *llm.Error {
 			at = append(at, m.Provider)
 		}
 		return llm.Errorf(llm.ModelNotFound, "model: %s is offered by %s, but no such provider is configured", f.Model, strings.Join(at, ", "))
+	}
+	if f.Model == "auto" {
+		return llm.Errorf(llm.ModelNotFound, "model: auto is not there yet; name a route or a model")
 	}
 	return llm.Errorf(llm.ModelNotFound, "model: %s is no route and no model of a configured provider; GET /v1/models lists what there is", f.Model)
 }

@@ -140,3 +140,15 @@ func BenchmarkEncodeRequest(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkGlance(b *testing.B) {
+	body := fmt.Appendf(nil, `{"id":"chatcmpl-1","object":"chat.completion","created":1790000000,"model":"gpt-5.5","choices":[{"index":0,"message":{"role":"assistant","content":%q,"refusal":null,"annotations":[]},"logprobs":null,"finish_reason":"stop"}],`+
+		`"usage":{"prompt_tokens":130,"completion_tokens":72,"total_tokens":202,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0}},"service_tier":"default"}`, strings.Repeat("some words of an answer ", 12))
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := (Codec{}).Glance(body); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

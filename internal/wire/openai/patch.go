@@ -235,6 +235,9 @@ func (p *patcher) reshape() {
 		case "", "function", "custom":
 			offered = true
 		}
+		if offered {
+			break
+		}
 	}
 	want := text(p.value("reasoning_effort"))
 	effort, warn, refuse := fitEffort(want, offered, c)

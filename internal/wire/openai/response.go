@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // Names in Response.Ext for what has no top-level place.
@@ -59,9 +60,12 @@ func excerpt(body []byte) string {
 // Glance reads id, model, usage and finish of a whole answer. Its errors are
 // *llm.Error: an error under status 200, or MalformedUpstream.
 func (Codec) Glance(body []byte) (llm.Glance, error) {
-	raw, err := whole(body)
-	if err != nil {
-		return llm.Glance{}, err
+	raw := jsontext.Value(body)
+	if !sound(body) {
+		var err error
+		if raw, err = whole(body); err != nil {
+			return llm.Glance{}, err
+		}
 	}
 	var g llm.Glance
 	var usage, groq, choices jsontext.Value
@@ -89,12 +93,41 @@ func (Codec) Glance(body []byte) (llm.Glance, error) {
 		g.Usage = readUsage(usage)
 	}
 	for _, choice := range elements(choices) {
-		m := messageOf(choice)
-		calls := len(member(m, "tool_calls")) > 2 && isArray(member(m, "tool_calls")) || text(at(m, "function_call", "name")) != ""
-		g.Finish = readFinish(text(member(choice, "finish_reason")), calls, text(member(m, "refusal")) != "")
+		calls, refused := false, false
+		for k, v := range members(messageOf(choice)) {
+			switch string(k) {
+			case "tool_calls":
+				calls = calls || len(v) > 2 && isArray(v)
+			case "function_call":
+				calls = calls || text(member(v, "name")) != ""
+			case "refusal":
+				refused = text(v) != ""
+			}
+		}
+		g.Finish = readFinish(text(member(choice, "finish_reason")), calls, refused)
 		break
 	}
 	return g, nil
+}
+
+// sound is the quick twin of whole for what nearly every answer is: strict
+// JSON with choices and without a member that may be an error.
+func sound(body []byte) bool {
+	var room [16]span.Member
+	found, err := span.Members(room[:0], body, nil)
+	if err != nil {
+		return false
+	}
+	choices := false
+	for i := range found {
+		switch found[i].Name {
+		case "error", "detail", "base_resp":
+			return false
+		case "choices":
+			choices = true
+		}
+	}
+	return choices
 }
 
 func messageOf(choice []byte) jsontext.Value {

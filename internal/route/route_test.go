@@ -1,0 +1,76 @@
+package route_test
+
+import (
+	"strings"
+	"testing"
+
+	"headrace/internal/catalog"
+	"headrace/internal/llm"
+	"headrace/internal/route"
+)
+
+func TestMake(t *testing.T) {
+	c, err := catalog.Load(catalog.Overrides{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &route.Policy{
+		Routes: map[string][]string{
+			"smart": {"anthropic/claude-opus-5-5", "mistral/x", "openai/gpt-5.5", "rehearsal/steady"},
+			"lost":  {"mistral/x"},
+		},
+		Configured: map[string]bool{"anthropic": true, "openai": true, "openrouter": true, "rehearsal": true},
+	}
+	only := func(want string) func(provider, model, asked string) bool {
+		return func(provider, model, asked string) bool { return provider+"/"+model == want }
+	}
+	for _, c2 := range []struct {
+		name    string
+		facts   route.Facts
+		want    string // the targets; "..." at the end allows more
+		reshape bool
+		class   llm.Class
+		says    string
+	}{
+		{name: "a route keeps its order and skips what is not configured", facts: route.Facts{Model: "smart"}, want: "anthropic/claude-opus-5-5 openai/gpt-5.5 rehearsal/steady", reshape: true},
+		{name: "a route without a provider", facts: route.Facts{Model: "lost"}, class: llm.ModelNotFound, says: "route"},
+		{name: "a pinned model", facts: route.Facts{Model: "openai/gpt-5.5"}, want: "openai/gpt-5.5"},
+		{name: "a pinned model that the catalogue does not know", facts: route.Facts{Model: "openai/brand-new"}, want: "openai/brand-new"},
+		{name: "an alias of a model stays as the client wrote it", facts: route.Facts{Model: "anthropic/claude-haiku-4-5"}, want: "anthropic/claude-haiku-4-5"},
+		{name: "a model with a slash", facts: route.Facts{Model: "openrouter/anthropic/claude-x"}, want: "openrouter/anthropic/claude-x"},
+		{name: "a bare id goes to its vendor first", facts: route.Facts{Model: "claude-opus-5-5"}, want: "anthropic/claude-opus-5-5..."},
+		{name: "a bare alias", facts: route.Facts{Model: "claude-haiku-4-5"}, want: "anthropic/claude-haiku-4-5..."},
+		{name: "an unknown bare id goes to the door's vendor", facts: route.Facts{Model: "brand-new", Vendor: "openai"}, want: "openai/brand-new"},
+		{name: "an unknown bare id without a vendor", facts: route.Facts{Model: "brand-new", Vendor: "gemini"}, class: llm.ModelNotFound, says: "brand-new"},
+		{name: "a provider that is not configured", facts: route.Facts{Model: "mistral/mistral-large"}, class: llm.ModelNotFound, says: "MISTRAL_API_KEY"},
+		{name: "a provider that does not exist", facts: route.Facts{Model: "nobody/x"}, class: llm.ModelNotFound, says: `"nobody"`},
+		{name: "a provider without a model", facts: route.Facts{Model: "openai/"}, class: llm.ModelNotFound},
+		{name: "what the caller may not use is left out", facts: route.Facts{Model: "smart", Allowed: only("openai/gpt-5.5")}, want: "openai/gpt-5.5", reshape: true},
+		{name: "nothing that the caller may use", facts: route.Facts{Model: "smart", Allowed: only("")}, class: llm.Forbidden, says: "smart"},
+	} {
+		t.Run(c2.name, func(t *testing.T) {
+			plan, fail := route.Make(c2.facts, c, p)
+			if fail != nil {
+				if fail.Class != c2.class || !strings.Contains(fail.Message, c2.says) {
+					t.Fatalf("refused as %s: %s; want %q saying %q", fail.Class, fail.Message, c2.class, c2.says)
+				}
+				return
+			}
+			var got []string
+			for i := range plan.Targets {
+				tg := &plan.Targets[i]
+				got = append(got, tg.String())
+				if tg.Reshape != c2.reshape || tg.Why == "" {
+					t.Errorf("%s: reshape %v, why %q", tg, tg.Reshape, tg.Why)
+				}
+			}
+			all := strings.Join(got, " ")
+			if want, more := strings.CutSuffix(c2.want, "..."); all != c2.want && !(more && strings.HasPrefix(all, want)) {
+				t.Errorf("targets %q, want %q", all, c2.want)
+			}
+			if plan.Asked != c2.facts.Model {
+				t.Errorf("asked %q", plan.Asked)
+			}
+		})
+	}
+}
