@@ -251,9 +251,9 @@ func (u *usage) merge(v jsontext.Value) {
 }
 
 // sumOf adds up the iterations of an answer: the attempts of a fallback on the
-// server, compactions, an advisor's messages. The figures beside them tell of
-// the last message alone, and all of them are billed (claude-api 1.10,
-// 2026-11). It is nil when there are none or they say nothing.
+// server, compactions, an advisor's messages. The figures beside them leave
+// out some of these, and all of them are billed (claude-api 1.10, 2026-11; so
+// recorded). It is nil when there are none or they say nothing.
 func sumOf(v jsontext.Value) *usage {
 	if kindOf(v) != '[' {
 		return nil
