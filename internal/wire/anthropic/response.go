@@ -200,7 +200,11 @@ type usage struct {
 	input, read, write, write1h, output, thinking int64
 	cost                                          llm.Nanodollars
 	hasCost                                       bool
-	raw                                           jsontext.Value
+	// rounds is the sum of the iterations, nil when there are none; round says
+	// that this is one of them.
+	rounds *usage
+	round  bool
+	raw    jsontext.Value
 }
 
 func (u *usage) merge(v jsontext.Value) {
@@ -208,6 +212,7 @@ func (u *usage) merge(v jsontext.Value) {
 		return
 	}
 	u.raw = v
+	u.rounds = nil // as old as the figures beside them
 	for o := objectOf(v); o.next(); {
 		if isNull(o.val) {
 			continue
@@ -232,6 +237,10 @@ func (u *usage) merge(v jsontext.Value) {
 			if n := get(o.val, "thinking_tokens"); n != nil {
 				u.thinking = count(n)
 			}
+		case "iterations":
+			if !u.round {
+				u.rounds = sumOf(o.val)
+			}
 		case "cost":
 			// OpenRouter tells what it charges, in dollars (recorded).
 			if f, ok := number(o.val); ok && f >= 0 && f < 1e9 {
@@ -241,9 +250,39 @@ func (u *usage) merge(v jsontext.Value) {
 	}
 }
 
+// sumOf adds up the iterations of an answer: the attempts of a fallback on the
+// server, compactions, an advisor's messages. The figures beside them leave
+// out some of these, and all of them are billed (claude-api 1.10, 2026-11; so
+// recorded). It is nil when there are none or they say nothing.
+func sumOf(v jsontext.Value) *usage {
+	if kindOf(v) != '[' {
+		return nil
+	}
+	const most = 1 << 40 // beyond it a figure is nonsense, and a sum might wrap
+	var sum usage
+	for a := arrayOf(v); a.next(); {
+		one := usage{round: true}
+		one.merge(a.val)
+		for _, f := range []struct{ to, from *int64 }{{&sum.input, &one.input}, {&sum.read, &one.read}, {&sum.write, &one.write},
+			{&sum.write1h, &one.write1h}, {&sum.output, &one.output}, {&sum.thinking, &one.thinking}} {
+			*f.to = min(*f.to+min(*f.from, most), most)
+		}
+	}
+	if sum.input+sum.read+sum.write+sum.output == 0 {
+		return nil
+	}
+	return &sum
+}
+
 func (u *usage) total() llm.Usage {
 	if u.raw == nil {
 		return llm.Usage{}
+	}
+	if sum := u.rounds; sum != nil {
+		all := *u
+		all.input, all.read, all.write, all.write1h, all.output = sum.input, sum.read, sum.write, sum.write1h, sum.output
+		all.thinking, all.rounds = max(u.thinking, sum.thinking), nil
+		return all.total()
 	}
 	return llm.Usage{
 		Input: u.input, CacheRead: u.read, CacheWrite5m: max(u.write-u.write1h, 0), CacheWrite1h: u.write1h,

@@ -249,3 +249,33 @@ func TestRawValuesStayOnALine(t *testing.T) {
 		}
 	}
 }
+
+// TestCitationsInStreams: a stream tells Anthropic's web citations as
+// annotations over their block, in characters, as a whole answer does.
+func TestCitationsInStreams(t *testing.T) {
+	t.Parallel()
+	cite := func(i int, c string) llm.Event {
+		return llm.Event{Kind: llm.EventDelta, From: llm.Anthropic, Index: i, Delta: llm.Delta{Kind: llm.DeltaNative, Type: "citations_delta",
+			Raw: []byte(`{"type":"citations_delta","citation":` + c + `}`)}}
+	}
+	say := func(i int, s string) llm.Event {
+		return llm.Event{Kind: llm.EventDelta, Index: i, Delta: llm.Delta{Kind: llm.DeltaText, Text: s}}
+	}
+	begin := func(i int) llm.Event {
+		return llm.Event{Kind: llm.EventBlockStart, Index: i, Block: llm.BlockHead{Kind: llm.ItemMessage}}
+	}
+	stop := func(i int) llm.Event { return llm.Event{Kind: llm.EventBlockStop, Index: i} }
+	const web, page = `{"type":"web_search_result_location","url":"https://a","title":"A","cited_text":"x"}`, `{"type":"char_location","document_index":0}`
+	stream := encode(llm.StreamOptions{}, llm.Event{Kind: llm.EventStart},
+		begin(0), say(0, "é"), stop(0), begin(1), cite(1, web), say(1, "bc"), cite(1, page), say(1, "d"), stop(1), begin(2), cite(2, page), say(2, "e"), stop(2),
+		llm.Event{Kind: llm.EventFinish, Finish: llm.Finish{Reason: llm.FinishStop}})
+	const want = `"delta":{"annotations":[{"type":"url_citation","url_citation":{"start_index":1,"end_index":4,"url":"https://a","title":"A"}}]}`
+	if strings.Count(stream, "annotations") != 1 || !strings.Contains(stream, want) {
+		t.Errorf("no %s in\n%s", want, stream)
+	}
+	whole := Codec{}.AppendResponse(nil, &llm.Response{From: llm.Anthropic, Items: []llm.Item{{Kind: llm.ItemMessage, From: llm.Anthropic, Blocks: []llm.Block{txt("é"),
+		{Kind: llm.BlockText, Text: "bcd", From: llm.Anthropic, Citations: []byte(`[` + web + `,` + page + `]`)}, txt("e")}}}})
+	if !bytes.Contains(whole, []byte(strings.TrimSuffix(strings.TrimPrefix(want, `"delta":{`), `}`))) {
+		t.Errorf("the whole answer says otherwise: %s", whole)
+	}
+}

@@ -629,20 +629,23 @@ func citations(bl *llm.Block, from, to int) []jsontext.Value {
 			out = append(out, c)
 			continue
 		}
-		url := text(member(c, "url"))
-		if url == "" {
-			continue
+		if text(member(c, "url")) != "" {
+			out = append(out, urlCitation(nil, c, from, to))
 		}
-		o := open(nil)
-		o.str("type", "url_citation")
-		o.name("url_citation")
-		u := open(o.b)
-		u.int("start_index", int64(from))
-		u.int("end_index", int64(to))
-		u.str("url", url)
-		u.str("title", text(member(c, "title")))
-		o.b = u.close()
-		out = append(out, o.close())
 	}
 	return out
+}
+
+// urlCitation appends the annotation for a web citation of Anthropic's.
+func urlCitation(b []byte, c jsontext.Value, from, to int) []byte {
+	o := open(b)
+	o.str("type", "url_citation")
+	o.name("url_citation")
+	u := open(o.b)
+	u.int("start_index", int64(from))
+	u.int("end_index", int64(to))
+	u.str("url", text(member(c, "url")))
+	u.str("title", text(member(c, "title")))
+	o.b = u.close()
+	return o.close()
 }

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
 	"headrace/internal/wire/sse"
@@ -42,6 +45,9 @@ type encoder struct {
 	thoughtN []byte // the open thought's index, as digits
 	kind     llm.ItemKind
 	usage    llm.Usage
+
+	said, from int              // characters of content in all, and before the open block
+	cites      []jsontext.Value // web citations of the open block
 }
 
 func (e *encoder) build() {
@@ -104,6 +110,9 @@ func (e *encoder) Encode(dst []byte, ev llm.Event) []byte {
 			dst = e.arguments(dst, "{}")
 		}
 		e.kind = ""
+		if len(e.cites) > 0 {
+			dst = e.annotations(dst)
+		}
 	case llm.EventUsage:
 		e.usage = ev.Usage
 		if ev.From != llm.OpenAI {
@@ -146,8 +155,24 @@ func (e *encoder) finish(dst []byte, f llm.Finish, own bool) []byte {
 	return append(dst, "data: [DONE]\n\n"...)
 }
 
+// annotations writes the web citations of the block that has ended, which is
+// what they cover.
+func (e *encoder) annotations(dst []byte) []byte {
+	dst = append(dst, e.head...)
+	dst = append(dst, `"annotations":[`...)
+	for i, c := range e.cites {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = urlCitation(dst, c, e.from, e.said)
+	}
+	e.cites = e.cites[:0]
+	dst = append(dst, ']')
+	return append(dst, e.tail...)
+}
+
 func (e *encoder) block(dst []byte, b *llm.BlockHead, own bool) []byte {
-	e.kind = b.Kind
+	e.kind, e.from, e.cites = b.Kind, e.said, e.cites[:0]
 	switch b.Kind {
 	case llm.ItemToolCall:
 		e.call++
@@ -234,6 +259,7 @@ func (e *encoder) delta(dst []byte, ev *llm.Event) []byte {
 	dst = e.open(dst)
 	switch d.Kind {
 	case llm.DeltaText:
+		e.said += utf8.RuneCountInString(d.Text)
 		dst = append(dst, e.head...)
 		dst = append(dst, `"content":`...)
 		dst = quote(dst, d.Text)
@@ -250,8 +276,13 @@ func (e *encoder) delta(dst []byte, ev *llm.Event) []byte {
 	case llm.DeltaOpaque:
 		return e.opaque(dst, d.Opaque, "")
 	case llm.DeltaNative:
-		if ev.From == llm.OpenAI {
+		switch {
+		case ev.From == llm.OpenAI:
 			return e.native(dst, d)
+		case ev.From == llm.Anthropic && d.Type == "citations_delta" && e.kind == llm.ItemMessage:
+			if c := member(d.Raw, "citation"); text(member(c, "url")) != "" {
+				e.cites = append(e.cites, bytes.Clone(c))
+			}
 		}
 	}
 	return dst
