@@ -24,6 +24,7 @@ import (
 	"headrace/internal/ledger"
 	"headrace/internal/limit"
 	"headrace/internal/llm"
+	"headrace/internal/provider"
 	"headrace/internal/provider/rehearsal"
 	"headrace/internal/store/sqlite"
 	"headrace/internal/tokens"
@@ -80,13 +81,18 @@ type App struct {
 
 	// catalog is read by the ledger's writer, so it is swapped whole.
 	prices atomic.Pointer[catalog.Catalog]
+	alarm  alarm
 	ready  atomic.Bool
 
 	// mu guards what a discovery changes: the catalogue and what was found.
 	mu        sync.Mutex
 	catalog   *catalog.Catalog
 	found     []Found
-	providers sender
+	providers map[string]*provider.Provider
+	// made keeps what is callable over snapshots, with its connections;
+	// discovered what the providers said that they have.
+	made       map[string]made
+	discovered map[string][]catalog.Discovered
 }
 
 // New opens the state and builds every part. The caller ends it with Close, or
@@ -94,6 +100,7 @@ type App struct {
 func New(ctx context.Context, o Options) (*App, error) {
 	a := &App{o: o, cfg: o.Config, started: time.Now(), limits: &limit.Table{}, tokens: &tokens.Learner{}}
 	a.log = logger(o.Log, o.Config.Log)
+	a.alarm.log = a.log
 	if err := o.Env.Check(); err != nil {
 		return nil, err
 	}
@@ -123,12 +130,6 @@ func (a *App) build(ctx context.Context) error {
 	a.rehearsal = rehearsal.New(rehearsal.Options{Codecs: map[llm.Dialect]rehearsal.Codec{
 		llm.OpenAI: openai.Codec{}, llm.Anthropic: anthropic.Codec{},
 	}})
-	if err := a.credentials(ctx); err != nil {
-		return err
-	}
-	if err := a.directory.Reload(ctx); err != nil {
-		return fmt.Errorf("read the keys: %w", err)
-	}
 	a.found = look(a.cfg, a.o.Env, a.catalog)
 	a.gateway = gateway.New(gateway.Options{
 		Keys: a.directory, Limits: callerLimits{a}, Ledger: a.ledger, Tokens: a.tokens,
@@ -208,6 +209,12 @@ func noSettle(int64) {}
 // every part and closes the state.
 func (a *App) Serve(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.Close()) }()
+	if err := a.credentials(ctx); err != nil {
+		return err
+	}
+	if err := a.directory.Reload(ctx); err != nil {
+		return fmt.Errorf("read the keys: %w", err)
+	}
 	l, err := net.Listen("tcp", a.cfg.Listen)
 	if err != nil {
 		return err
@@ -218,11 +225,11 @@ func (a *App) Serve(ctx context.Context) (err error) {
 		return fmt.Errorf("begin the ledger: %w", err)
 	}
 	for _, run := range killed {
-		a.info.Notes = append(a.info.Notes, fmt.Sprintf("the run that last wrote at %s was killed: at most the second after that is missing from the ledger", run.Written.Format(time.DateTime)))
+		a.info.Notes = append(a.info.Notes, fmt.Sprintf("the run that last wrote at %s was killed, or still runs beside this one; if it was killed, at most the second after that is missing from the ledger", run.Written.Format(time.DateTime)))
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var services sync.WaitGroup
-	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.firstDiscovery, a.write} {
+	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.watchRefresh, a.firstDiscovery, a.write} {
 		services.Go(func() { service(background) })
 	}
 	defer services.Wait()
@@ -252,10 +259,18 @@ func (a *App) Serve(ctx context.Context) (err error) {
 	defer cancel()
 	if err := server.Shutdown(drain); err != nil {
 		a.log.Warn("requests were still running when the drain time ended", "drain", a.cfg.Shutdown.Drain.Std())
-		return server.Close()
+		err = server.Close()
 	}
-	return nil
+	// Handlers whose connection was closed still write their rows.
+	for end := time.Now().Add(rowsIn); a.gateway.Running() > 0 && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
+	return err
 }
+
+// rowsIn is how long the handlers of closed connections have to note their
+// rows.
+const rowsIn = 2 * time.Second
 
 // write runs the ledger's writer.
 func (a *App) write(ctx context.Context) {

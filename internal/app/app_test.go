@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -117,7 +118,10 @@ func openFor(t *testing.T, upstream string, d llm.Dialect, slow func() bool) *ho
 
 func start(t *testing.T, env map[string]string, yaml string, slow func() bool) *house {
 	t.Helper()
-	env["HEADRACE_KEY"], env["HEADRACE_ADMIN_TOKEN"], env["OLLAMA_HOST"] = key, adminToken, "127.0.0.1:1"
+	env["HEADRACE_KEY"], env["HEADRACE_ADMIN_TOKEN"] = key, adminToken
+	if env["OLLAMA_HOST"] == "" {
+		env["OLLAMA_HOST"] = "127.0.0.1:1" // nobody is there
+	}
 	getenv := func(name string) string { return env[name] }
 	cfg, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\ndata: "+t.TempDir()+"\nlog: {level: debug}\n"+yaml), getenv)
 	if err != nil {
@@ -494,7 +498,7 @@ func TestClientLeaves(t *testing.T) {
 
 func waitFor(t *testing.T, ok func() bool, what string) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if ok() {
 			return
 		}
@@ -560,6 +564,117 @@ func TestRawPass(t *testing.T) {
 	}
 	if a.status != 202 {
 		t.Errorf("answer %d", a.status)
+	}
+}
+
+// TestRawFailure: what goes wrong on a raw path is a failure in the row too, is
+// done once, and shows no credential.
+func TestRawFailure(t *testing.T) {
+	t.Parallel()
+	status := 0
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		if status == 0 {
+			if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
+				c.Close()
+			}
+			return
+		}
+		w.Header().Set("X-Request-Id", "up-1")
+		w.Header().Set("Location", "http://169.254.169.254/")
+		w.WriteHeader(status)
+		io.WriteString(w, `{"error":{"message":"no: `+r.Header.Get("Authorization")+`","type":"x","param":null,"code":null}}`)
+	})
+	h := open(t, u, "")
+	for _, c := range []struct{ upstream, client int }{{401, 502}, {429, 429}, {302, 502}, {500, 502}, {0, 502}} {
+		status = c.upstream
+		before := len(u.asked())
+		a := h.call("POST", "/openai/v1/files/a%20b", "{}")
+		if a.status != c.client || strings.Contains(a.body, "canary") || a.header.Get("X-Should-Retry") != "false" {
+			t.Errorf("%d: %d %v %s, want %d", c.upstream, a.status, a.header, a.body, c.client)
+		}
+		if n := len(u.asked()) - before; n != 1 {
+			t.Errorf("%d: asked %d times", c.upstream, n)
+		}
+		if got := u.asked()[before].path; got != "/v1/files/a b" {
+			t.Errorf("the path is %q", got)
+		}
+		row := h.row(a)
+		attempt := row["attempts"].([]any)[0].(map[string]any)
+		if row["class"] == "" || c.upstream >= 400 && attempt["upstream_id"] != "up-1" {
+			t.Errorf("%d: row %v", c.upstream, row)
+		}
+	}
+}
+
+// TestErrorAfterContentHidesTheKey: a provider's own error frame passes as it
+// is, but for our credential.
+func TestErrorAfterContentHidesTheKey(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		write(w, "text/event-stream", chatStream[:strings.LastIndex(chatStream, "data: ")]+"data: {\"error\":{\"message\":\"bad key "+r.Header.Get("Authorization")+"\",\"type\":\"server_error\",\"param\":null,\"code\":null}}\n\n")
+	})
+	h := open(t, u, "")
+	a := h.call("POST", "/v1/chat/completions", `{"model":"openai/gpt-4o-mini","stream":true,"messages":[{"role":"user","content":"Hi"}]}`)
+	if strings.Contains(a.body, "canary") || !strings.Contains(a.body, `"error":{`) {
+		t.Errorf("the client got %s", a.body)
+	}
+}
+
+// TestNoUsageIsEstimated: an answer without usage is charged for what it holds.
+func TestNoUsageIsEstimated(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		write(w, "application/json", strings.Replace(strings.Replace(chatAnswer, `,"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}`, "", 1), "Hello", strings.Repeat("word ", 400), 1))
+	})
+	h := open(t, u, "")
+	for _, door := range []string{"/v1/chat/completions", "/v1/messages"} {
+		a := h.call("POST", door, `{"model":"openai/gpt-4o-mini","max_tokens":900,"messages":[{"role":"user","content":"Hi"}]}`)
+		use := h.row(a)["usage"].(map[string]any)
+		if out := use["output"].(float64); use["source"] != "estimated" || out < 300 || out > 700 {
+			t.Errorf("%s: usage %v", door, use)
+		}
+	}
+}
+
+// TestTokenLimitCannotOverflow: a huge max_tokens is a huge reservation.
+func TestTokenLimitCannotOverflow(t *testing.T) {
+	t.Parallel()
+	h := open(t, nil, "limits: {key: {tokens_per_minute: 100}}\n")
+	for _, n := range []string{"1000", "9223372036854775807"} {
+		a := h.call("POST", "/v1/chat/completions", `{"model":"rehearsal/quick","max_tokens":`+n+`,"messages":[{"role":"user","content":"Hi"}]}`)
+		if a.status != 429 || a.header.Get("Retry-After") == "" {
+			t.Errorf("max_tokens %s: %d %s", n, a.status, a.body)
+		}
+	}
+}
+
+// TestClientThatDoesNotRead is cut off: it holds neither a request nor memory.
+func TestClientThatDoesNotRead(t *testing.T) {
+	t.Parallel()
+	done := make(chan struct{})
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		defer close(done)
+		w.Header().Set("Content-Type", "text/event-stream")
+		frame := strings.Replace(chatStream[strings.Index(chatStream, "data: {"):strings.Index(chatStream, "lo\"}")], "Hel", strings.Repeat("x", 4000), 1)
+		frame = frame[:strings.Index(frame, "\n\n")+2] + frame[strings.Index(frame, "\n\n")+2:strings.LastIndex(frame, "data: ")]
+		for {
+			if _, err := io.WriteString(w, frame); err != nil {
+				return
+			}
+		}
+	})
+	h := open(t, u, "timeouts: {idle: 1s}\n")
+	c, err := net.Dial("tcp", strings.TrimPrefix(h.base, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	body := `{"model":"openai/gpt-4o-mini","stream":true,"messages":[{"role":"user","content":"Hi"}]}`
+	fmt.Fprintf(c, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s", key, len(body), body)
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Error("the upstream is still written for a client that does not read")
 	}
 }
 
@@ -665,5 +780,95 @@ func TestFourPairs(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestOllamaComesLater: Ollama is found when it starts after the gateway, and
+// its models can be asked for; when it stops they are gone.
+func TestOllamaComesLater(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	h := start(t, map[string]string{"OLLAMA_HOST": address}, "", nil)
+	if list := h.call("GET", "/v1/models", "").body; strings.Contains(list, "ollama/") {
+		t.Fatalf("Ollama is there before it started: %s", list)
+	}
+	if l, err = net.Listen("tcp", address); err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/version", func(w http.ResponseWriter, r *http.Request) { write(w, "application/json", `{"version":"0.40.0"}`) })
+	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, r *http.Request) {
+		write(w, "application/json", `{"object":"list","data":[{"id":"qwen3:8b","object":"model","created":1,"owned_by":"library"}]}`)
+	})
+	mux.HandleFunc("POST /v1/chat/completions", func(w http.ResponseWriter, r *http.Request) { write(w, "application/json", chatAnswer) })
+	ollama := &http.Server{Handler: mux}
+	go ollama.Serve(l)
+	waitFor(t, func() bool { return strings.Contains(h.call("GET", "/v1/models", "").body, `"ollama/qwen3:8b"`) }, "Ollama's model in the list")
+	a := h.call("POST", "/v1/messages", `{"model":"ollama/qwen3:8b","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}`)
+	if a.status != 200 || !strings.Contains(a.body, "Hello") || h.row(a)["priced"] != false {
+		t.Errorf("Ollama answered %d %s", a.status, a.body)
+	}
+	if err := ollama.Close(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return !strings.Contains(h.call("GET", "/v1/models", "").body, "ollama/") }, "Ollama's models to go")
+}
+
+// TestOurOwnKeyIsNoProviderKey: a provider key that is one of ours skips that
+// provider with a word of advice, in the environment and in the file; serve
+// starts.
+func TestOurOwnKeyIsNoProviderKey(t *testing.T) {
+	t.Parallel()
+	h := start(t, map[string]string{"OPENAI_API_KEY": "hr-oops"}, "providers: {anthropic: {api_key: hr-oops-too}, mistral: {base_url: \"http://127.0.0.1:9/v1\", api_key: k}}\n", nil)
+	a := h.call("GET", "/admin/v1/providers", "", "Authorization: Bearer "+adminToken)
+	var list struct {
+		Providers []struct{ ID, State, Advice string }
+	}
+	if err := json.Unmarshal([]byte(a.body), &list); err != nil {
+		t.Fatal(err)
+	}
+	state := map[string]string{}
+	for _, p := range list.Providers {
+		state[p.ID] = p.State + " " + p.Advice
+	}
+	for id, want := range map[string]string{"openai": "skipped OPENAI_API_KEY holds a key of Headrace", "anthropic": "skipped its api_key is a key of Headrace", "mistral": "ready", "rehearsal": "ready"} {
+		if !strings.HasPrefix(state[id], want) {
+			t.Errorf("%s is %q, want %q", id, state[id], want)
+		}
+	}
+	if got := h.call("POST", "/v1/chat/completions", `{"model":"rehearsal/quick","messages":[{"role":"user","content":"Hi"}]}`).status; got != 200 {
+		t.Errorf("status %d", got)
+	}
+}
+
+// TestSecondStartIsSilent: keys are found again and nothing secret is shown.
+func TestSecondStartIsSilent(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	getenv := func(string) string { return "" }
+	run := func() app.Info {
+		cfg, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\ndiscover: false\ndata: "+dir+"\n"), getenv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var info app.Info
+		ctx, stop := context.WithCancel(t.Context())
+		err = app.Program{}.Serve(ctx, app.Options{Config: cfg, Env: config.FromEnv(getenv), Ready: func(i app.Info) error { info = i; stop(); return nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+	first, second := run(), run()
+	if first.Key == "" || first.AdminToken == "" || !strings.HasPrefix(first.Key.Reveal(), "hr-") {
+		t.Error("the first start made no credentials")
+	}
+	if second.Key != "" || second.AdminToken != "" || len(second.Notes) != 0 {
+		t.Errorf("the second start shows %+v", second)
 	}
 }

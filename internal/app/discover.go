@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -120,8 +122,64 @@ func (a *App) discoverOne(ctx context.Context, id string) (found int, err error)
 	if err != nil {
 		return 0, err
 	}
-	a.change(func() { a.catalog = a.catalog.WithDiscovered(id, list) })
+	a.change(func() {
+		if a.discovered == nil {
+			a.discovered = map[string][]catalog.Discovered{}
+		}
+		a.discovered[id] = list
+		a.catalog = a.catalog.WithDiscovered(id, list)
+	})
 	return len(list), nil
+}
+
+// refreshEvery is how often the file of a refreshed catalogue is looked at: a
+// command may have written it.
+const refreshEvery = 2 * time.Second
+
+// watchRefresh takes over a refreshed catalogue.
+func (a *App) watchRefresh(ctx context.Context) {
+	path := filepath.Join(a.data, refreshFile)
+	stamp := func() (time.Time, int64) {
+		i, err := os.Stat(path)
+		if err != nil {
+			return time.Time{}, 0
+		}
+		return i.ModTime(), i.Size()
+	}
+	at, size := stamp()
+	tick := time.NewTicker(refreshEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now, n := stamp()
+		if now.Equal(at) && n == size {
+			continue
+		}
+		at, size = now, n
+		if err := a.reloadCatalog(); err != nil {
+			a.log.Warn("the refreshed catalogue cannot be read; the one in force stays", "error", err)
+		}
+	}
+}
+
+// reloadCatalog reads the catalogue anew and lays what the providers said over
+// it again.
+func (a *App) reloadCatalog() error {
+	c, err := loadCatalog(a.cfg, a.data)
+	if err != nil {
+		return err
+	}
+	a.change(func() {
+		for id, list := range a.discovered {
+			c = c.WithDiscovered(id, list)
+		}
+		a.catalog = c
+	})
+	return nil
 }
 
 // change applies a change to what is known and puts the new snapshot in place.

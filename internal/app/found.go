@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -97,7 +98,7 @@ func look(cfg *config.Config, env config.Env, c *catalog.Catalog) []Found {
 // of it.
 func lookFor(row *catalog.Provider, cfg *config.Config, env config.Env) (f Found, ok bool) {
 	own, named := inFile(row, cfg)
-	f = Found{Row: row, BaseURL: row.BaseURL, connect: cfg.Timeouts.Connect.Std()}
+	f = Found{Row: row, BaseURL: row.BaseURL, connect: limited(cfg.Timeouts.Connect)}
 	if row.ID == rehearsalID {
 		f.Source, f.Ready, f.Disabled = "built in", !own.Disabled, own.Disabled
 		return f, true
@@ -156,7 +157,7 @@ func (f *Found) overlay(own config.Provider, cfg *config.Config) {
 		f.header[name] = v.Reveal()
 	}
 	if c := own.Connect; c != nil {
-		f.connect = c.Std()
+		f.connect = limited(*c)
 	}
 }
 
@@ -180,8 +181,29 @@ func (f *Found) settle(cfg *config.Config) {
 	}
 }
 
-// callable makes what was found callable.
-func (a *App) callable(f Found) (*provider.Provider, error) {
+// made is a provider with what it was made from.
+type made struct {
+	from     Found
+	provider *provider.Provider
+}
+
+// callable makes what was found callable, or gives what was made of the same
+// before: its connections stay open. a.mu is held.
+func (a *App) callable(f *Found) (*provider.Provider, error) {
+	if m, ok := a.made[f.Row.ID]; ok && reflect.DeepEqual(m.from, *f) {
+		return m.provider, nil
+	}
+	p, err := a.makeProvider(*f)
+	if err == nil {
+		if a.made == nil {
+			a.made = map[string]made{}
+		}
+		a.made[f.Row.ID] = made{*f, p}
+	}
+	return p, err
+}
+
+func (a *App) makeProvider(f Found) (*provider.Provider, error) {
 	o := provider.Options{Row: f.Row, BaseURL: f.BaseURL, Key: f.key, Header: f.header, Connect: f.connect, Slow: a.o.Slow,
 		MaxAnswer: int64(a.cfg.Limits.Answer), MaxEvent: int64(a.cfg.Limits.Event)}
 	if f.Row.ID == rehearsalID {

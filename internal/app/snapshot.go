@@ -32,15 +32,22 @@ func loadCatalog(cfg *config.Config, data string) (*catalog.Catalog, error) {
 }
 
 // sender finds the provider that a target names.
-type sender map[string]*provider.Provider
+type sender struct {
+	providers map[string]*provider.Provider
+	alarm     *alarm
+}
 
 // Send makes one attempt.
 func (s sender) Send(ctx context.Context, t *route.Target, d *llm.Draft) (*llm.Answer, error) {
-	p, ok := s[t.Provider]
+	p, ok := s.providers[t.Provider]
 	if !ok {
 		return nil, llm.Errorf(llm.Unsupported, "provider %s is not configured any more", t.Provider)
 	}
-	return p.Send(ctx, t.Model, &t.Capability, d)
+	ans, err := p.Send(ctx, t.Model, &t.Capability, d)
+	if err != nil {
+		s.alarm.hear(t.Provider, err)
+	}
+	return ans, err
 }
 
 // prepare fits a request that named a route to the target's model.
@@ -55,14 +62,14 @@ func prepare(t *route.Target, d llm.Draft) llm.Draft {
 // nobody else knows a yet.
 func (a *App) snapshot() *gateway.Snapshot {
 	cfg := a.cfg
-	providers := sender{}
+	providers := map[string]*provider.Provider{}
 	policy := &route.Policy{Routes: cfg.Routes, Configured: map[string]bool{}}
 	for i := range a.found {
 		f := &a.found[i]
 		if !f.Ready {
 			continue
 		}
-		p, err := a.callable(*f)
+		p, err := a.callable(f)
 		if err != nil {
 			f.Ready, f.Advice = false, err.Error()
 			continue
@@ -71,20 +78,32 @@ func (a *App) snapshot() *gateway.Snapshot {
 		policy.Configured[f.Row.ID] = true
 	}
 	a.providers = providers
+	send := sender{providers, &a.alarm}
 	r := relay.New(relay.Options{
-		Sender: providers, Prepare: prepare, Policy: rules(cfg),
-		Attempts: cfg.Retries.Attempts, FirstByte: cfg.Timeouts.FirstByte.Std(), Idle: cfg.Timeouts.Idle.Std(),
-		Total: cfg.Timeouts.Total.Std(), Hold: cfg.Timeouts.Hold.Std(),
+		Sender: send, Prepare: prepare, Policy: rules(cfg),
+		Attempts: cfg.Retries.Attempts, FirstByte: limited(cfg.Timeouts.FirstByte), Idle: limited(cfg.Timeouts.Idle),
+		Total: cfg.Timeouts.Total.Std(), Hold: limited(cfg.Timeouts.Hold),
 	})
 	c := a.catalog
 	return &gateway.Snapshot{
-		Catalog: c, Policy: policy, Relay: r, Models: models(c, policy), MaxBody: int64(cfg.Limits.Body), ReadIn: cfg.Timeouts.Read.Std(),
+		Catalog: c, Policy: policy, Relay: r, Models: models(c, policy), MaxBody: int64(cfg.Limits.Body), ReadIn: cfg.Timeouts.Read.Std(), WriteIn: cfg.Timeouts.Idle.Std(),
 		Counts: func(id string) bool {
 			row, ok := c.Provider(id)
 			return ok && provider.Speaks(row.Dialect, llm.OpCountTokens)
 		},
 	}
 }
+
+// limited reads a timeout of the configuration, where 0 switches it off; to the
+// rooms 0 means their default.
+func limited(d config.Duration) time.Duration {
+	if d == 0 {
+		return forever
+	}
+	return d.Std()
+}
+
+const forever = 100 * 365 * 24 * time.Hour
 
 // rules lays the configuration's changes over the built-in table.
 func rules(cfg *config.Config) []relay.Rule {

@@ -16,6 +16,7 @@ import (
 	"headrace/internal/config"
 	"headrace/internal/llm"
 	"headrace/internal/relay"
+	"headrace/internal/wire/openai"
 )
 
 // adminOptions fills in what the admin API shows.
@@ -60,17 +61,18 @@ func providersView(found []Found, c *catalog.Catalog) []admin.Provider {
 func (a *App) refresh(ctx context.Context, r *catalog.Refresh) (admin.Refreshed, error) {
 	before := a.catalogNow()
 	var notes []string
-	if r == nil {
-		notes = a.discover(ctx)
-	} else {
+	switch {
+	case r != nil:
 		if err := r.WriteFile(filepath.Join(a.data, refreshFile)); err != nil {
 			return admin.Refreshed{}, err
 		}
-		c, err := catalog.Load(overrides(a.cfg, r.Bytes()))
-		if err != nil {
+		if err := a.reloadCatalog(); err != nil {
 			return admin.Refreshed{}, err
 		}
-		a.change(func() { a.catalog = c })
+	case a.ready.Load():
+		notes = a.discover(ctx)
+	default:
+		return admin.Refreshed{}, llm.Errorf(llm.InvalidRequest, "only a running gateway asks its providers: name it with --url, or give --from FILE|URL")
 	}
 	out := compare(before, a.catalogNow())
 	out.Notes = notes
@@ -129,7 +131,7 @@ func statusOf(c llm.Class) int {
 	if c == llm.ClientGone {
 		return 0 // nobody sees it
 	}
-	status, _ := openaiCodec.EncodeError(&llm.Error{Class: c})
+	status, _ := openai.Codec{}.EncodeError(&llm.Error{Class: c})
 	return status
 }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -57,6 +58,9 @@ type Snapshot struct {
 	MaxBody int64
 	// ReadIn is how long a client may take to send its body; 0 means no bound.
 	ReadIn time.Duration
+	// WriteIn is how long the client may take to accept what is written to it; 0
+	// means no bound.
+	WriteIn time.Duration
 	// Counts says whether a provider can count tokens itself.
 	Counts func(provider string) bool
 }
@@ -131,16 +135,15 @@ func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, d *door, rest 
 		x.refuse(fail)
 		return
 	}
+	defer func() { settle(x.tokens) }()
 	ctx, cancel, fail := deadline(req)
 	if fail != nil {
-		settle(0)
 		x.refuse(fail)
 		return
 	}
 	defer cancel()
 	out := s.Relay.Run(ctx, &plan, &draft, x.reply)
 	x.ended(&out, &draft)
-	settle(x.tokens)
 }
 
 // exchange is one request and what becomes of it.
@@ -157,7 +160,7 @@ type exchange struct {
 
 func newReply(w http.ResponseWriter, d *door, x *exchange) *reply {
 	flush, _ := w.(http.Flusher)
-	return &reply{w: w, flush: flush, door: d, id: x.entry.ID, start: x.start, cost: func(m relay.Meta, u llm.Usage) (llm.Nanodollars, bool) {
+	return &reply{w: w, flush: flush, door: d, writeIn: x.s.WriteIn, id: x.entry.ID, start: x.start, cost: func(m relay.Meta, u llm.Usage) (llm.Nanodollars, bool) {
 		if m.Target == nil || u.Source == "" {
 			return 0, false
 		}
@@ -314,12 +317,14 @@ func (x *exchange) counted(plan *route.Plan, d *llm.Draft) bool {
 	return true
 }
 
-// estimate is what the request is reserved at; 0 when no limit asks for it.
+// estimate is what the request is reserved at; 0 when no limit asks for it. It
+// need only be near, since what was really used is settled in the end.
 func (x *exchange) estimate(p *access.Principal, d *llm.Draft) int64 {
 	if !x.g.o.Limits.NeedsTokens(p) {
 		return 0
 	}
-	return x.g.o.Tokens.Estimate(d.Raw, d.Head.Model) + d.Head.MaxTokens
+	prompt := tokens.Rough(d.Raw, tokens.FamilyOf(d.Head.Model))
+	return prompt + min(max(d.Head.MaxTokens, 0), math.MaxInt64-prompt)
 }
 
 // deadline binds the request to its x-headrace-deadline, if it has one: a
@@ -344,6 +349,12 @@ func deadline(req *http.Request) (context.Context, context.CancelFunc, *llm.Erro
 // refuse answers a request that goes no further.
 func (x *exchange) refuse(e *llm.Error) {
 	x.entry.Class = e.Class
+	if e.Class == llm.RateLimited && e.RetryAfter == 0 {
+		// All places are taken; nobody knows for how long, but now is no use.
+		c := *e
+		c.RetryAfter = time.Second
+		e = &c
+	}
 	if err := x.reply.Fail(e, relay.Meta{}); err != nil {
 		x.entry.Class = llm.ClientGone
 	}
@@ -355,7 +366,7 @@ func (x *exchange) ended(out *relay.Outcome, d *llm.Draft) {
 	x.entry.Attempts = make([]ledger.Attempt, len(out.Attempts))
 	for i := range out.Attempts {
 		a := &out.Attempts[i]
-		if a.Usage.Source == "" && a.Sent && a.Status/100 == 2 && d.Op == llm.OpChat {
+		if a.Usage.Source == "" && a.Sent && a.Status/100 == 2 && d.Op == llm.OpChat && !(a.OutputBytes == 0 && refusedUnread[a.Class]) {
 			a.Usage = x.guess(a, d)
 		}
 		x.tokens += a.Usage.Total()
@@ -367,6 +378,13 @@ func (x *exchange) ended(out *relay.Outcome, d *llm.Draft) {
 			x.g.o.Tokens.Learn(a.Model, tokens.Estimate(d.Raw, tokens.FamilyOf(a.Model)), a.Usage.Prompt())
 		}
 	}
+}
+
+// refusedUnread are the classes with which a provider turns a request away
+// without having worked on it, also when it says so inside a 200.
+var refusedUnread = map[llm.Class]bool{
+	llm.RateLimited: true, llm.QuotaExhausted: true, llm.Overloaded: true, llm.Auth: true,
+	llm.InvalidRequest: true, llm.ContextOverflow: true, llm.ModelNotFound: true,
 }
 
 // learnEvery is how many requests go by for one that the token estimate learns
@@ -385,6 +403,7 @@ func (x *exchange) guess(a *relay.Attempt, d *llm.Draft) llm.Usage {
 // close notes the row, whatever happened, and breaks the connection of an
 // answer that could not be ended in its own form.
 func (x *exchange) close() {
+	x.reply.release()
 	x.entry.Status, x.entry.FirstByte, x.entry.Total = x.reply.status, x.reply.first, time.Since(x.start)
 	if v := recover(); v != nil {
 		x.entry.Class = llm.Unavailable

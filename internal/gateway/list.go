@@ -21,12 +21,14 @@ func (s *Snapshot) allowed(p *access.Principal) []llm.ModelInfo {
 	})
 }
 
-// ask answers a question that takes no provider: who may ask, then what.
+// ask answers a question that takes no provider: who may ask, then what. It has
+// a row like any request.
 func (g *Gateway) ask(w http.ResponseWriter, r *http.Request, d *door, answer func(p *access.Principal) ([]byte, *llm.Error)) {
 	x := &exchange{g: g, s: g.snapshot.Load(), door: d, start: time.Now()}
 	x.entry = ledger.Entry{ID: g.o.Ledger.NewID(x.start), At: x.start, Dialect: d.name, Op: d.op}
 	x.reply = newReply(w, d, x)
-	p, fail := g.check(r.Header)
+	defer x.close()
+	p, fail := g.caller(r, x)
 	var body []byte
 	if fail == nil {
 		body, fail = answer(&p)
@@ -37,7 +39,7 @@ func (g *Gateway) ask(w http.ResponseWriter, r *http.Request, d *door, answer fu
 	}
 	a := &llm.Answer{Native: true, Status: http.StatusOK, ContentType: "application/json", Body: body}
 	if err := x.reply.Whole(a, relay.Meta{}); err != nil {
-		x.entry.Class = llm.ClientGone // nobody is left to tell; a list has no row
+		x.entry.Class = llm.ClientGone
 	}
 }
 

@@ -29,6 +29,10 @@ type reply struct {
 	// status and first are for the ledger: what the client saw, and when.
 	status int
 	first  time.Duration
+	// writeIn bounds a write to a client that does not read; deadline is when
+	// the one in force was set.
+	writeIn  time.Duration
+	deadline time.Time
 	// abort says that the stream cannot be ended in the dialect's own form, so
 	// the connection must break: a cut answer must not look whole.
 	abort bool
@@ -40,7 +44,7 @@ func (r *reply) headers(m relay.Meta) http.Header {
 	id := r.id.String()
 	h[r.door.idHeader] = []string{id}
 	h["X-Headrace-Request-Id"] = []string{id}
-	if m.Target != nil {
+	if m.Target != nil && m.Target.Model != "" {
 		h["X-Headrace-Model"] = []string{m.Target.String()}
 	}
 	if m.Attempts > 0 {
@@ -70,6 +74,7 @@ func (r *reply) send(status int, h http.Header, body []byte) error {
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	r.status, r.first = status, time.Since(r.start)
 	r.begun = true
+	r.hurry()
 	r.w.WriteHeader(status)
 	_, err := r.w.Write(body)
 	return err
@@ -106,8 +111,10 @@ func pass(h http.Header, a *llm.Answer) {
 // Begin sends the status and headers of a streamed answer.
 func (r *reply) Begin(a *llm.Answer, m relay.Meta) error {
 	h := r.headers(m)
-	h["Content-Type"] = []string{"text/event-stream; charset=utf-8"}
-	h["Cache-Control"] = []string{"no-cache"}
+	if r.door.op != llm.OpRaw {
+		h["Content-Type"] = []string{"text/event-stream; charset=utf-8"}
+		h["Cache-Control"] = []string{"no-cache"}
+	}
 	h["X-Accel-Buffering"] = []string{"no"} // nginx would hold the stream back
 	r.native = a.Native
 	if a.Native {
@@ -125,8 +132,26 @@ func (r *reply) Begin(a *llm.Answer, m relay.Meta) error {
 	return nil
 }
 
+// hurry gives the client a new limit for accepting what is written. Once a
+// second is often enough.
+func (r *reply) hurry() {
+	if now := time.Now(); r.writeIn > 0 && now.Sub(r.deadline) > time.Second {
+		r.deadline = now
+		// Writers without deadlines are those of tests.
+		_ = http.NewResponseController(r.w).SetWriteDeadline(now.Add(r.writeIn))
+	}
+}
+
+// release lifts the limit for the connection's next request.
+func (r *reply) release() {
+	if !r.deadline.IsZero() {
+		_ = http.NewResponseController(r.w).SetWriteDeadline(time.Time{})
+	}
+}
+
 // Piece gives one piece of the streamed answer.
 func (r *reply) Piece(p llm.Piece) error {
+	r.hurry()
 	if r.native {
 		if len(p.Raw) == 0 {
 			return nil

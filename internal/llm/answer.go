@@ -21,7 +21,10 @@ type Answer struct {
 	Response *Response
 	// Glance is what a whole answer says at first sight.
 	Glance Glance
-	Stream Stream
+	// TextBytes is how much text a whole answer holds; it may be 0 when Glance
+	// has usage.
+	TextBytes int
+	Stream    Stream
 	// Losses lists what the request could not express at this target.
 	Losses []Loss
 	// UpstreamID is the provider's own request id, for its support.

@@ -69,6 +69,8 @@ type Error struct {
 	From        Dialect
 	Body        []byte
 	ContentType string
+	// UpstreamID is the provider's request id, for its support.
+	UpstreamID string
 	// Phase of a content refusal: "prompt" or "output".
 	Phase string
 	Cause error

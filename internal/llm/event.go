@@ -6,8 +6,8 @@ import "github.com/go-json-experiment/json/jsontext"
 type EventKind string
 
 // The kinds of event. A stream is Start, then blocks (BlockStart, Delta...,
-// BlockStop, one block open at a time), with UsageEvents anywhere, and
-// exactly one terminal event: FinishEvent or ErrorEvent.
+// BlockStop, one block open at a time), with UsageEvents and native deltas
+// anywhere, and exactly one terminal event: FinishEvent or ErrorEvent.
 const (
 	// EventStart opens the stream: ID, Model, Created.
 	EventStart EventKind = "start"
@@ -56,7 +56,9 @@ type BlockHead struct {
 	// Kind is ItemMessage (text or refusal), ItemReasoning, ItemToolCall or
 	// ItemOpaque.
 	Kind ItemKind
-	// ID and Name belong to a tool call.
+	// ID and Name belong to a tool call. Name of reasoning is the format in
+	// which its provider may sign it, in the words of Opaque.Issuer; empty when
+	// there is no sign that it will.
 	ID, Name string
 	// Custom marks a tool call with free-text input.
 	Custom bool
@@ -81,7 +83,9 @@ const (
 	// DeltaOpaque gives state of the block, such as a signature; it replaces
 	// any state of the same issuer and kind before it.
 	DeltaOpaque DeltaKind = "opaque"
-	// DeltaNative is a delta that only its own dialect can express.
+	// DeltaNative is a delta that only its own dialect can express. It may
+	// stand outside blocks, anywhere behind the start; then it belongs to the
+	// message, and its Index says nothing.
 	DeltaNative DeltaKind = "native"
 )
 

@@ -19,7 +19,11 @@ func Replay(r *Response) []Event {
 			for j := range it.Blocks {
 				deltas = append(deltas, Delta{Kind: DeltaReasoning, Text: it.Blocks[j].Text})
 			}
+			block.Name = it.Name
 			for _, o := range it.Opaque {
+				if block.Name == "" && o.Data != "" {
+					block.Name = o.Issuer
+				}
 				if o.Kind == OpaqueRedacted {
 					block.Opaque = append(block.Opaque, o)
 				} else {
@@ -35,14 +39,14 @@ func Replay(r *Response) []Event {
 				deltas = append(deltas, Delta{Kind: kind, Text: it.Blocks[j].Text})
 			}
 		}
-		events = append(events, Event{Kind: EventBlockStart, Index: i, Block: block})
+		events = append(events, Event{Kind: EventBlockStart, From: r.From, Index: i, Block: block})
 		for _, d := range deltas {
 			events = append(events, Event{Kind: EventDelta, Index: i, Delta: d})
 		}
 		events = append(events, Event{Kind: EventBlockStop, Index: i})
 	}
 	if r.Usage.Source != "" {
-		events = append(events, Event{Kind: EventUsage, Usage: r.Usage})
+		events = append(events, Event{Kind: EventUsage, From: r.From, Usage: r.Usage})
 	}
-	return append(events, Event{Kind: EventFinish, Finish: r.Finish})
+	return append(events, Event{Kind: EventFinish, From: r.From, Finish: r.Finish})
 }

@@ -50,6 +50,10 @@ type Encoded struct {
 	// Names maps tool names on the wire back to the client's; nil when they
 	// are the same.
 	Names map[string]string
+	// Customs holds the names on the wire of custom tools that were offered as
+	// functions: the arguments of their calls are {"input":"the text"}. Nil
+	// when there are none.
+	Customs map[string]bool
 	// DropUsage says that a usage chunk of the answer's stream was asked for by
 	// the gateway and must not reach the client.
 	DropUsage bool

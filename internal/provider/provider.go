@@ -16,8 +16,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"headrace/internal/catalog"
 	"headrace/internal/llm"
@@ -28,6 +31,7 @@ import (
 
 // Codec is what a provider needs of its dialect.
 type Codec interface {
+	DecodeRequest(body []byte) (*llm.Request, error)
 	Patch(d *llm.Draft, c *llm.Capability) (llm.Encoded, error)
 	EncodeRequest(r *llm.Request, model string, c *llm.Capability) (llm.Encoded, error)
 	DecodeResponse(body []byte) (*llm.Response, error)
@@ -184,6 +188,7 @@ func (p *Provider) BaseURL() *url.URL { return p.base }
 
 // Send makes one attempt. A failure is an *llm.Error, or the error of ctx.
 func (p *Provider) Send(ctx context.Context, model string, c *llm.Capability, d *llm.Draft) (*llm.Answer, error) {
+	same := d.Dialect == p.row.Dialect
 	enc, native, err := p.encode(model, c, d)
 	if err != nil {
 		return nil, err
@@ -191,7 +196,7 @@ func (p *Provider) Send(ctx context.Context, model string, c *llm.Capability, d 
 	if loss := llm.Refusal(enc.Losses); loss != nil {
 		return nil, &llm.Error{Class: llm.Unsupported, Provider: p.row.ID, Model: model, Param: loss.Path, Message: loss.Path + ": " + loss.Why}
 	}
-	req, err := p.request(ctx, d, enc, native)
+	req, err := p.request(ctx, d, enc, same)
 	if err != nil {
 		return nil, err
 	}
@@ -203,12 +208,13 @@ func (p *Provider) Send(ctx context.Context, model string, c *llm.Capability, d 
 		Native: native, Status: resp.StatusCode, ContentType: resp.Header.Get("Content-Type"),
 		Header: passHeader(resp.Header), Losses: enc.Losses, UpstreamID: upstreamID(resp.Header),
 	}
-	if d.Op == llm.OpRaw {
-		ans.Stream = &rawStream{body: resp.Body}
-		return ans, nil
-	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return nil, p.failed(ctx, model, resp)
+	}
+	if d.Op == llm.OpRaw {
+		ans.Header = rawHeader(ans.Header, resp)
+		ans.Stream = &rawStream{body: resp.Body}
+		return ans, nil
 	}
 	if d.Head.Stream && streamed(resp) {
 		ans.Stream = p.stream(resp.Body, model, native, enc)
@@ -249,10 +255,11 @@ type readCloser struct {
 }
 
 // encode writes the request for the target: by splices when the dialect is the
-// client's own, else from the words.
+// client's own, else from the words. native says that the answer's bytes may go
+// to the client; it is false for the client's own dialect, too, when the
+// request was sent through the words.
 func (p *Provider) encode(model string, c *llm.Capability, d *llm.Draft) (enc llm.Encoded, native bool, err error) {
-	native = d.Dialect == p.row.Dialect
-	if native && (d.Op != llm.OpChat || p.slow == nil || !p.slow()) {
+	if d.Dialect == p.row.Dialect {
 		if d.Op == llm.OpRaw || d.Op == llm.OpModels {
 			return llm.Encoded{Body: [][]byte{d.Raw}}, true, nil
 		}
@@ -264,7 +271,11 @@ func (p *Provider) encode(model string, c *llm.Capability, d *llm.Draft) (enc ll
 			draft = draft.With(llm.Edit{Kind: llm.EditUsage})
 		}
 		enc, err = p.codec.Patch(&draft, c)
-		return enc, true, err
+		if err != nil || d.Op != llm.OpChat || p.slow == nil || !p.slow() {
+			return enc, true, err
+		}
+		enc, err = p.respell(enc, model)
+		return enc, false, err
 	}
 	if d.Op != llm.OpChat {
 		return enc, false, &llm.Error{Class: llm.Unsupported, Provider: p.row.ID, Model: model, Message: fmt.Sprintf("%s has no %s", p.row.ID, d.Op)}
@@ -282,12 +293,28 @@ func (p *Provider) encode(model string, c *llm.Capability, d *llm.Draft) (enc ll
 	return enc, false, err
 }
 
+// respell sends a request of the provider's own dialect through the words. The
+// splices have fitted it to the target; it is written for one of which nothing
+// is known, so that nothing is fitted twice.
+func (p *Provider) respell(spliced llm.Encoded, model string) (llm.Encoded, error) {
+	r, err := p.codec.DecodeRequest(slices.Concat(spliced.Body...))
+	if err != nil {
+		return spliced, err
+	}
+	enc, err := p.codec.EncodeRequest(r, model, &llm.Capability{})
+	enc.Header = spliced.Header
+	enc.Losses = append(spliced.Losses, enc.Losses...)
+	enc.DropUsage = spliced.DropUsage
+	return enc, err
+}
+
 // request builds the HTTP request anew: our framing, allow-listed headers, the
-// provider's credential and nothing else.
-func (p *Provider) request(ctx context.Context, d *llm.Draft, enc llm.Encoded, native bool) (*http.Request, error) {
+// provider's credential and nothing else. The client's own headers and query go
+// on to a provider of the same dialect.
+func (p *Provider) request(ctx context.Context, d *llm.Draft, enc llm.Encoded, same bool) (*http.Request, error) {
 	u := *p.base
 	path, query := p.paths[d.Op], ""
-	if native {
+	if same {
 		query = d.Query
 	}
 	if d.Op == llm.OpRaw {
@@ -296,13 +323,18 @@ func (p *Provider) request(ctx context.Context, d *llm.Draft, enc llm.Encoded, n
 			path = strings.TrimPrefix(path, "/v1")
 		}
 	}
-	u.Path, u.RawQuery = u.Path+path, query
+	// d.Path is as the client escaped it; the rest holds nothing to escape.
+	plain, err := url.PathUnescape(path)
+	if err != nil {
+		return nil, llm.Errorf(llm.InvalidRequest, "the path %q is not escaped rightly", path)
+	}
+	u.RawPath, u.Path, u.RawQuery = u.EscapedPath()+path, u.Path+plain, query
 	method := http.MethodPost
 	if d.Method != "" {
 		method = d.Method
 	}
 	h := make(http.Header, len(d.Header)+len(p.header)+6)
-	if native {
+	if same {
 		maps.Copy(h, d.Header)
 	}
 	maps.Copy(h, p.header)
@@ -405,16 +437,24 @@ func (p *Provider) failed(ctx context.Context, model string, resp *http.Response
 		// A redirect would take the prompt, and perhaps the key, elsewhere.
 		return &llm.Error{Class: llm.MalformedUpstream, Status: resp.StatusCode, Provider: p.row.ID, Model: model, Message: p.row.ID + " answered with a redirect, which is not followed"}
 	}
-	return p.own(p.codec.DecodeError(resp.StatusCode, resp.Header, body), model)
+	e := p.own(p.codec.DecodeError(resp.StatusCode, resp.Header, p.hide(body)), model)
+	e.UpstreamID = upstreamID(resp.Header)
+	return e
+}
+
+// hide takes our credential out of a body that repeats it, before anything is
+// quoted from it.
+func (p *Provider) hide(body []byte) []byte {
+	if text := cred.Hide(p.key, string(body)); len(text) != len(body) || text != string(body) {
+		return []byte(text)
+	}
+	return body
 }
 
 // own fills in whose error it is, and takes our credential out of it.
 func (p *Provider) own(e *llm.Error, model string) *llm.Error {
 	e.Provider, e.Model = p.row.ID, model
-	e.Message = cred.Hide(p.key, e.Message)
-	if body := cred.Hide(p.key, string(e.Body)); len(body) != len(e.Body) {
-		e.Body = []byte(body)
-	}
+	e.Message, e.Body = cred.Hide(p.key, e.Message), p.hide(e.Body)
 	if p.quirk.Error != nil {
 		p.quirk.Error(e)
 	}
@@ -436,16 +476,30 @@ func (p *Provider) whole(ctx context.Context, model string, d *llm.Draft, enc ll
 		return nil
 	}
 	if ans.Native && !d.Head.Stream {
-		ans.Glance, err = p.codec.Glance(body)
+		if ans.Glance, err = p.codec.Glance(body); err != nil {
+			_, err = p.codec.Glance(p.hide(body)) // it may quote the body
+			return p.wrong(err, model, resp)
+		}
 		p.fixUsage(model, &ans.Glance.Usage)
-		return p.malformed(err, model)
+		if ans.Glance.Usage.Source == "" { // an estimate needs the text
+			if r, err := p.codec.DecodeResponse(body); err == nil {
+				ans.TextBytes = textBytes(r)
+			}
+		}
+		return nil
 	}
 	ans.Native = false
 	r, err := p.codec.DecodeResponse(body)
 	if err != nil {
-		return p.malformed(err, model)
+		_, err = p.codec.DecodeResponse(p.hide(body))
+		return p.wrong(err, model, resp)
 	}
+<<<<<<< HEAD
+	ans.TextBytes = textBytes(r)
 	restoreNames(r, enc.Names)
+=======
+	restore(r, &enc)
+>>>>>>> codec
 	p.fixUsage(model, &r.Usage)
 	ans.Response = r
 	ans.Glance = llm.Glance{ID: r.ID, Model: r.Model, Usage: r.Usage, Finish: r.Finish}
@@ -482,18 +536,57 @@ func (p *Provider) malformed(err error, model string) error {
 	}
 }
 
+// wrong is malformed with what is known of the answer that was.
+func (p *Provider) wrong(err error, model string, resp *http.Response) error {
+	err = p.malformed(err, model)
+	var e *llm.Error
+	if errors.As(err, &e) {
+		e.UpstreamID = upstreamID(resp.Header)
+		if e.Status == 0 {
+			e.Status = resp.StatusCode
+		}
+	}
+	return err
+}
+
+// textBytes is how much text an answer holds.
+func textBytes(r *llm.Response) int {
+	n := 0
+	for i := range r.Items {
+		n += len(r.Items[i].Text()) + len(r.Items[i].Call.Arguments)
+	}
+	return n
+}
+
 func (p *Provider) fixUsage(model string, u *llm.Usage) {
 	if p.quirk.Usage != nil && u.Source != "" {
 		p.quirk.Usage(model, u)
 	}
 }
 
-func restoreNames(r *llm.Response, names map[string]string) {
+// restore gives the calls of an answer the names and the form of the client's
+// tools.
+func restore(r *llm.Response, enc *llm.Encoded) {
 	for i := range r.Items {
-		if own, ok := names[r.Items[i].Call.Name]; ok {
-			r.Items[i].Call.Name = own
+		call := &r.Items[i].Call
+		if enc.Customs[call.Name] {
+			call.Custom, call.Arguments = true, unwrapped(call.Arguments)
+		}
+		if own, ok := enc.Names[call.Name]; ok {
+			call.Name = own
 		}
 	}
+}
+
+// unwrapped gives the free text inside the arguments of a custom tool that was
+// offered as a function: the string of {"input":"..."}. What a model wrote in
+// another form is the text as it stands.
+func unwrapped(arguments []byte) []byte {
+	var wrap struct{ Input *string }
+	if json.Unmarshal(arguments, &wrap, json.MatchCaseInsensitiveNames(true)) != nil || wrap.Input == nil {
+		return arguments
+	}
+	return []byte(*wrap.Input)
 }
 
 // Models asks the provider what models it has, in its own dialect.
@@ -513,6 +606,20 @@ var passed = map[string]bool{
 }
 
 var passedPrefixes = []string{"Anthropic-Ratelimit-", "Anthropic-Priority-", "Anthropic-Fast-", "X-Ratelimit-"}
+
+// rawHeader adds what the bytes of an answer that is not understood need to be
+// read.
+func rawHeader(h http.Header, resp *http.Response) http.Header {
+	for _, name := range []string{"Content-Length", "Content-Encoding"} {
+		if v := resp.Header[name]; v != nil {
+			if h == nil {
+				h = http.Header{}
+			}
+			h[name] = v
+		}
+	}
+	return h
+}
 
 func passHeader(h http.Header) http.Header {
 	var out http.Header

@@ -1,8 +1,10 @@
 package provider
 
 import (
+	"bytes"
 	"errors"
 	"io"
+	"slices"
 
 	"headrace/internal/llm"
 	"headrace/internal/wire/sse"
@@ -11,7 +13,7 @@ import (
 func (p *Provider) stream(body io.ReadCloser, model string, native bool, enc llm.Encoded) *stream {
 	return &stream{
 		body: body, frames: sse.NewReader(body, int(p.maxEvent)), codec: p.codec, decoder: p.codec.NewDecoder(),
-		native: native, dropUsage: enc.DropUsage, names: enc.Names, provider: p, model: model,
+		native: native, dropUsage: enc.DropUsage, names: enc.Names, customs: enc.Customs, provider: p, model: model,
 	}
 }
 
@@ -26,31 +28,45 @@ type stream struct {
 	native    bool
 	dropUsage bool
 	names     map[string]string
+	customs   map[string]bool
 	provider  *Provider
 	model     string
 
 	events  []llm.Event
+<<<<<<< HEAD
+	ahead   sse.Frame // read before its turn
+	has     bool      // ahead is set
+=======
+	custom  bool   // a call of a custom tool is open: its arguments wait in text
+	text    []byte // until they are whole and can be unwrapped
+>>>>>>> codec
 	begun   bool
 	ended   bool
 	wrapper int // bytes of a content frame that are not its text
 }
 
-// Next gives the next frame as a piece.
+// Next gives the next frame as a piece, or several that are only passed on and
+// are in memory already: each piece costs the client's side a write.
 func (s *stream) Next() (llm.Piece, error) {
 	for {
-		f, err := s.frames.Next()
-		if err != nil {
+		f, err := s.ahead, error(nil)
+		if s.has {
+			s.has = false
+		} else if f, err = s.frames.Next(); err != nil {
 			return s.end(err)
 		}
-		if s.native && s.begun && !s.codec.Telling(f.Data) {
-			return llm.Piece{Raw: f.Raw, TextBytes: max(0, len(f.Data)-s.wrapper)}, nil
+		if s.passes(f) {
+			return s.run(f), nil
 		}
 		s.events, err = s.decoder.Decode(s.events[:0], f.Event, f.Data)
 		if err != nil {
 			return llm.Piece{}, s.provider.malformed(err, s.model)
 		}
+		if s.customs != nil {
+			s.unwrap()
+		}
 		p := llm.Piece{Events: s.events}
-		onlyUsage := len(s.events) > 0
+		onlyUsage, hidden := len(s.events) > 0, false
 		for i := range s.events {
 			e := &s.events[i]
 			switch e.Kind {
@@ -58,6 +74,8 @@ func (s *stream) Next() (llm.Piece, error) {
 				p.TextBytes += len(e.Delta.Text)
 			case llm.EventError:
 				e.Err = s.provider.own(e.Err, s.model)
+				// A frame that repeats our credential is not passed on.
+				hidden = hidden || !bytes.Equal(s.provider.hide(f.Raw), f.Raw)
 			case llm.EventUsage:
 				s.provider.fixUsage(s.model, &e.Usage)
 			case llm.EventBlockStart:
@@ -71,13 +89,62 @@ func (s *stream) Next() (llm.Piece, error) {
 		if p.TextBytes > 0 {
 			s.wrapper = len(f.Data) - p.TextBytes
 		}
-		if s.native && !(s.dropUsage && onlyUsage) {
+		if s.native && !hidden && !(s.dropUsage && onlyUsage) {
 			p.Raw = f.Raw
 		}
 		if len(p.Raw) > 0 || len(p.Events) > 0 {
 			return p, nil
 		}
 	}
+}
+
+<<<<<<< HEAD
+// passes reports whether nobody need look into a frame.
+func (s *stream) passes(f sse.Frame) bool {
+	return s.native && s.begun && !s.codec.Telling(f.Data)
+}
+
+// run gives f and those behind it that pass too, up to one that is not in
+// memory as a whole.
+func (s *stream) run(f sse.Frame) llm.Piece {
+	p := llm.Piece{Raw: f.Raw, TextBytes: max(0, len(f.Data)-s.wrapper)}
+	for s.frames.Buffered() {
+		f, err := s.frames.Next()
+		if err != nil {
+			break // it comes again
+		}
+		if !s.passes(f) {
+			s.ahead, s.has = f, true
+			break
+		}
+		p.Raw = p.Raw[:len(p.Raw)+len(f.Raw)] // they stand one behind the other
+		p.TextBytes += max(0, len(f.Data)-s.wrapper)
+	}
+	return p
+=======
+// unwrap makes calls of custom tools of the calls of functions that stood for
+// them. Their arguments come whole with the end of the block; until then pings
+// say that the provider is alive.
+func (s *stream) unwrap() {
+	for i := 0; i < len(s.events); i++ {
+		e := &s.events[i]
+		switch {
+		case e.Kind == llm.EventBlockStart:
+			if s.custom = s.customs[e.Block.Name]; s.custom {
+				e.Block.Custom, s.text = true, s.text[:0]
+			}
+		case !s.custom:
+		case e.Kind == llm.EventDelta && e.Delta.Kind == llm.DeltaArguments:
+			s.text = append(s.text, e.Delta.Text...)
+			*e = llm.Event{Kind: llm.EventPing}
+		case e.Kind == llm.EventBlockStop:
+			s.custom = false
+			whole := llm.Event{Kind: llm.EventDelta, Index: e.Index, Delta: llm.Delta{Kind: llm.DeltaArguments, Text: string(unwrapped(s.text))}}
+			s.events = slices.Insert(s.events, i, whole)
+			i++
+		}
+	}
+>>>>>>> codec
 }
 
 // end turns the end of the frames into the end of the answer.
@@ -95,11 +162,16 @@ func (s *stream) end(err error) (llm.Piece, error) {
 	case errors.Is(err, sse.ErrTooLarge):
 		return llm.Piece{}, &llm.Error{Class: llm.MalformedUpstream, Message: "a frame of the stream is over the size limit", Cause: err}
 	default:
+		s.ended = true
+		events := s.decoder.Close(nil)
+		if len(events) > 0 && events[len(events)-1].Kind == llm.EventFinish {
+			return llm.Piece{Events: events}, nil // it was whole before it broke
+		}
 		return llm.Piece{}, &llm.Error{Class: llm.MalformedUpstream, Message: "the connection broke inside the stream", Cause: err}
 	}
 }
 
-func (s *stream) Buffered() bool { return s.frames.Buffered() }
+func (s *stream) Buffered() bool { return s.has || s.frames.Buffered() }
 
 func (s *stream) Close() error { return s.body.Close() }
 

@@ -178,6 +178,9 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 		}
 		if err != nil {
 			a.Class, a.Message = err.Class, err.Message
+			if a.UpstreamID == "" {
+				a.UpstreamID = err.UpstreamID
+			}
 			if a.Status == 0 {
 				a.Status = err.Status
 			}
@@ -200,6 +203,9 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 			return out
 		}
 		rule := r.rules[err.Class]
+		if d.Op == llm.OpRaw {
+			rule.Step = StepStop // what it does is not known, so it is not done twice
+		}
 		if rule.Step == StepStop || err.Class == llm.ClientGone {
 			last = err
 			break
@@ -315,7 +321,7 @@ func (r *Relay) attempt(ctx context.Context, t *route.Target, d *llm.Draft, repl
 	meta := Meta{Target: t, Attempts: n, Warnings: warnings(ans.Losses)}
 	out.Warnings = meta.Warnings
 	if ans.Stream == nil {
-		a.Usage, a.Finish = ans.Glance.Usage, ans.Glance.Finish
+		a.Usage, a.Finish, a.OutputBytes = ans.Glance.Usage, ans.Glance.Finish, ans.TextBytes
 		if err := reply.Whole(ans, meta); err != nil {
 			return content, unreachable(ctx, err)
 		}

@@ -70,6 +70,9 @@ func Make(f Facts, c *catalog.Catalog, p *Policy) (Plan, *llm.Error) {
 }
 
 func targets(f Facts, c *catalog.Catalog, p *Policy) []Target {
+	if f.Model == "auto" {
+		return nil // a name of ours, never a vendor's model
+	}
 	if names, ok := p.Routes[f.Model]; ok {
 		var ts []Target
 		for _, name := range names {
@@ -142,6 +145,9 @@ func notFound(f Facts, c *catalog.Catalog, p *Policy) *llm.Error {
 			at = append(at, m.Provider)
 		}
 		return llm.Errorf(llm.ModelNotFound, "model: %s is offered by %s, but no such provider is configured", f.Model, strings.Join(at, ", "))
+	}
+	if f.Model == "auto" {
+		return llm.Errorf(llm.ModelNotFound, "model: auto is not there yet; name a route or a model")
 	}
 	return llm.Errorf(llm.ModelNotFound, "model: %s is no route and no model of a configured provider; GET /v1/models lists what there is", f.Model)
 }

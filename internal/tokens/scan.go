@@ -164,13 +164,11 @@ var base64ish = func() (t [256]bool) {
 	return t
 }()
 
-// body counts a whole request body.
-func (n *counts) body(b []byte, f *weights) {
-	// The runs of base64 are cut out first; what is left is text.
-	var text [][]byte
-	var room [16][]byte
-	text = room[:0]
-	size, from := 0, 0
+// cut counts the runs of base64 in a request body, looking for them at even
+// distances, and gives what is left, which is text, appended to text, with its
+// size.
+func (n *counts) cut(text [][]byte, b []byte, f *weights, probe int) (_ [][]byte, size int) {
+	from := 0
 	for i := probe; i < len(b); i += probe {
 		if w := b[i:min(i+window, len(b))]; !allBase64(w) || !mixed(w) {
 			continue
@@ -201,8 +199,13 @@ func (n *counts) body(b []byte, f *weights) {
 		from = end
 		i = end
 	}
-	text = append(text, b[from:])
-	size += len(b) - from
+	return append(text, b[from:]), size + len(b) - from
+}
+
+// body counts a whole request body.
+func (n *counts) body(b []byte, f *weights) {
+	var room [16][]byte
+	text, size := n.cut(room[:0], b, f, probe)
 	var p pairs
 	if size <= sampled {
 		for _, t := range text {

@@ -129,6 +129,22 @@ func Estimate(raw []byte, f Family) int64 {
 	return w.tokens(&n)
 }
 
+// roughProbe is how far apart Rough looks for base64, and so the size of body
+// below which it does not look at all.
+const roughProbe = 4 << 10
+
+// Rough returns about how many prompt tokens a raw request body is when the
+// figure need only be near, as for a reservation that is settled later: four
+// bytes of text to a token, and media as Estimate counts them. It takes about
+// a microsecond for 200 KB.
+func Rough(raw []byte, f Family) int64 {
+	w := f.weights()
+	var n counts
+	var room [16][]byte
+	_, size := n.cut(room[:0], raw, w, roughProbe)
+	return max(int64(size)/4, 1) + n.opaque*w.opaque/1000 + n.pictures + n.documents
+}
+
 func (w *weights) tokens(n *counts) int64 {
 	t := w.base + n.roles*w.role + n.tools*w.tools + n.words*w.words + n.long*w.long + n.digits*w.digits + n.punct*w.punct + n.marks*w.marks +
 		n.breaks*w.breaks + n.wide*w.wide + n.other*w.other + n.escaped*w.escaped + n.opaque*w.opaque

@@ -207,6 +207,46 @@ func TestLearner(t *testing.T) {
 	wg.Wait()
 }
 
+// A rough figure reserves room: it must not hold back a caller who has enough,
+// nor let one in who has far too little.
+func TestRough(t *testing.T) {
+	t.Parallel()
+	prose := strings.Repeat("The quick brown fox jumps over the lazy dog, and nobody minds. ", 200)
+	var noise [200_000]byte
+	for i := range noise {
+		noise[i] = byte(i * i >> 3)
+	}
+	picture := `{"url":"data:image/png;base64,` + pictures(t, 1200, 900)["png"]
+	for name, body := range map[string][]byte{
+		"prose":           chat(prose),
+		"long prose":      chat(strings.Repeat(prose, 20)),
+		"code":            chat(strings.Repeat("if (x > 0) {\n        return y;\n}\n", 2000)),
+		"picture":         []byte(picture + `"}`),
+		"picture in text": []byte(picture + `","text":"` + prose + `"}`),
+		"signature":       []byte(`{"thinking":"` + prose + `","signature":"` + base64.StdEncoding.EncodeToString(noise[:]) + `"}`),
+	} {
+		want, got := Estimate(body, Claude5), Rough(body, Claude5)
+		if got < want/2 || got > 2*want {
+			t.Errorf("%s, %d bytes: roughly %d, estimated %d", name, len(body), got, want)
+		}
+	}
+	if n := Rough(nil, GPT); n != 1 {
+		t.Errorf("nothing: %d", n)
+	}
+}
+
+func BenchmarkRough(b *testing.B) {
+	long := chat(strings.Repeat("The quick brown fox jumps over the lazy dog, \"x\": 12.5;\n", 3600))
+	for _, size := range []int{8 << 10, 200 << 10} {
+		b.Run(fmt.Sprintf("%dKB", size>>10), func(b *testing.B) {
+			b.SetBytes(int64(size))
+			for b.Loop() {
+				Rough(long[:size], Claude5)
+			}
+		})
+	}
+}
+
 func FuzzEstimate(f *testing.F) {
 	f.Add(chat("hello 世界 \\ 123"))
 	f.Add([]byte(`{"url":"data:image/png;base64,` + pictures(f, 50, 50)["png"] + `"}`))
@@ -217,8 +257,10 @@ func FuzzEstimate(f *testing.F) {
 		for fam := range families {
 			// The bytes as they are, and many of them.
 			for _, body := range [][]byte{b, bytes.Repeat(b, 1+40_000/(len(b)+1))} {
-				if n := Estimate(body, fam); n < 1 || n > int64(len(body))*4+10_000 {
-					t.Fatalf("%s: %d tokens for %d bytes", fam, n, len(body))
+				for _, estimate := range []func([]byte, Family) int64{Estimate, Rough} {
+					if n := estimate(body, fam); n < 1 || n > int64(len(body))*4+10_000 {
+						t.Fatalf("%s: %d tokens for %d bytes", fam, n, len(body))
+					}
 				}
 			}
 		}

@@ -313,9 +313,12 @@ func (d *decoder) blockStart(dst []llm.Event, v jsontext.Value) ([]llm.Event, er
 		case "text.text", "thinking.thinking":
 			said = text(o.val)
 		case "thinking.signature":
-			signature = text(o.val)
+			// Models that sign say so at once, with an empty one.
+			signature, head.Name = text(o.val), llm.IssuerAnthropic
 		case "redacted_thinking.data":
-			head.Opaque = []llm.Opaque{{Issuer: llm.IssuerAnthropic, Kind: llm.OpaqueRedacted, Data: text(o.val)}}
+			if data := text(o.val); data != "" {
+				head.Opaque = []llm.Opaque{{Issuer: llm.IssuerAnthropic, Kind: llm.OpaqueRedacted, Data: data}}
+			}
 		case "tool_use.id":
 			head.ID = text(o.val)
 		case "tool_use.name":

@@ -46,7 +46,9 @@ type requestWriter struct {
 	c      *llm.Capability
 	losses []llm.Loss
 	names  map[string]string // wire name to the client's
-	turns  []turn
+	// customs are the wire names of custom tools that became functions.
+	customs map[string]bool
+	turns   []turn
 	// calls are those of the last assistant turn, in order.
 	calls []pending
 	// used counts how often a call id stood in the conversation.
@@ -190,10 +192,11 @@ func (w *requestWriter) encode(model string) llm.Encoded {
 		version = versionNew
 	}
 	return llm.Encoded{
-		Body:   [][]byte{b},
-		Header: http.Header{"Anthropic-Version": {version}},
-		Losses: w.losses,
-		Names:  w.names,
+		Body:    [][]byte{b},
+		Header:  http.Header{"Anthropic-Version": {version}},
+		Losses:  w.losses,
+		Names:   w.names,
+		Customs: w.customs,
 	}
 }
 
@@ -382,6 +385,10 @@ func (w *requestWriter) tools() ([]byte, wireChoice) {
 		case "":
 		case "custom":
 			t.Schema, t.Strict = jsontext.Value(customSchema), nil
+			if w.customs == nil {
+				w.customs = map[string]bool{}
+			}
+			w.customs[w.name(t.Name)] = true
 			w.lose(llm.LossCarry, path, "a custom tool became a function with one string, input")
 		default:
 			w.lose(llm.LossRefuse, path, "a tool of type %q has no equal", t.Type)

@@ -106,7 +106,7 @@ func (e *encoder) start(dst []byte, ev *llm.Event) []byte {
 			details = details || m.Name == "stop_details"
 			container = container || m.Name == "container"
 			diagnostics = diagnostics || m.Name == "diagnostics"
-			b = append(key(b, m.Name), m.Value...)
+			b = appendFlat(key(b, m.Name), m.Value)
 		}
 	}
 	if !details {
@@ -183,7 +183,7 @@ func (e *encoder) show(dst []byte) []byte {
 		b = quote(key(b, "name"), e.head.Name)
 		b = append(b, `,"input":{}`...)
 	case llm.ItemOpaque:
-		b = append(b, e.head.Raw...)
+		b = appendFlat(b, e.head.Raw)
 		return append(b, "}\n\n"...)
 	default:
 		b = append(b, `{"type":"text","text":""`...)
@@ -192,7 +192,7 @@ func (e *encoder) show(dst []byte) []byte {
 	if e.from == llm.Anthropic {
 		for _, m := range e.ext {
 			citations = citations || m.Name == "citations"
-			b = append(key(b, m.Name), m.Value...)
+			b = appendFlat(key(b, m.Name), m.Value)
 		}
 	}
 	if e.head.Kind == llm.ItemMessage && !citations {
@@ -220,7 +220,7 @@ func (e *encoder) delta(dst []byte, ev *llm.Event) []byte {
 		if !e.inside || ev.Index != e.index || ev.From != llm.Anthropic || len(d.Raw) == 0 {
 			return dst
 		}
-		b := append(e.piece(e.show(dst)), d.Raw...)
+		b := appendFlat(e.piece(e.show(dst)), d.Raw)
 		return append(b, "}\n\n"...)
 	}
 	if d.Kind == llm.DeltaOpaque && e.inside && ev.Index == e.index && e.head.Kind != llm.ItemReasoning {
@@ -274,7 +274,7 @@ func (e *encoder) delta(dst []byte, ev *llm.Event) []byte {
 func (e *encoder) end(b []byte, ev *llm.Event) []byte {
 	if ev.From == llm.Anthropic {
 		for _, m := range ev.Ext {
-			b = append(key(b, m.Name), m.Value...)
+			b = appendFlat(key(b, m.Name), m.Value)
 		}
 	}
 	return append(b, "}}\n\n"...)
@@ -331,7 +331,7 @@ func (e *encoder) finish(dst []byte, ev *llm.Event) []byte {
 		for _, m := range ev.Ext {
 			if name, ok := strings.CutPrefix(m.Name, "delta."); ok {
 				container = container || name == "container"
-				b = append(key(b, name), m.Value...)
+				b = appendFlat(key(b, name), m.Value)
 			}
 		}
 	}
@@ -347,9 +347,22 @@ func (e *encoder) finish(dst []byte, ev *llm.Event) []byte {
 	if own {
 		for _, m := range ev.Ext {
 			if !strings.HasPrefix(m.Name, "delta.") {
-				b = append(key(b, m.Name), m.Value...)
+				b = appendFlat(key(b, m.Name), m.Value)
 			}
 		}
 	}
 	return append(b, "}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"...)
+}
+
+// appendFlat appends a JSON text on one line, as a stream's data line wants it:
+// a line break in JSON can only stand between tokens, where a space does.
+func appendFlat(dst, raw []byte) []byte {
+	from := len(dst)
+	dst = append(dst, raw...)
+	for i := from; i < len(dst); i++ {
+		if dst[i] == '\n' || dst[i] == '\r' {
+			dst[i] = ' '
+		}
+	}
+	return dst
 }

@@ -300,7 +300,10 @@ func gather(t testing.TB, es []llm.Event) *llm.Response {
 				t.Fatalf("block %d is number %d", e.Index, len(r.Items))
 			}
 			it = &llm.Item{Kind: e.Block.Kind, Role: llm.Assistant, Type: e.Block.Type, Opaque: e.Block.Opaque,
-				Call: llm.Call{ID: e.Block.ID, Name: e.Block.Name, Custom: e.Block.Custom}}
+				Call: llm.Call{ID: e.Block.ID, Custom: e.Block.Custom}}
+			if e.Block.Kind == llm.ItemToolCall { // that of thinking only says that it may be signed
+				it.Call.Name = e.Block.Name
+			}
 		case llm.EventDelta:
 			if it == nil || e.Index != len(r.Items) {
 				t.Fatalf("a delta outside its block")

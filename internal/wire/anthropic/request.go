@@ -480,7 +480,9 @@ func decodeItem(v jsontext.Value, role llm.Role, path string) (it llm.Item, whol
 			switch string(o.name) {
 			case "type":
 			case "data":
-				it.Opaque = []llm.Opaque{{Issuer: llm.IssuerAnthropic, Kind: llm.OpaqueRedacted, Data: text(o.val)}}
+				if data := text(o.val); data != "" {
+					it.Opaque = []llm.Opaque{{Issuer: llm.IssuerAnthropic, Kind: llm.OpaqueRedacted, Data: data}}
+				}
 			default:
 				it.Ext = append(it.Ext, llm.Member{Name: string(o.name), Value: o.val})
 			}

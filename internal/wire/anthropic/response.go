@@ -185,7 +185,7 @@ func appendStop(b []byte, f *llm.Finish, from llm.Dialect, calls, refusal bool) 
 	b = key(b, "stop_details")
 	switch {
 	case from == llm.Anthropic && kindOf(f.Details) == '{':
-		b = append(b, f.Details...)
+		b = appendFlat(b, f.Details)
 	case reason == "refusal":
 		b = append(b, `{"type":"refusal","category":null,"explanation":null}`...)
 	default:
@@ -256,7 +256,7 @@ func (u *usage) total() llm.Usage {
 // read; the provider's own one when it is of this dialect.
 func appendUsage(b []byte, u *llm.Usage, own bool) []byte {
 	if own && kindOf(u.Raw) == '{' {
-		return append(b, u.Raw...)
+		return appendFlat(b, u.Raw)
 	}
 	b = append(b, `{"input_tokens":`...)
 	b = strconv.AppendInt(b, u.Input, 10)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -90,17 +91,26 @@ func recordings(t testing.TB) []recording {
 	return all
 }
 
-// decodeStream runs a whole stream through the decoder.
+// decodeStream runs a whole stream through the decoder, and through a twin
+// that remembers no frame: both must say the same.
 func decodeStream(t testing.TB, stream []byte) []llm.Event {
 	r := sse.NewReader(strings.NewReader(string(stream)), 0)
-	d := Codec{}.NewDecoder()
-	var events []llm.Event
+	d, twin := Codec{}.NewDecoder(), Codec{}.NewDecoder().(*decoder)
+	var events, same []llm.Event
 	for {
 		f, err := r.Next()
 		if err != nil {
 			break
 		}
-		if events, err = d.Decode(events, f.Event, f.Data); err != nil {
+		from := len(events)
+		twin.last.known = false
+		var slow error
+		same, slow = twin.Decode(same[:0], f.Event, f.Data)
+		events, err = d.Decode(events, f.Event, f.Data)
+		if (err == nil) != (slow == nil) || len(same) != len(events)-from || len(same) > 0 && !reflect.DeepEqual(same, events[from:]) {
+			t.Fatalf("%s\ngives %+v, %v\nand without the frame before %+v, %v", f.Data, events[from:], err, same, slow)
+		}
+		if err != nil {
 			e, ok := err.(*llm.Error)
 			if !ok {
 				t.Fatalf("the decoder's error is %T", err)

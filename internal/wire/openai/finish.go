@@ -44,9 +44,12 @@ func readFinish(native string, calls, refused bool) llm.Finish {
 	return llm.Finish{Reason: reason, Native: native}
 }
 
-// writeFinish gives the finish_reason for a client. Words that only a Chat
-// vendor uses are written back as they were.
-func writeFinish(f llm.Finish, legacy bool) string {
+// writeFinish gives the finish_reason for a client. The word of a provider of
+// this dialect goes back as it was; own says that it is one.
+func writeFinish(f llm.Finish, own, legacy bool) string {
+	if own && f.Native != "" {
+		return f.Native
+	}
 	switch f.Reason {
 	case llm.FinishLength, llm.FinishContext:
 		if f.Native == "model_length" {

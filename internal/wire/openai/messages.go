@@ -207,6 +207,9 @@ func (e *requestEncoder) hung(bl *llm.Block, path string) {
 		e.loseOnce(llm.LossCarry, "citations", join(path, "citations"), "citations of an earlier answer")
 	}
 	for _, x := range bl.Ext {
+		if isNull(x.Value) {
+			continue // says nothing
+		}
 		switch x.Name {
 		case "citations":
 			if kind(member(x.Value, "enabled")) == 't' {
@@ -435,7 +438,8 @@ func (e *requestEncoder) assistant(items []llm.Item, start int) (calls []string)
 func (e *requestEncoder) call(b []byte, it *llm.Item) []byte {
 	id := e.callID(it.Call.ID)
 	if it.From == llm.OpenAI && len(it.Raw) > 0 && id == it.Call.ID && it.Type == "" {
-		if n := text(member(it.Raw, "id")); n == id {
+		// A made id is ours; whoever gave none is given none back.
+		if n := text(member(it.Raw, "id")); n == id || n == "" && e.c.ToolIDLength == 0 {
 			return append(b, it.Raw...)
 		}
 	}
@@ -517,7 +521,14 @@ func (e *requestEncoder) thinkingLost(it *llm.Item) {
 func (e *requestEncoder) thinking(m *object, thoughts []*llm.Item, calls bool) {
 	field := e.c.ReasoningField
 	if field == "" && !e.c.Known && !e.c.Closed && e.own && len(thoughts) > 0 {
-		switch t := thoughts[0].Type; t { // nobody knows the target better than its client
+		// Nobody knows the target better than its client.
+		if members := spelling(thoughts); members != nil {
+			for _, x := range members {
+				m.raw(x.Name, x.Value)
+			}
+			return
+		}
+		switch t := thoughts[0].Type; t {
 		case typeContent, typeReasoning:
 			field = t
 		case typeThinking:
@@ -545,8 +556,9 @@ func (e *requestEncoder) thinking(m *object, thoughts []*llm.Item, calls bool) {
 					s = append(s, "\n\n"...)
 				}
 				s = append(s, t...)
-			} else if len(it.Opaque) > 0 {
-				e.thinkingLost(it)
+			}
+			if len(it.Opaque) > 0 {
+				e.thinkingLost(it) // its signature, and what is encrypted
 			}
 		}
 		if len(s) > 0 || e.c.ReasoningRequired && calls || e.own && len(thoughts) > 0 && !e.c.Known {
@@ -586,10 +598,11 @@ func thoughtOf(it *llm.Item) detail {
 		if strings.HasPrefix(it.Type, "reasoning.") {
 			k.kind = it.Type
 		}
-	} else {
-		k.format = llm.IssuerAnthropic
 	}
 	for _, o := range it.Opaque {
+		if o.Data == "" {
+			continue
+		}
 		k.format = o.Issuer
 		if o.Kind == llm.OpaqueSignature {
 			k.signature = o.Data
@@ -753,7 +766,13 @@ func (e *requestEncoder) result(it *llm.Item, start int) (images []llm.Block) {
 		blocks = texts
 	}
 	m := e.message(start, "tool")
-	m.str("tool_call_id", e.callID(it.Result.CallID))
+	if it.From == llm.OpenAI && len(it.Raw) > 0 && e.c.ToolIDLength == 0 {
+		if id := member(it.Raw, "tool_call_id"); id != nil {
+			m.raw("tool_call_id", id) // empty, as it came
+		}
+	} else {
+		m.str("tool_call_id", e.callID(it.Result.CallID))
+	}
 	if it.Result.Name != "" && e.own {
 		m.str("name", it.Result.Name)
 	}

@@ -551,7 +551,7 @@ func (d *requestDecoder) message(path string, raw jsontext.Value) {
 	var m struct {
 		role, name, id, reasoning, reasoningContent, refusal string
 		content, details, calls, legacy, cache               jsontext.Value
-		ext                                                  []llm.Member
+		ext, spelled                                         []llm.Member
 		hasReasoning, hasReasoningContent, hasRefusal        bool
 	}
 	for name, v := range members(raw) {
@@ -575,10 +575,13 @@ func (d *requestDecoder) message(path string, raw jsontext.Value) {
 			m.refusal, m.hasRefusal = text(v), isString(v)
 		case "reasoning_content":
 			m.reasoningContent, m.hasReasoningContent = text(v), isString(v)
+			m.spelled = append(m.spelled, llm.Member{Name: n, Value: v})
 		case "reasoning":
 			m.reasoning, m.hasReasoning = text(v), isString(v)
+			m.spelled = append(m.spelled, llm.Member{Name: n, Value: v})
 		case "reasoning_details":
 			m.details = v
+			m.spelled = append(m.spelled, llm.Member{Name: n, Value: v})
 		case "cache_control":
 			m.cache = v
 		default:
@@ -606,6 +609,7 @@ func (d *requestDecoder) message(path string, raw jsontext.Value) {
 		}
 		if m.id == "" {
 			item.Result.CallID = d.tie(m.name)
+			item.Raw = raw // it has no id to go back with
 		}
 	case "":
 		d.fail(path+".role", "is missing")
@@ -637,6 +641,7 @@ func (d *requestDecoder) message(path string, raw jsontext.Value) {
 	case m.hasReasoning:
 		items = append([]llm.Item{thought(typeReasoning, m.reasoning)}, items...)
 	}
+	keepSpelling(items, m.spelled)
 	for i := range items {
 		items[i].Turn, items[i].Path = d.turn, path
 	}
@@ -659,6 +664,26 @@ func (d *requestDecoder) tie(name string) string {
 		}
 	}
 	return ""
+}
+
+// keepSpelling keeps the thinking members of a message as they stood, for the
+// way back to this dialect: which of the three names there were, and what each
+// said, does not follow from the thoughts. They are in Ext of the first
+// thought.
+func keepSpelling(thoughts []llm.Item, members []llm.Member) {
+	if len(thoughts) > 0 && len(members) > 0 {
+		thoughts[0].Ext = members
+	}
+}
+
+// spelling gives the members that keepSpelling kept.
+func spelling(thoughts []*llm.Item) []llm.Member {
+	for _, it := range thoughts {
+		if it.From == llm.OpenAI && len(it.Ext) > 0 {
+			return it.Ext
+		}
+	}
+	return nil
 }
 
 func thought(name, s string) llm.Item {
@@ -716,7 +741,9 @@ func details(v jsontext.Value) []llm.Item {
 			if format == llm.IssuerAnthropic {
 				k = llm.OpaqueRedacted
 			}
-			it.Opaque = []llm.Opaque{{Issuer: or(format, llm.IssuerUnknown), Kind: k, Data: text(member(raw, "data"))}}
+			if data := text(member(raw, "data")); data != "" {
+				it.Opaque = []llm.Opaque{{Issuer: or(format, llm.IssuerUnknown), Kind: k, Data: data}}
+			}
 			open = -1
 		default:
 			open = -1

@@ -74,6 +74,9 @@ func (e *requestEncoder) loseOnce(kind llm.LossKind, key, path, why string) {
 // dropped tells of members of another dialect that this one has no word for.
 func (e *requestEncoder) dropped(path string, ext []llm.Member) {
 	for _, m := range ext {
+		if isNull(m.Value) {
+			continue // says nothing
+		}
 		e.loseOnce(llm.LossWarn, "ext:"+m.Name, join(path, m.Name), "dropped: Chat Completions has no such member")
 	}
 }
@@ -317,7 +320,11 @@ func (e *requestEncoder) foreign(m llm.Member) {
 		return
 	}
 	switch m.Name {
-	case "output_format", "anthropic_version": // in the words; the wire's own business
+	case "anthropic_version": // the wire's own business
+	case "output_format": // the older name of output_config.format
+		if e.r.Format.Kind == "" {
+			e.lose(llm.LossRefuse, m.Name, "of a form that Chat Completions does not have")
+		}
 	case "tool_choice", "output_config.format":
 		e.lose(llm.LossRefuse, m.Name, "of a form that Chat Completions does not have")
 	case "cache_control", "prompt_cache_key":

@@ -86,7 +86,7 @@ func TestEncodeMessages(t *testing.T) {
 		{"call and result", []llm.Item{said(1, llm.User, txt("hi")), reasoning, said(2, llm.Assistant, txt("ok")), called(2, "toolu_1", "f", `{"x": 9007199254740993}`), answered(3, "toolu_1", false, txt("done")), said(3, llm.User, txt("and"))}, llm.Capability{},
 			`[{"role":"user","content":"hi"},{"role":"assistant","content":"ok",` + tool + `},{"role":"tool","tool_call_id":"toolu_1","content":"done"},{"role":"user","content":"and"}]`, "carry messages.1.content.0"},
 		{"thinking goes along", []llm.Item{said(1, llm.User, txt("hi")), reasoning, called(2, "toolu_1", "f", `{"x": 9007199254740993}`), answered(3, "toolu_1", false, txt("done"))}, llm.Capability{ReasoningField: "reasoning_content"},
-			`[{"role":"user","content":"hi"},{"role":"assistant","content":null,"reasoning_content":"hm",` + tool + `},{"role":"tool","tool_call_id":"toolu_1","content":"done"}]`, ""},
+			`[{"role":"user","content":"hi"},{"role":"assistant","content":null,"reasoning_content":"hm",` + tool + `},{"role":"tool","tool_call_id":"toolu_1","content":"done"}]`, "carry messages.1.content.0"},
 		{"thinking as details", []llm.Item{said(1, llm.User, txt("hi")), reasoning, said(2, llm.Assistant, txt("yo")), said(3, llm.User, txt("go"))}, llm.Capability{ReasoningField: "reasoning_details"},
 			`[{"role":"user","content":"hi"},{"role":"assistant","content":"yo","reasoning_details":[{"type":"reasoning.text","text":"hm","signature":"S","format":"anthropic-claude-v1","index":0}]},{"role":"user","content":"go"}]`, ""},
 		{"thinking required and lost", []llm.Item{said(1, llm.User, txt("hi")), called(2, "toolu_1", "f", `{"x": 9007199254740993}`), answered(3, "toolu_1", false, txt("done"))}, llm.Capability{ReasoningField: "reasoning_content", ReasoningRequired: true},
@@ -418,7 +418,7 @@ func TestFinishRoundTrip(t *testing.T) {
 		{llm.Finish{Reason: llm.FinishPaused, Native: "pause_turn"}, false, llm.FinishLength},
 		{llm.Finish{Reason: llm.FinishOther, Native: "tired"}, false, llm.FinishOther},
 	} {
-		if got := readFinish(writeFinish(c.f, false), c.calls, false); got.Reason != c.want {
+		if got := readFinish(writeFinish(c.f, false, false), c.calls, false); got.Reason != c.want {
 			t.Errorf("%+v becomes %+v, want %s", c.f, got, c.want)
 		}
 	}

@@ -2,6 +2,7 @@ package openai
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -151,7 +152,11 @@ func (Codec) DecodeResponse(body []byte) (*llm.Response, error) {
 			r.ID = text(v)
 		case "object":
 		case "created":
-			r.Created, _ = integer(v)
+			var ok bool
+			if r.Created, ok = integer(v); !ok { // Writer gives a string
+				r.Created, _ = strconv.ParseInt(text(v), 10, 64)
+				r.Ext = append(r.Ext, llm.Member{Name: n, Value: bytes.Clone(v)})
+			}
 		case "model":
 			r.Model = text(v)
 		case "choices":
@@ -209,6 +214,9 @@ func readChoice(r *llm.Response, choice jsontext.Value) {
 		case "finish_reason":
 			native = text(v)
 		case "delta", "text": // a second copy of the message (Perplexity, Together)
+			if hasMessage {
+				rest.raw(n, v)
+			}
 		case "logprobs":
 			if !isNull(v) {
 				rest.raw(n, v)
@@ -223,7 +231,12 @@ func readChoice(r *llm.Response, choice jsontext.Value) {
 	}
 	var content, calls, legacy, detailed, annotations jsontext.Value
 	var refusal, thinking, field string
+	var spelled []llm.Member
 	for k, v := range members(m) {
+		switch n := string(k); n {
+		case "reasoning_content", "reasoning", "reasoning_details":
+			spelled = append(spelled, llm.Member{Name: n, Value: bytes.Clone(v)})
+		}
 		switch n := string(k); n {
 		case "role":
 		case "content":
@@ -258,8 +271,10 @@ func readChoice(r *llm.Response, choice jsontext.Value) {
 			item.Blocks = append(item.Blocks, llm.Block{Kind: llm.BlockText, Text: s, From: llm.OpenAI})
 		}
 	case '{': // Cloudflare gives structured output as the object itself
+		extra.raw("content", content)
 		item.Blocks = append(item.Blocks, llm.Block{Kind: llm.BlockText, Text: string(content), From: llm.OpenAI})
 	case '[':
+		extra.raw("content", content)
 		for _, part := range elements(content) {
 			part = bytes.Clone(part)
 			switch kind := text(member(part, "type")); {
@@ -294,6 +309,7 @@ func readChoice(r *llm.Response, choice jsontext.Value) {
 	if !shown && thinking != "" {
 		thoughts = append([]llm.Item{thought(field, thinking)}, thoughts...)
 	}
+	keepSpelling(thoughts, spelled)
 	r.Items = append(r.Items, thoughts...)
 	if len(item.Blocks) > 0 {
 		r.Items = append(r.Items, item)
@@ -316,6 +332,8 @@ func readChoice(r *llm.Response, choice jsontext.Value) {
 		it.Call.ID = madeID(r.ID, r.Created, 0)
 		r.Items = append(r.Items, it)
 		n++
+	} else if legacy != nil && !isNull(legacy) {
+		extra.raw("function_call", legacy)
 	}
 	if rest.comma {
 		r.Ext = append(r.Ext, llm.Member{Name: extChoice, Value: rest.close()})
@@ -341,13 +359,14 @@ func (Codec) AppendResponse(dst []byte, r *llm.Response) []byte {
 	o := open(dst)
 	o.str("id", r.ID)
 	o.str("object", "chat.completion")
-	o.int("created", r.Created)
-	o.str("model", r.Model)
+	var created jsontext.Value
 	for _, m := range r.Ext {
 		if !own {
 			break
 		}
 		switch m.Name {
+		case "created":
+			created = m.Value
 		case extChoice:
 			choiceExt = m.Value
 		case extMessage:
@@ -356,6 +375,12 @@ func (Codec) AppendResponse(dst []byte, r *llm.Response) []byte {
 			more = m.Value
 		}
 	}
+	if created != nil {
+		o.raw("created", created)
+	} else {
+		o.int("created", r.Created)
+	}
+	o.str("model", r.Model)
 	o.name("choices")
 	o.b = append(o.b, '[')
 	c := open(o.b)
@@ -366,7 +391,7 @@ func (Codec) AppendResponse(dst []byte, r *llm.Response) []byte {
 	if r.Finish.Reason == "" {
 		c.raw("finish_reason", []byte("null"))
 	} else {
-		c.str("finish_reason", writeFinish(r.Finish, legacy))
+		c.str("finish_reason", writeFinish(r.Finish, own, legacy))
 	}
 	if member(choiceExt, "logprobs") == nil {
 		c.raw("logprobs", []byte("null"))
@@ -391,7 +416,7 @@ func (Codec) AppendResponse(dst []byte, r *llm.Response) []byte {
 	if own {
 		for _, m := range r.Ext {
 			switch m.Name {
-			case extChoice, extMessage, extMore:
+			case extChoice, extMessage, extMore, "created":
 			default:
 				o.raw(m.Name, m.Value)
 			}
@@ -440,7 +465,11 @@ func appendMessage(b []byte, r *llm.Response, ext jsontext.Value) (_ []byte, leg
 	m := open(b)
 	m.str("role", "assistant")
 	m.name("content")
+	spelled := member(ext, "content")
 	switch {
+	case spelled != nil: // parts or an object, as this dialect's provider wrote it
+		m.b = append(m.b, spelled...)
+		thoughts = slices.DeleteFunc(thoughts, func(it *llm.Item) bool { return it.Type == typeThinking })
 	case len(parts) > 0: // content of kinds that only this dialect has
 		m.b = append(m.b, '[')
 		if len(said) > 0 {
@@ -505,7 +534,9 @@ func appendMessage(b []byte, r *llm.Response, ext jsontext.Value) (_ []byte, leg
 		m.b = append(m.b, ']')
 	}
 	for k, v := range members(ext) {
-		m.raw(string(k), v)
+		if string(k) != "content" {
+			m.raw(string(k), v)
+		}
 	}
 	return m.close(), legacy
 }
@@ -514,6 +545,12 @@ func appendMessage(b []byte, r *llm.Response, ext jsontext.Value) (_ []byte, leg
 // as details for those that give them back.
 func appendThoughts(m *object, thoughts []*llm.Item) {
 	if len(thoughts) == 0 {
+		return
+	}
+	if members := spelling(thoughts); members != nil {
+		for _, x := range members {
+			m.raw(x.Name, x.Value)
+		}
 		return
 	}
 	var s []byte
@@ -525,9 +562,7 @@ func appendThoughts(m *object, thoughts []*llm.Item) {
 			}
 			s = append(s, t...)
 		}
-		if it.From != llm.OpenAI || len(it.Opaque) > 0 || it.Type != typeContent && it.Type != typeReasoning && it.Type != typeThinking {
-			detailed = true
-		}
+		detailed = detailed || worthDetail(it)
 		if it.From == llm.OpenAI && it.Type != typeContent && it.Type != typeThinking {
 			field = typeReasoning
 		}
@@ -538,11 +573,21 @@ func appendThoughts(m *object, thoughts []*llm.Item) {
 	}
 	if detailed {
 		m.name("reasoning_details")
-		m.b = appendDetails(m.b, thoughts)
+		m.b = appendDetails(m.b, slices.DeleteFunc(thoughts, func(it *llm.Item) bool { return it.From != llm.OpenAI && !worthDetail(it) }))
 	}
 }
 
+// worthDetail reports whether a thought has more to it than its text: state to
+// be given back, or the form of a detail from the start.
+func worthDetail(it *llm.Item) bool {
+	return slices.ContainsFunc(it.Opaque, func(o llm.Opaque) bool { return o.Data != "" }) ||
+		it.From == llm.OpenAI && it.Type != typeContent && it.Type != typeReasoning && it.Type != typeThinking
+}
+
 func appendCall(b []byte, it *llm.Item) []byte {
+	if it.From == llm.OpenAI && len(it.Raw) > 0 {
+		return append(b, it.Raw...)
+	}
 	o := open(b)
 	o.str("id", it.Call.ID)
 	if it.Call.Custom {

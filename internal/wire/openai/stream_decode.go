@@ -43,6 +43,7 @@ type decoder struct {
 	scratch       []byte
 	newExtras     bool
 	held          []llm.Delta // native deltas that wait for a block
+	last          envelope
 }
 
 // late is what waits until the calls are whole; a reasoning detail waits as a
@@ -106,6 +107,12 @@ func (d *decoder) Decode(dst []llm.Event, name, data []byte) ([]llm.Event, error
 	if bytes.HasPrefix(data, doneMark) {
 		return d.end(dst, true), nil
 	}
+	if string(name) != "error" {
+		if out, ok := d.again(dst, data); ok {
+			return out, nil
+		}
+	}
+	d.last.known = false
 	if !valid(data) {
 		if d.finished { // the answer is whole; what comes after was cut off
 			return dst, nil
@@ -125,7 +132,107 @@ func (d *decoder) Decode(dst []llm.Event, name, data []byte) ([]llm.Event, error
 		}
 		return d.fail(dst, e), nil
 	}
-	return d.chunk(dst, data)
+	had := len(dst)
+	dst, err := d.chunk(dst, data)
+	if err == nil && len(dst) == had+1 && d.saying() {
+		if e := &dst[had]; e.Kind == llm.EventDelta && e.Delta.Kind == llm.DeltaText {
+			d.last.learn(data, e.Delta.Text)
+		}
+	}
+	return dst, err
+}
+
+// envelope is a frame that said a piece of text and nothing else, without the
+// text: what stands before it and behind it. Nearly all frames of a stream are
+// the same but for these words, and OpenAI's for the padding at their end.
+type envelope struct {
+	known                 bool
+	before, behind, after []byte // after is what follows the padding, if there is some
+	padded                bool
+}
+
+var (
+	contentKey = []byte(`"content":"`)
+	paddingKey = []byte(`"obfuscation":"`)
+)
+
+// learn takes the frame whose only event was the text.
+func (v *envelope) learn(data []byte, said string) {
+	i := bytes.Index(data, contentKey)
+	if i < 0 || bytes.Contains(data[i+1:], contentKey) {
+		return
+	}
+	i += len(contentKey)
+	end := skipString(data, i-1)
+	if text(data[i-1:end]) != said {
+		return
+	}
+	behind, after, padded := bytes.Cut(data[end-1:], paddingKey)
+	if padded {
+		// The padding is letters and digits; what follows it is kept.
+		n := bytes.IndexByte(after, '"')
+		if n < 0 || bytes.Contains(after, paddingKey) {
+			return
+		}
+		after = after[n:]
+	}
+	v.before, v.behind, v.after = append(v.before[:0], data[:i]...), append(v.behind[:0], behind...), append(v.after[:0], after...)
+	v.known, v.padded = true, padded
+}
+
+// saying reports whether text would go into the block that is open.
+func (d *decoder) saying() bool {
+	return d.block >= 0 && d.kind == llm.ItemMessage && d.sort == llm.DeltaText && d.current >= len(d.calls)
+}
+
+// again decodes a frame that differs from the one before only in its text. ok
+// is false for every other frame, and nothing has happened then.
+func (d *decoder) again(dst []llm.Event, data []byte) (_ []llm.Event, ok bool) {
+	v := &d.last
+	if !v.known || !d.saying() || !bytes.HasPrefix(data, v.before) {
+		return dst, false
+	}
+	from := len(v.before)
+	i, escaped := from, false
+	for ; i < len(data) && data[i] != '"'; i++ {
+		switch c := data[i]; {
+		case c == '\\':
+			escaped = true
+			i++
+		case c < ' ':
+			return dst, false
+		}
+	}
+	if i >= len(data) || !bytes.HasPrefix(data[i:], v.behind) {
+		return dst, false
+	}
+	rest := data[i+len(v.behind):]
+	if v.padded {
+		rest, ok = bytes.CutPrefix(rest, paddingKey)
+		n := 0
+		for n < len(rest) && (rest[n] >= '0' && rest[n] <= '9' || rest[n] >= 'A' && rest[n] <= 'Z' || rest[n] >= 'a' && rest[n] <= 'z') {
+			n++
+		}
+		rest = rest[n:]
+		if !ok {
+			return dst, false
+		}
+	}
+	if !bytes.Equal(rest, v.after) {
+		return dst, false
+	}
+	said := data[from:i]
+	if escaped {
+		var err error
+		if d.scratch, err = jsontext.AppendUnquote(d.scratch[:0], data[from-1:i+1]); err != nil {
+			return dst, false
+		}
+		said = d.scratch
+	}
+	if len(said) == 0 {
+		return dst, true
+	}
+	return d.give(dst, llm.Delta{Kind: llm.DeltaText, Text: string(said)}), true
 }
 
 func (d *decoder) fail(dst []llm.Event, e *llm.Error) []llm.Event {

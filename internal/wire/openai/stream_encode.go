@@ -112,7 +112,7 @@ func (e *encoder) Encode(dst []byte, ev llm.Event) []byte {
 	case llm.EventPing:
 		return sse.AppendComment(dst, "keep-alive")
 	case llm.EventFinish:
-		return e.finish(e.open(dst), ev.Finish)
+		return e.finish(e.open(dst), ev.Finish, ev.From == llm.OpenAI)
 	case llm.EventError:
 		e.over = true
 		err := ev.Err
@@ -124,14 +124,14 @@ func (e *encoder) Encode(dst []byte, ev llm.Event) []byte {
 	return dst
 }
 
-func (e *encoder) finish(dst []byte, f llm.Finish) []byte {
+func (e *encoder) finish(dst []byte, f llm.Finish, own bool) []byte {
 	e.over = true
 	dst = append(dst, e.head...)
 	dst = append(dst, `},"logprobs":null,"finish_reason":`...)
 	if e.call < 0 && f.Reason == llm.FinishToolCalls {
 		f.Reason = llm.FinishStop
 	}
-	dst = quote(dst, writeFinish(f, e.legacy))
+	dst = quote(dst, writeFinish(f, own, e.legacy))
 	dst = append(dst, "}]"...)
 	if e.o.IncludeUsage {
 		dst = append(dst, `,"usage":null`...)
@@ -140,7 +140,7 @@ func (e *encoder) finish(dst []byte, f llm.Finish) []byte {
 	if e.o.IncludeUsage && e.usage.Source != "" {
 		dst = append(dst, e.head[:len(e.head)-len(`[{"index":0,"delta":{`)]...)
 		dst = append(dst, `[],"usage":`...)
-		dst = appendUsage(dst, e.usage)
+		dst = appendFlat(dst, appendUsage(nil, e.usage))
 		dst = append(dst, "}\n\n"...)
 	}
 	return append(dst, "data: [DONE]\n\n"...)
@@ -177,7 +177,11 @@ func (e *encoder) block(dst []byte, b *llm.BlockHead, own bool) []byte {
 		e.field, e.detail, e.format = typeContent, "", b.Name
 		switch {
 		case !own:
-			e.detail, e.format = "reasoning.text", llm.IssuerAnthropic
+			// Details are for thinking that its provider may sign, and until it
+			// has done so they name no format.
+			if b.Name != "" {
+				e.detail, e.format = "reasoning.text", ""
+			}
 		case strings.HasPrefix(b.Type, "reasoning."):
 			e.field, e.detail = typeReasoning, b.Type
 			if e.format == "" {
@@ -203,6 +207,9 @@ func (e *encoder) callHead(dst []byte, id, then string) []byte {
 
 // opaque writes a signature or a redacted thought as a detail of its own.
 func (e *encoder) opaque(dst []byte, o llm.Opaque, id string) []byte {
+	if o.Data == "" {
+		return dst
+	}
 	dst = append(dst, e.head...)
 	if o.Kind == llm.OpaqueSignature {
 		dst = append(dst, `"reasoning_details":[{"type":"reasoning.text","signature":`...)
@@ -293,8 +300,10 @@ func (e *encoder) reasoning(dst []byte, s string) []byte {
 			dst = append(dst, `reasoning.text","text":`...)
 		}
 		dst = quote(dst, s)
-		dst = append(dst, `,"format":`...)
-		dst = quote(dst, e.format)
+		if e.format != "" {
+			dst = append(dst, `,"format":`...)
+			dst = quote(dst, e.format)
+		}
 		dst = append(dst, `,"index":`...)
 		dst = append(dst, e.thoughtN...)
 		dst = append(dst, "}]"...)
@@ -311,20 +320,20 @@ func (e *encoder) native(dst []byte, d *llm.Delta) []byte {
 	inner = inner[1 : len(inner)-1]
 	switch d.Type {
 	case nativeChunk:
-		e.extras = append(append(e.extras[:0], ','), inner...)
+		e.extras = appendFlat(append(e.extras[:0], ','), inner)
 		e.build()
 	case nativeDelta:
 		dst = append(dst, e.head...)
-		dst = append(dst, inner...)
+		dst = appendFlat(dst, inner)
 		return append(dst, e.tail...)
 	case nativeChoice:
 		dst = append(dst, e.head...)
 		dst = append(dst, `},`...)
-		dst = append(dst, inner...)
+		dst = appendFlat(dst, inner)
 		return e.bare(dst, member(d.Raw, "logprobs") == nil)
 	case nativeChoices:
 		dst = append(dst, e.head[:len(e.head)-len(`{"index":0,"delta":{`)]...)
-		dst = append(dst, d.Raw...)
+		dst = appendFlat(dst, d.Raw)
 		dst = append(dst, ']')
 		return e.bareEnd(dst)
 	}
@@ -344,4 +353,17 @@ func (e *encoder) bareEnd(dst []byte) []byte {
 		dst = append(dst, `,"usage":null`...)
 	}
 	return append(dst, "}\n\n"...)
+}
+
+// appendFlat appends a JSON text on one line, as a stream's data line wants it:
+// a line break in JSON can only stand between tokens, where a space does.
+func appendFlat(dst, raw []byte) []byte {
+	from := len(dst)
+	dst = append(dst, raw...)
+	for i := from; i < len(dst); i++ {
+		if dst[i] == '\n' || dst[i] == '\r' {
+			dst[i] = ' '
+		}
+	}
+	return dst
 }

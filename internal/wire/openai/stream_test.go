@@ -192,7 +192,7 @@ func encode(o llm.StreamOptions, events ...llm.Event) string {
 var anthropicEvents = []llm.Event{
 	{Kind: llm.EventStart, ID: "msg_1", Model: "claude"},
 	{Kind: llm.EventPing},
-	{Kind: llm.EventBlockStart, Index: 0, Block: llm.BlockHead{Kind: llm.ItemReasoning}},
+	{Kind: llm.EventBlockStart, Index: 0, Block: llm.BlockHead{Kind: llm.ItemReasoning, Name: llm.IssuerAnthropic}},
 	{Kind: llm.EventDelta, Index: 0, Delta: llm.Delta{Kind: llm.DeltaReasoning, Text: "hm"}},
 	{Kind: llm.EventDelta, Index: 0, Delta: llm.Delta{Kind: llm.DeltaOpaque, Opaque: llm.Opaque{Issuer: llm.IssuerAnthropic, Kind: llm.OpaqueSignature, Data: "SIG"}}},
 	{Kind: llm.EventBlockStop, Index: 0},
@@ -218,7 +218,7 @@ func TestEncodeStream(t *testing.T) {
 	}
 	want := chunk(`"role":"assistant","content":"","refusal":null`, "null") +
 		": keep-alive\n\n" +
-		chunk(`"reasoning_content":"hm","reasoning_details":[{"type":"reasoning.text","text":"hm","format":"anthropic-claude-v1","index":0}]`, "null") +
+		chunk(`"reasoning_content":"hm","reasoning_details":[{"type":"reasoning.text","text":"hm","index":0}]`, "null") +
 		chunk(`"reasoning_details":[{"type":"reasoning.text","signature":"SIG","format":"anthropic-claude-v1","index":0}]`, "null") +
 		chunk(`"reasoning_details":[{"type":"reasoning.encrypted","data":"RED","format":"anthropic-claude-v1","index":1}]`, "null") +
 		chunk(`"content":"a<b>\n\"é"`, "null") +
@@ -241,6 +241,51 @@ func TestEncodeStream(t *testing.T) {
 	s := follow(t, decodeStream(t, []byte(got)))
 	if s.Thinking != "hm" || len(s.Opaque) != 2 || callsOf(s) != `f{"x":1} g{}` || s.Usage.Input != 11 && s.Usage.CacheWrite5m != 1100 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// A frame that differs from the one before only in its text is decoded by
+// what was learned of that one; decodeStream holds the result to the full
+// decoding.
+func TestSameEnvelope(t *testing.T) {
+	t.Parallel()
+	frame := func(text, rest string) string {
+		return `data: {"id":"c1","object":"chat.completion.chunk","created":5,"model":"m","choices":[{"index":0,"delta":{"content":` + text + `},"finish_reason":null}]` + rest + "}\n\n"
+	}
+	a, b, c := frame(`"a"`, ""), frame(`"b"`, ""), frame(`"c"`, "")
+	for _, s := range []struct{ name, stream, want string }{
+		{"plain", a + b + c + b, "abcb"},
+		{"escapes", a + b + frame(`"\n\"\\\u00e9\ud83d\ude00"`, "") + c, "ab\n\"\\é😀c"},
+		{"beyond ASCII", a + b + frame(`"é😀"`, "") + c, "abé😀c"},
+		{"broken UTF-8", a + b + frame("\"\xff\"", "") + frame(`"\n`+"\xff\"", "") + c, ""},
+		{"empty text", a + b + frame(`""`, "") + c, "abc"},
+		{"null", a + b + frame(`null`, "") + c, "abc"},
+		{"padding", a + frame(`"b"`, `,"obfuscation":"xY12"`) + frame(`"c"`, `,"obfuscation":"q"`) + frame(`"d"`, `,"obfuscation":""`), "abcd"},
+		{"padding with an escape", a + frame(`"b"`, `,"obfuscation":"xY12"`) + frame(`"c"`, `,"obfuscation":"\""`), "abc"},
+		{"padding, then usage", a + frame(`"b"`, `,"obfuscation":"xY12","usage":null`) + frame(`"c"`, `,"obfuscation":"xY12","usage":null`) +
+			frame(`"d"`, `,"obfuscation":"xY12","usage":{"prompt_tokens":1}`), "abcd"},
+		{"other members come and go", a + frame(`"b"`, `,"x":1`) + frame(`"c"`, `,"x":1`) + frame(`"d"`, `,"x":1`) + a + b + frame(`"e"`, `,"x":2`), "abcdabe"},
+		{"more members in the delta", a + b + frame(`"c","refusal":null`, "") + frame(`"d","refusal":"no"`, "") + c, "abcdc"},
+		{"a text of another choice", a + b + strings.Replace(c, `"index":0`, `"index":1`, 1) + c, "abc"},
+		{"content named in the text", a + frame(`"\"content\":\"x\""`, "") + frame(`"\"content\":\"y\""`, "") + c, `a"content":"x""content":"y"c`},
+		{"a call between", a + b + frame(`null,"tool_calls":[{"index":0,"id":"t","function":{"name":"f","arguments":"{"}}]`, "") + c +
+			frame(`null,"tool_calls":[{"index":0,"function":{"arguments":"}"}}]`, "") + b, "abcb"},
+		{"thinking between", a + b + frame(`null,"reasoning_content":"hm"`, "") + c + b, "abcb"},
+	} {
+		got := follow(t, decodeStream(t, []byte(s.stream+chunks("stop"))))
+		if s.want != "" && got.Text != s.want {
+			t.Errorf("%s: %q, want %q", s.name, got.Text, s.want)
+		}
+	}
+	d := &decoder{block: -1}
+	for i, f := range []string{a, b, c, b} {
+		before := d.last.known
+		if _, err := d.Decode(nil, nil, []byte(strings.TrimPrefix(f, "data: "))); err != nil {
+			t.Fatal(err)
+		}
+		if before != (i >= 2) {
+			t.Errorf("frame %d: what came before is known: %t", i, before)
+		}
 	}
 }
 

@@ -83,25 +83,32 @@ func readUsage(raw []byte) llm.Usage {
 	for _, n := range []*int64{&prompt, &completion, &total, &cached, &write, &write5m, &write1h, &reasoning, &audio} {
 		*n = min(*n, most)
 	}
+	write = max(write, write5m+write1h)
 	switch rest := total - prompt - completion; {
 	case !said || rest <= 0:
 	case rest == reasoning:
 		completion += rest
 	case rest == audio:
 		prompt += rest
+	case rest == cached+write || rest > cached+write && cached+write > prompt:
+		prompt += cached + write // the cache was told apart from the prompt
 	case reasoning == 0: // Google's compatible door: thinking shows in the total alone
 		completion += rest
 		reasoning = rest
 	}
-	write = max(write, write5m+write1h)
-	if write1h > write {
-		write1h = write
+	switch {
+	case cached+write <= prompt:
+	case total > 0:
+		// More was cached than was sent (Grok at Azure and at OpenRouter, which
+		// count a hidden prompt). The total says that prompt_tokens is all.
+		cached = min(cached, prompt)
+		write = min(write, prompt-cached)
+	default: // told apart from the prompt, as Anthropic does
+		prompt += cached + write
 	}
+	write1h = min(write1h, write)
 	u.CacheRead, u.CacheWrite1h, u.CacheWrite5m = cached, write1h, write-write1h
 	u.Input = prompt - cached - write
-	if u.Input < 0 { // told apart from the prompt, as Anthropic does
-		u.Input = prompt
-	}
 	u.Output = completion
 	u.Reasoning = min(reasoning, completion)
 	return u

@@ -1,6 +1,7 @@
 package span
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 	"unicode/utf8"
@@ -269,38 +270,65 @@ const (
 
 // special marks (with its high bit) the first byte of x, in memory order, that
 // is a quote, a backslash or a control character; bytes behind it may be
-// marked wrongly.
+// marked wrongly. A quote is 0x22: with the second bit turned it stands right
+// behind the control characters, and one comparison finds both.
 func special(x uint64) uint64 {
-	quote, slash := x^('"'*ones), x^('\\'*ones)
-	return ((x-' '*ones)&^x | (quote-ones)&^quote | (slash-ones)&^slash) & highs
+	slash := x ^ '\\'*ones
+	return ((x^2*ones-0x21*ones)&^x | (slash-ones)&^slash) & highs
 }
 
+// short is how much of a string is looked at word by word before it is taken
+// for a long one.
+const short = 64
+
 // text takes the string at i, quote and all, and gives the offset behind it,
-// or -1, and whether it has escapes.
+// or -1, and whether it has escapes. Behind short plain bytes it searches for
+// the end with the CPU's wide instructions, of which bytes.IndexByte knows.
 func text(b []byte, i int) (end int, escaped bool) {
 	from := i
 	i++
 	var high uint64 // has a high bit when the string may go beyond ASCII
-	for {
-		if i+8 > len(b) {
-			if i >= len(b) {
-				return -1, escaped
+	quote := 0      // where the next quote is, once looked for
+	for long := i + short; ; long = i + short {
+		for i < long {
+			if i+8 > len(b) {
+				if i >= len(b) {
+					return -1, escaped
+				}
+				c := b[i]
+				high |= uint64(c)
+				if c != '"' && c != '\\' && c >= ' ' {
+					i++
+					continue
+				}
+				break
 			}
-			c := b[i]
-			high |= uint64(c)
-			if c != '"' && c != '\\' && c >= ' ' {
-				i++
-				continue
-			}
-		} else {
 			x := binary.LittleEndian.Uint64(b[i:])
 			high |= x
-			m := special(x)
-			if m == 0 {
-				i += 8
-				continue
+			if m := special(x); m != 0 {
+				i += bits.TrailingZeros64(m) / 8
+				break
 			}
-			i += bits.TrailingZeros64(m) / 8
+			i += 8
+		}
+		if i >= long {
+			if quote < i {
+				n := bytes.IndexByte(b[i:], '"')
+				if n < 0 {
+					return -1, escaped
+				}
+				quote = i + n
+			}
+			run := b[i:quote]
+			if n := bytes.IndexByte(run, '\\'); n >= 0 {
+				run = run[:n]
+			}
+			more, ok := printable(run)
+			if !ok {
+				return -1, escaped
+			}
+			high |= more
+			i += len(run)
 		}
 		switch b[i] {
 		case '"':
@@ -317,6 +345,40 @@ func text(b []byte, i int) (end int, escaped bool) {
 			return -1, escaped
 		}
 	}
+}
+
+// printable reports that there is no control character in b, and gives a high
+// bit if b may go beyond ASCII.
+func printable(b []byte) (high uint64, ok bool) {
+	var odd uint64 // has a high bit for control characters and beyond ASCII
+	rest := b
+	for ; len(rest) >= 32; rest = rest[32:] {
+		x0, x1 := binary.LittleEndian.Uint64(rest), binary.LittleEndian.Uint64(rest[8:])
+		x2, x3 := binary.LittleEndian.Uint64(rest[16:]), binary.LittleEndian.Uint64(rest[24:])
+		odd |= (x0 - ' '*ones) | x0 | (x1 - ' '*ones) | x1 | (x2 - ' '*ones) | x2 | (x3 - ' '*ones) | x3
+	}
+	for ; len(rest) >= 8; rest = rest[8:] {
+		x := binary.LittleEndian.Uint64(rest)
+		odd |= (x - ' '*ones) | x
+	}
+	for _, c := range rest {
+		odd |= uint64(c-' ') | uint64(c)
+	}
+	if odd&highs == 0 {
+		return 0, true
+	}
+	for ; len(b) >= 8; b = b[8:] {
+		x := binary.LittleEndian.Uint64(b)
+		if (x-' '*ones)&^x&highs != 0 {
+			return highs, false
+		}
+	}
+	for _, c := range b {
+		if c < ' ' {
+			return highs, false
+		}
+	}
+	return highs, true
 }
 
 // escape takes the escape sequence at i and gives the offset behind it, or -1.

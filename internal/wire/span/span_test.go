@@ -38,6 +38,10 @@ func TestMembers(t *testing.T) {
 		`{"a":` + nested(99, "[", "]") + `}`, `{"a":` + strings.Repeat(`{"a":`, 99) + `1` + strings.Repeat("}", 99) + `}`,
 		many(63, `"x":1`), many(64, `"x":1`), many(500, `"x":1`), `{"a":` + many(200, `"x":1`) + `}`,
 		`{"a":"` + strings.Repeat("[{", 500) + `"}`, `{"a":1E5,"b":-0,"c":1.0}`,
+		// Long strings, with what ends a run of plain bytes at every place.
+		`{"a":"` + strings.Repeat("plain text ", 40) + `","b":1}`,
+		`{"a":"` + strings.Repeat(strings.Repeat("plain ", 20)+`\"é\n`, 9) + `","b":1}`,
+		`{"a":"` + strings.Repeat("é", 300) + `","b":"` + strings.Repeat(`\\`, 100) + `"}`,
 	} {
 		members, err := span.Members(nil, []byte(body), heads)
 		if err != nil {
@@ -109,6 +113,11 @@ func TestRefused(t *testing.T) {
 		{"bad escape", `{"a":"b\x"}`, 7, "invalid escape"},
 		{"lone surrogate", `{"a":"\ud800"}`, 6, "invalid surrogate"},
 		{"surrogates the wrong way", `{"a":"\ude00\ud83d"}`, 6, "invalid surrogate"},
+		{"control character far into a string", `{"a":"` + strings.Repeat("plain ", 50) + "\n" + strings.Repeat("é", 50) + `"}`, 306, `invalid character '\n'`},
+		{"control character beyond ASCII", `{"a":"` + strings.Repeat("é", 100) + "\n" + `"}`, 206, `invalid character '\n'`},
+		{"bad UTF-8 far into a string", `{"a":"` + strings.Repeat("plain ", 50) + "\xff" + strings.Repeat("é", 50) + `"}`, 306, "invalid UTF-8"},
+		{"bad escape far into a string", `{"a":"` + strings.Repeat("plain ", 50) + `\"\x"}`, 308, "invalid escape"},
+		{"cut far into a string", `{"a":"` + strings.Repeat("plain ", 50), 306, "cut off"},
 		{"bad UTF-8", "{\"a\":\"b\xffc\"}", 7, "invalid UTF-8"},
 		{"bad UTF-8 in a name", "{\"a\xff\":1}", 3, "invalid UTF-8"},
 		{"overlong UTF-8", "{\"a\":\"\xc0\xaf\"}", 6, "invalid UTF-8"},
@@ -164,6 +173,25 @@ func TestNoAllocations(t *testing.T) {
 		}
 	}); n > 0.5 {
 		t.Errorf("%v allocations, want none for a body with common names", n)
+	}
+}
+
+// What ends a run of plain bytes is seen at every offset from the start of a
+// string: the quick scan goes by words and by longer runs.
+func TestEveryOffset(t *testing.T) {
+	t.Parallel()
+	for n := range 200 {
+		for _, odd := range []string{`\"`, "\n", "\x1f", "é", "\xff", `\u00e9`, `\x`, `"`, "\x7f", "\x80", "\xc2"} {
+			body := []byte(`{"a":"` + strings.Repeat("x", n) + odd + strings.Repeat("y", n/2) + `","b":1}`)
+			got, err := span.Members(nil, body, heads)
+			want, slow := span.Careful(nil, body, heads)
+			if (err == nil) != (slow == nil) || err == nil && cmp.Diff(want, got) != "" {
+				t.Errorf("%q after %d bytes: quick %v, careful %v", odd, n, err, slow)
+			}
+			if _, ok := span.Quick(nil, body, heads); ok != (slow == nil) {
+				t.Errorf("%q after %d bytes: the quick scan says %t, the careful one %v", odd, n, ok, slow)
+			}
+		}
 	}
 }
 

@@ -157,7 +157,9 @@ func (r *Reader) fail(err error) {
 }
 
 // Buffered reports whether a whole frame is already in memory, so that Next
-// will not wait.
+// will not wait. The frame that Next then returns leaves the Raw of the frame
+// before valid and stands right behind it in the same array: a run of frames
+// can be passed on as one slice.
 func (r *Reader) Buffered() bool { return r.frameEnd() > 0 }
 
 // fill reads once more into the buffer, and makes room before.

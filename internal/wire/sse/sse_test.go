@@ -168,6 +168,44 @@ func TestBuffered(t *testing.T) {
 	}
 }
 
+// Frames that are in memory stand one behind the other, so that a run of them
+// is one slice.
+func TestBufferedRun(t *testing.T) {
+	t.Parallel()
+	var text strings.Builder
+	for i := range 400 {
+		fmt.Fprintf(&text, "data: %s\n\n", strings.Repeat("x", i%90))
+	}
+	for _, size := range []int{7, 100, 1000, 5000} {
+		var sizes []int
+		for range text.Len()/size + 1 {
+			sizes = append(sizes, size)
+		}
+		r := sse.NewReader(&cuts{text.String(), sizes}, 0)
+		var got strings.Builder
+		for {
+			f, err := r.Next()
+			if err != nil {
+				break
+			}
+			run, each := f.Raw, string(f.Raw)
+			for r.Buffered() {
+				if f, err = r.Next(); err != nil {
+					t.Fatal(err)
+				}
+				run, each = run[:len(run)+len(f.Raw)], each+string(f.Raw)
+			}
+			if string(run) != each {
+				t.Fatalf("pieces of %d: the run %q is not its frames %q", size, run, each)
+			}
+			got.Write(run)
+		}
+		if got.String() != text.String() {
+			t.Errorf("pieces of %d: the runs are not the stream", size)
+		}
+	}
+}
+
 func TestReadError(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken pipe")

@@ -188,7 +188,7 @@ func Play(r *llm.Response) []llm.Event {
 				}
 			}
 		case llm.ItemOpaque:
-			head.Raw = compact(it.Raw)
+			head.Raw = it.Raw
 		}
 		events = append(events, llm.Event{Kind: llm.EventBlockStart, Index: i, Block: head, From: r.From})
 		for _, d := range deltas {
@@ -197,20 +197,9 @@ func Play(r *llm.Response) []llm.Event {
 		events = append(events, llm.Event{Kind: llm.EventBlockStop, Index: i})
 	}
 	if r.Usage.Source != "" {
-		u := r.Usage
-		u.Raw = compact(u.Raw)
-		events = append(events, llm.Event{Kind: llm.EventUsage, Usage: u})
+		events = append(events, llm.Event{Kind: llm.EventUsage, Usage: r.Usage, From: r.From})
 	}
 	return append(events, llm.Event{Kind: llm.EventFinish, Finish: r.Finish})
-}
-
-// compact gives a value as a stream's data line would have held it.
-func compact(v jsontext.Value) jsontext.Value {
-	v = slices.Clone(v)
-	if len(v) > 0 && v.Compact() != nil {
-		return nil
-	}
-	return v
 }
 
 // pieces cuts text between runes, about every seven bytes.
