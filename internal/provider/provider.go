@@ -494,12 +494,8 @@ func (p *Provider) whole(ctx context.Context, model string, d *llm.Draft, enc ll
 		_, err = p.codec.DecodeResponse(p.hide(body))
 		return p.wrong(err, model, resp)
 	}
-<<<<<<< HEAD
 	ans.TextBytes = textBytes(r)
-	restoreNames(r, enc.Names)
-=======
 	restore(r, &enc)
->>>>>>> codec
 	p.fixUsage(model, &r.Usage)
 	ans.Response = r
 	ans.Glance = llm.Glance{ID: r.ID, Model: r.Model, Usage: r.Usage, Finish: r.Finish}

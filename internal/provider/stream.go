@@ -33,13 +33,10 @@ type stream struct {
 	model     string
 
 	events  []llm.Event
-<<<<<<< HEAD
 	ahead   sse.Frame // read before its turn
 	has     bool      // ahead is set
-=======
-	custom  bool   // a call of a custom tool is open: its arguments wait in text
-	text    []byte // until they are whole and can be unwrapped
->>>>>>> codec
+	custom  bool      // a call of a custom tool is open: its arguments wait in text
+	text    []byte    // until they are whole and can be unwrapped
 	begun   bool
 	ended   bool
 	wrapper int // bytes of a content frame that are not its text
@@ -98,7 +95,6 @@ func (s *stream) Next() (llm.Piece, error) {
 	}
 }
 
-<<<<<<< HEAD
 // passes reports whether nobody need look into a frame.
 func (s *stream) passes(f sse.Frame) bool {
 	return s.native && s.begun && !s.codec.Telling(f.Data)
@@ -121,7 +117,8 @@ func (s *stream) run(f sse.Frame) llm.Piece {
 		p.TextBytes += max(0, len(f.Data)-s.wrapper)
 	}
 	return p
-=======
+}
+
 // unwrap makes calls of custom tools of the calls of functions that stood for
 // them. Their arguments come whole with the end of the block; until then pings
 // say that the provider is alive.
@@ -144,7 +141,6 @@ func (s *stream) unwrap() {
 			i++
 		}
 	}
->>>>>>> codec
 }
 
 // end turns the end of the frames into the end of the answer.
