@@ -49,7 +49,7 @@ class Client:
             status = "ok"
         except Exception as e:  # every way to fail is a line, none ends the run
             where = next((f"line {f.lineno}" for f in reversed(traceback.extract_tb(e.__traceback__)) if f.filename.endswith(("openai_test.py", "anthropic_test.py", "recorded_test.py"))), "")
-            status, remark = "FAIL", f"{where} {type(e).__name__}: {e}"[:600].replace("\n", " ")
+            status, remark = "FAIL", f"{where} {type(e).__name__}: {e}"[:max(600, int(os.environ.get("CLIENT_WIDTH", "0")) * 20)].replace("\n", " ")
         print("\t".join([status, self.name, name, backend, f"{(time.monotonic() - begin) * 1000:.0f}", remark]), flush=True)
 
     def done(self):

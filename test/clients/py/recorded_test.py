@@ -9,8 +9,14 @@ from harness import *
 c = Client("python-recorded")
 GATEWAY = {"openai-chat": openai.OpenAI(base_url=BASE + "/v1", api_key=KEY, max_retries=0, timeout=30), "anthropic": anthropic.Anthropic(base_url=BASE, api_key=KEY, max_retries=0, timeout=30)}
 DIRECT = {"openai-chat": openai.OpenAI(base_url=REPLAY + "/v1", api_key="sk-replay", max_retries=0, timeout=30), "anthropic": anthropic.Anthropic(base_url=REPLAY, api_key="sk-replay", max_retries=0, timeout=30)}
+SHOW, WIDTH = int(os.environ.get("CLIENT_SHOW", "2")), int(os.environ.get("CLIENT_WIDTH", "260"))  # to see more of what fails
 PROVIDER = {"openai-chat": "openai", "anthropic": "anthropic"}
 TOOLS_ASKED = "Answer from the recording."
+# What is not the same, and why. Whoever mends one takes its line out: one that is listed and passes fails the check.
+EXCEPT = {
+    ("same", "5c4a3f1ec334004a"): "OpenRouter sends a chunk with usage after the chunk with its error; the gateway ends the stream at the error",
+    ("other", "09abc59f52c79c12"): "GPUStack writes its error as a line `error: {...}`, which is no SSE field: the SDK overlooks it and takes the answer for whole, the gateway tells of it",
+}
 
 
 def arguments(dialect, model, stream):
@@ -45,12 +51,16 @@ def read(api, dialect, model, stream):
                 d = choice.delta if stream else choice.message
                 if d is None:
                     continue
+                if getattr(d, "function_call", None):  # the form before tool calls
+                    p = parts.setdefault("function_call", {"name": "", "arguments": ""})
+                    p["name"] += d.function_call.name or ""
+                    p["arguments"] += d.function_call.arguments or ""
                 text += (d.content or "") + (getattr(d, "refusal", None) or "")  # a refusal is text to those who know no refusals
                 for i, call in enumerate(d.tool_calls or []):
                     p = parts.setdefault(call.index if stream and call.index is not None else i, {"name": "", "arguments": ""})
                     p["name"] += (call.function.name or "") if call.function else ""
                     p["arguments"] += (call.function.arguments or "") if call.function else ""
-        calls = [(p["name"], p["arguments"]) for _, p in sorted(parts.items())]
+        calls = [(p["name"], p["arguments"]) for _, p in sorted(parts.items(), key=lambda kv: str(kv[0])) if p["name"] or p["arguments"]]  # Snowflake sends an empty one
     elif stream:
         for e in r:
             if e.type == "content_block_start" and e.content_block.type == "tool_use":
@@ -102,13 +112,16 @@ def other(rec):
 
 def many(name, fn, d, recs):
     def run():
-        bad = []
+        bad, excepted = [], 0
         for rec in recs:
             _, e = attempt(lambda: fn(rec))
+            if (fn.__name__, rec["id"]) in EXCEPT:
+                excepted += 1
+                e = None if e is not None else AssertionError("passes, and is listed as an exception")
             if e is not None:
                 bad.append(f"{rec['id']} {e}")
-        expect(not bad, f"{len(bad)} of {len(recs)}: " + " ;; ".join(x[:260] for x in bad[:int(os.environ.get("CLIENT_SHOW", "2"))]))
-        return f"{len(recs)} recordings"
+        expect(not bad, f"{len(bad)} of {len(recs)}: " + " ;; ".join(x[:WIDTH] for x in bad[:SHOW]))
+        return f"{len(recs)} recordings" + (f", {excepted} excepted" if excepted else "")
     c.check(name, PROVIDER[d], run)
 
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // recording is a recorded answer of a chat in one of the two dialects.
@@ -86,6 +87,10 @@ func (s *server) load(line []byte) error {
 	ours := r.Dialect == "openai-chat" || r.Dialect == "anthropic"
 	if !ours || r.Operation != "chat" || r.Response.Status != http.StatusOK || r.Response.Encoding != "text" || r.Response.Body == "" ||
 		(r.Transport != "sse" && r.Transport != "json") {
+		return nil
+	}
+	// A few records stand under a chat's path and are none: embeddings, a transcription.
+	if r.Transport == "json" && !strings.Contains(r.Response.Body, `"choices"`) && !strings.Contains(r.Response.Body, `"content"`) {
 		return nil
 	}
 	rec := &recording{ID: r.ID, Dialect: r.Dialect, Stream: r.Transport == "sse", Source: r.SourcePath, body: []byte(r.Response.Body)}
