@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"headrace/internal/access"
 	"headrace/internal/admin"
 	"headrace/internal/catalog"
 	"headrace/internal/config"
@@ -22,7 +23,7 @@ import (
 // adminOptions fills in what the admin API shows.
 func (a *App) adminOptions(o admin.Options) admin.Options {
 	rows := admin.LedgerRows{Reader: a.ledger}
-	o.Keys, o.Usage, o.Requests = admin.RingKeys{Ring: a.ring}, rows, rows
+	o.Keys, o.Usage, o.Requests = admin.RingKeys{Ring: access.Ring{Store: heard{a.db, a.directory}}}, rows, rows
 	o.Catalog = admin.CatalogRows{
 		Now: a.catalogNow, Take: a.refresh,
 		Found: func(context.Context) ([]admin.Provider, error) {
@@ -32,6 +33,21 @@ func (a *App) adminOptions(o admin.Options) admin.Options {
 	o.Errors, o.Status, o.Log = errorsView(a.cfg), a.status, a.log
 	o.Audit = &auditFile{path: filepath.Join(a.data, "audit.log"), log: func(err error) { a.log.Error("the audit log cannot be written", "error", err) }}
 	return o
+}
+
+// heard is a store of keys whose changes hold in this process at once; other
+// processes see them when they look next.
+type heard struct {
+	access.Store
+	directory *access.Directory
+}
+
+// PutKey stores a key and reads all of them again.
+func (h heard) PutKey(ctx context.Context, k access.Key) error {
+	if err := h.Store.PutKey(ctx, k); err != nil {
+		return err
+	}
+	return h.directory.Reload(ctx)
 }
 
 func providersView(found []Found, c *catalog.Catalog) []admin.Provider {
