@@ -266,7 +266,7 @@ func (p *Provider) request(ctx context.Context, d *llm.Draft, enc llm.Encoded, n
 	if d.Method != "" {
 		method = d.Method
 	}
-	h := make(http.Header, len(d.Header)+len(p.header)+6)
+	h := make(http.Header, len(d.Header)+len(p.header)+len(enc.Header)+2)
 	if native {
 		maps.Copy(h, d.Header)
 	}

@@ -71,7 +71,7 @@ func Make(f Facts, c *catalog.Catalog, p *Policy) (Plan, *llm.Error) {
 
 func targets(f Facts, c *catalog.Catalog, p *Policy) []Target {
 	if names, ok := p.Routes[f.Model]; ok {
-		var ts []Target
+		ts := make([]Target, 0, len(names))
 		for _, name := range names {
 			if t, ok := pinned(name, c, p); ok {
 				t.Reshape, t.Why = true, "route "+f.Model
