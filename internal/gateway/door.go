@@ -61,7 +61,7 @@ type door struct {
 
 // forwarded gives the client's headers that may go on.
 func (d *door) forwarded(h http.Header) http.Header {
-	out := make(http.Header, 12)
+	out := make(http.Header, min(len(h), 16))
 	for _, list := range [][]string{forwardAll, d.forward} {
 		for _, name := range list {
 			if v, ok := h[name]; ok {

@@ -333,7 +333,7 @@ func (p *Provider) request(ctx context.Context, d *llm.Draft, enc llm.Encoded, s
 	if d.Method != "" {
 		method = d.Method
 	}
-	h := make(http.Header, len(d.Header)+len(p.header)+6)
+	h := make(http.Header, len(d.Header)+len(p.header)+len(enc.Header)+4)
 	if same {
 		maps.Copy(h, d.Header)
 	}

@@ -103,6 +103,7 @@ func (s *stream) passes(f sse.Frame) bool {
 // run gives f and those behind it that pass too, up to one that is not in
 // memory as a whole.
 func (s *stream) run(f sse.Frame) llm.Piece {
+	s.events = nil // not needed before the end, and a stream may wait for long
 	p := llm.Piece{Raw: f.Raw, TextBytes: max(0, len(f.Data)-s.wrapper)}
 	for s.frames.Buffered() {
 		f, err := s.frames.Next()

@@ -165,13 +165,14 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 	sent, repeats, most := 0, 0, r.attempts(len(plan.Targets))
 	for at := 0; at < len(plan.Targets) && sent < most; {
 		t := &plan.Targets[at]
-		a := Attempt{N: len(out.Attempts) + 1, Provider: t.Provider, Model: t.Model, Why: t.Why, Start: time.Now()}
+		out.Attempts = append(out.Attempts, Attempt{N: len(out.Attempts) + 1, Provider: t.Provider, Model: t.Model, Why: t.Why, Start: time.Now()})
+		a := &out.Attempts[len(out.Attempts)-1]
 		if repeats > 0 {
 			a.Why = "again after " + string(last.Class)
 		} else if last != nil {
 			a.Why = t.Why + ", after " + string(last.Class)
 		}
-		reached, err := r.attempt(ctx, t, d, reply, &a, &out, sent+1)
+		reached, err := r.attempt(ctx, t, d, reply, a, &out, sent+1)
 		a.Total = time.Since(a.Start)
 		if a.Sent {
 			sent++
@@ -185,7 +186,6 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 				a.Status = err.Status
 			}
 		}
-		out.Attempts = append(out.Attempts, a)
 		if err == nil {
 			out.OK, out.Committed = true, true
 			return out

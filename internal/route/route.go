@@ -74,7 +74,7 @@ func targets(f Facts, c *catalog.Catalog, p *Policy) []Target {
 		return nil // a name of ours, never a vendor's model
 	}
 	if names, ok := p.Routes[f.Model]; ok {
-		var ts []Target
+		ts := make([]Target, 0, len(names))
 		for _, name := range names {
 			if t, ok := pinned(name, c, p); ok {
 				t.Reshape, t.Why = true, "route "+f.Model

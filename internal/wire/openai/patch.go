@@ -52,7 +52,7 @@ type change struct {
 // order and do not overlap, whatever is removed beside what.
 type plan struct {
 	on      []span.Member
-	changes map[int]change
+	changes []change // of each member; nil when there are none
 	add     []struct {
 		name  string
 		value []byte
@@ -70,11 +70,9 @@ func (p *plan) find(name string) int {
 
 func (p *plan) change(i int, f func(*change)) {
 	if p.changes == nil {
-		p.changes = map[int]change{}
+		p.changes = make([]change, len(p.on))
 	}
-	c := p.changes[i]
-	f(&c)
-	p.changes[i] = c
+	f(&p.changes[i])
 }
 
 // put sets a member's value, adding the member when it is not there.
@@ -107,25 +105,33 @@ func (p *plan) rename(from, to string) {
 	}
 }
 
-func (p *plan) empty() bool { return len(p.changes) == 0 && len(p.add) == 0 }
+func (p *plan) empty() bool { return p.changes == nil && len(p.add) == 0 }
+
+// at is what becomes of a member.
+func (p *plan) at(i int) change {
+	if p.changes == nil {
+		return change{}
+	}
+	return p.changes[i]
+}
 
 // patches appends the patches of the plan, in rising order.
 func (p *plan) patches(dst []span.Patch) []span.Patch {
 	last := -1 // the last member that stays
 	for i := range p.on {
-		if !p.changes[i].remove {
+		if !p.at(i).remove {
 			last = i
 		}
 	}
 	kept := false
 	for i := 0; i < len(p.on); i++ {
-		c := p.changes[i]
+		c := p.at(i)
 		if c.remove {
 			if i > last {
 				break
 			}
 			n := i + 1
-			for p.changes[n].remove {
+			for p.at(n).remove {
 				n++
 			}
 			// With the comma behind it: the next member that stays takes its place.

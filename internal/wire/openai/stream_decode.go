@@ -42,8 +42,14 @@ type decoder struct {
 	extras        []byte // members of the chunk that we have no word for
 	scratch       []byte
 	newExtras     bool
-	held          []llm.Delta // native deltas that wait for a block
+	held          []native // native deltas that wait for a block
 	last          envelope
+}
+
+// native is a delta that only this dialect has.
+type native struct {
+	kind string
+	raw  jsontext.Value
 }
 
 // late is what waits until the calls are whole; a reasoning detail waits as a
@@ -140,6 +146,23 @@ func (d *decoder) Decode(dst []llm.Event, name, data []byte) ([]llm.Event, error
 		}
 	}
 	return dst, err
+}
+
+// push appends an event of this dialect, to be filled in. An event is large: a
+// literal in each place would lie on the stack as often, and a stream's
+// goroutine keeps the stack that its deepest call once needed.
+func push(dst []llm.Event, kind llm.EventKind, from llm.Dialect) ([]llm.Event, *llm.Event) {
+	dst = append(dst, llm.Event{})
+	e := &dst[len(dst)-1]
+	e.Kind, e.From = kind, from
+	return dst, e
+}
+
+func pushNative(dst []llm.Event, index int, kind string, raw jsontext.Value) []llm.Event {
+	dst, e := push(dst, llm.EventDelta, llm.OpenAI)
+	e.Index = index
+	e.Delta.Kind, e.Delta.Type, e.Delta.Raw = llm.DeltaNative, kind, raw
+	return dst
 }
 
 // envelope is a frame that said a piece of text and nothing else, without the
@@ -277,7 +300,9 @@ func (d *decoder) chunk(dst []llm.Event, data []byte) ([]llm.Event, error) {
 			d.started = true
 			d.id = text(id)
 			d.created, _ = integer(created)
-			dst = append(dst, llm.Event{Kind: llm.EventStart, From: llm.OpenAI, ID: d.id, Model: text(model), Created: d.created})
+			var e *llm.Event
+			dst, e = push(dst, llm.EventStart, llm.OpenAI)
+			e.ID, e.Model, e.Created = d.id, text(model), d.created
 		}
 		d.seen = true
 	}
@@ -297,7 +322,9 @@ func (d *decoder) chunk(dst []llm.Event, data []byte) ([]llm.Event, error) {
 	if isObject(usage) && !bytes.Equal(usage, d.usage) {
 		d.seen = true
 		d.usage = append(d.usage[:0], usage...)
-		dst = append(dst, llm.Event{Kind: llm.EventUsage, From: llm.OpenAI, Usage: readUsage(usage)})
+		var e *llm.Event
+		dst, e = push(dst, llm.EventUsage, llm.OpenAI)
+		e.Usage = readUsage(usage)
 	}
 	return dst, nil
 }
@@ -464,12 +491,11 @@ func (d *decoder) delta(dst []llm.Event, delta jsontext.Value) ([]llm.Event, err
 // carry gives a native delta, or holds it until a block is there: nothing that
 // is no content may look like content (the commit point hangs on that).
 func (d *decoder) carry(dst []llm.Event, kind string, raw jsontext.Value) []llm.Event {
-	delta := llm.Delta{Kind: llm.DeltaNative, Type: kind, Raw: raw}
 	if d.block < 0 {
-		d.held = append(d.held, delta)
+		d.held = append(d.held, native{kind, raw})
 		return dst
 	}
-	return append(dst, llm.Event{Kind: llm.EventDelta, From: llm.OpenAI, Index: d.block, Delta: delta})
+	return pushNative(dst, d.block, kind, raw)
 }
 
 // release gives what was held, in a block that has just begun or, at the end,
@@ -481,11 +507,10 @@ func (d *decoder) release(dst []llm.Event) []llm.Event {
 	}
 	if d.newExtras {
 		d.newExtras = false
-		dst = append(dst, llm.Event{Kind: llm.EventDelta, From: llm.OpenAI, Index: index,
-			Delta: llm.Delta{Kind: llm.DeltaNative, Type: nativeChunk, Raw: braced(d.extras)}})
+		dst = pushNative(dst, index, nativeChunk, braced(d.extras))
 	}
 	for _, h := range d.held {
-		dst = append(dst, llm.Event{Kind: llm.EventDelta, From: llm.OpenAI, Index: index, Delta: h})
+		dst = pushNative(dst, index, h.kind, h.raw)
 	}
 	d.held = d.held[:0]
 	return dst
@@ -495,7 +520,8 @@ func (d *decoder) begin(dst []llm.Event, head llm.BlockHead) []llm.Event {
 	dst = d.stop(dst)
 	d.block, d.kind = d.next, head.Kind
 	d.next++
-	dst = append(dst, llm.Event{Kind: llm.EventBlockStart, From: llm.OpenAI, Index: d.block, Block: head})
+	dst, e := push(dst, llm.EventBlockStart, llm.OpenAI)
+	e.Index, e.Block = d.block, head
 	return d.release(dst)
 }
 
@@ -503,13 +529,16 @@ func (d *decoder) stop(dst []llm.Event) []llm.Event {
 	if d.block < 0 {
 		return dst
 	}
-	dst = append(dst, llm.Event{Kind: llm.EventBlockStop, Index: d.block})
+	dst, e := push(dst, llm.EventBlockStop, "")
+	e.Index = d.block
 	d.block = -1
 	return dst
 }
 
 func (d *decoder) give(dst []llm.Event, delta llm.Delta) []llm.Event {
-	return append(dst, llm.Event{Kind: llm.EventDelta, Index: d.block, Delta: delta})
+	dst, e := push(dst, llm.EventDelta, "")
+	e.Index, e.Delta = d.block, delta
+	return dst
 }
 
 // callsOpen closes calls that are complete and reports whether one is left.
@@ -852,7 +881,9 @@ func (d *decoder) end(dst []llm.Event, done bool) []llm.Event {
 	}
 	if !d.started {
 		d.started = true
-		dst = append(dst, llm.Event{Kind: llm.EventStart, From: llm.OpenAI, ID: d.id})
+		var e *llm.Event
+		dst, e = push(dst, llm.EventStart, llm.OpenAI)
+		e.ID = d.id
 	}
 	dst = d.flush(dst)
 	if d.newExtras || len(d.held) > 0 {
@@ -863,5 +894,7 @@ func (d *decoder) end(dst []llm.Event, done bool) []llm.Event {
 	for _, c := range d.calls {
 		calls = calls || c.open
 	}
-	return append(dst, llm.Event{Kind: llm.EventFinish, From: llm.OpenAI, Finish: readFinish(d.native, calls, d.refused)})
+	dst, e := push(dst, llm.EventFinish, llm.OpenAI)
+	e.Finish = readFinish(d.native, calls, d.refused)
+	return dst
 }
