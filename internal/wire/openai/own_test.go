@@ -279,3 +279,27 @@ func TestCitationsInStreams(t *testing.T) {
 		t.Errorf("the whole answer says otherwise: %s", whole)
 	}
 }
+
+// TestSignatureWithoutItsText: a client that gathered a stream may give the
+// text back under one name and its signature under another; they belong
+// together.
+func TestSignatureWithoutItsText(t *testing.T) {
+	t.Parallel()
+	r, err := Codec{}.DecodeRequest([]byte(`{"model":"m","messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a","reasoning_content":"hm","reasoning_details":[{"type":"reasoning.text","signature":"S","format":"anthropic-claude-v1","index":0}]},{"role":"user","content":"q"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var thoughts []llm.Item
+	for _, it := range r.Items {
+		if it.Kind == llm.ItemReasoning {
+			thoughts = append(thoughts, it)
+		}
+	}
+	if len(thoughts) != 1 || thoughts[0].Text() != "hm" || len(thoughts[0].Opaque) != 1 || thoughts[0].Opaque[0].Issuer != llm.IssuerAnthropic {
+		t.Errorf("%+v", thoughts)
+	}
+	_, b, enc := encoded(t, r, llm.Capability{ReasoningField: "reasoning_details"})
+	if want := `[{"type":"reasoning.text","text":"hm","signature":"S","format":"anthropic-claude-v1","index":0}]`; !strings.Contains(b, want) || len(enc.Losses) > 0 {
+		t.Errorf("losses %v: %s", enc.Losses, b)
+	}
+}

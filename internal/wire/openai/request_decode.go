@@ -637,9 +637,9 @@ func (d *requestDecoder) message(path string, raw jsontext.Value) {
 	switch { // the same thought under a second name is not a second thought
 	case shown:
 	case m.hasReasoningContent && (m.reasoningContent != "" || !m.hasReasoning):
-		items = append([]llm.Item{thought(typeContent, m.reasoningContent)}, items...)
+		items = withText(items, typeContent, m.reasoningContent)
 	case m.hasReasoning:
-		items = append([]llm.Item{thought(typeReasoning, m.reasoning)}, items...)
+		items = withText(items, typeReasoning, m.reasoning)
 	}
 	keepSpelling(items, m.spelled)
 	for i := range items {
@@ -684,6 +684,17 @@ func spelling(thoughts []*llm.Item) []llm.Member {
 		}
 	}
 	return nil
+}
+
+// withText adds the text of a bare member to thoughts whose details show none:
+// to the one that is a signature without its text, else as one of its own.
+func withText(thoughts []llm.Item, name, s string) []llm.Item {
+	if len(thoughts) == 1 && thoughts[0].Type == "reasoning.text" && len(thoughts[0].Opaque) > 0 && s != "" {
+		thoughts[0].Blocks = thought(name, s).Blocks
+		thoughts[0].Raw = nil // has no text
+		return thoughts
+	}
+	return append([]llm.Item{thought(name, s)}, thoughts...)
 }
 
 func thought(name, s string) llm.Item {

@@ -307,7 +307,7 @@ func readChoice(r *llm.Response, choice jsontext.Value) {
 		shown = shown || thoughts[i].Text() != ""
 	}
 	if !shown && thinking != "" {
-		thoughts = append([]llm.Item{thought(field, thinking)}, thoughts...)
+		thoughts = withText(thoughts, field, thinking)
 	}
 	keepSpelling(thoughts, spelled)
 	r.Items = append(r.Items, thoughts...)
