@@ -416,14 +416,15 @@ func (c *copier) run(ctx context.Context) error {
 		c.mu.Unlock()
 	}()
 	finished := false
+	var broken *llm.Error // the provider's own error, which the client was given
 	for {
 		p, err := c.answer.Stream.Next()
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
-			if finished {
-				break // the answer is whole; how the connection went down is its own affair
+			if finished || broken != nil {
+				break // all is said; how the connection went down is its own affair
 			}
 			return err
 		}
@@ -437,8 +438,12 @@ func (c *copier) run(ctx context.Context) error {
 				c.attempt.Usage = e.Usage
 			case e.Kind == llm.EventFinish:
 				c.attempt.Finish, finished = e.Finish, true
+			case e.Kind == llm.EventError && broken != nil:
 			case e.Kind == llm.EventError:
-				return c.broken(ctx, e.Err, p)
+				if !c.tells(p) {
+					return e.Err
+				}
+				broken = e.Err // what follows it is passed on too: usage, an end
 			case e.Content():
 				commits = true
 			}
@@ -452,32 +457,27 @@ func (c *copier) run(ctx context.Context) error {
 			}
 		}
 	}
-	if !finished {
-		return llm.Errorf(llm.MalformedUpstream, "the stream of %s ended without a finish", c.attempt.Provider)
-	}
-	if err := c.flush(); err != nil {
+	switch err := c.flush(); {
+	case err != nil:
 		return unreachable(ctx, err)
+	case broken != nil:
+		c.mu.Lock()
+		c.reached = told
+		c.mu.Unlock()
+		return broken
+	case !finished:
+		return llm.Errorf(llm.MalformedUpstream, "the stream of %s ended without a finish", c.attempt.Provider)
 	}
 	return nil
 }
 
-// broken handles an error inside the stream. Before the commit point it is the
-// attempt's real result. After it the client is told: in the provider's own
-// bytes when they are of the client's dialect, else by Reply.Fail.
-func (c *copier) broken(ctx context.Context, e *llm.Error, p llm.Piece) error {
+// tells reports whether the bytes of a piece tell the client of an error: the
+// answer has begun and they are of its dialect. Else an error is the attempt's
+// real result before the commit point, and for Reply.Fail to tell after it.
+func (c *copier) tells(p llm.Piece) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.reached == nothing || !c.answer.Native || len(p.Raw) == 0 {
-		return e
-	}
-	if err := c.reply.Piece(p); err != nil {
-		return unreachable(ctx, err)
-	}
-	if err := c.reply.Flush(); err != nil {
-		return unreachable(ctx, err)
-	}
-	c.reached = told
-	return e
+	return c.reached != nothing && c.answer.Native && len(p.Raw) > 0
 }
 
 // give hands a piece to the client, or holds it back before the commit point.
