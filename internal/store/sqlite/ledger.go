@@ -51,6 +51,9 @@ func (d *DB) End(ctx context.Context, run ledger.ID, at time.Time) error {
 
 // WriteBatch implements [ledger.Writer].
 func (d *DB) WriteBatch(ctx context.Context, b *ledger.Batch) error {
+	if err := ctx.Err(); err != nil {
+		return err // select would choose between the two at random
+	}
 	select {
 	case d.turn <- struct{}{}:
 		defer func() { <-d.turn }()
