@@ -60,9 +60,6 @@ func (d *DB) WriteBatch(ctx context.Context, b *ledger.Batch) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if err := ctx.Err(); err != nil {
-		return err // both were ready, and chance took the turn
-	}
 	// A context that can end costs the driver a goroutine for each statement.
 	// The wait for the lock is bounded by busy_timeout, the work by the batch.
 	ctx = context.WithoutCancel(ctx)
