@@ -444,8 +444,9 @@ func TestBadUpstream(t *testing.T) {
 // byte and inside a stream, and the row says client_gone.
 func TestClientLeaves(t *testing.T) {
 	t.Parallel()
-	gone := make(chan time.Time, 1)
+	came, gone := make(chan struct{}, 1), make(chan time.Time, 1)
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		came <- struct{}{}
 		if strings.Contains(r.Header.Get("User-Agent"), "stream") {
 			w.Header().Set("Content-Type", "text/event-stream")
 			io.WriteString(w, chatStream[:strings.LastIndex(chatStream, "data: ")])
@@ -465,15 +466,14 @@ func TestClientLeaves(t *testing.T) {
 		}
 		req.Header.Set("Authorization", "Bearer "+key)
 		req.Header.Set("User-Agent", mode)
+		left := make(chan time.Time, 1)
 		if mode == "wait" {
 			go func() {
-				for len(u.asked()) == 0 {
-					time.Sleep(time.Millisecond) // until the upstream has the request
-				}
+				<-came
+				left <- time.Now()
 				leave()
 			}()
 		}
-		left := time.Now()
 		resp, err := http.DefaultClient.Do(req)
 		if mode == "stream" {
 			if err != nil {
@@ -482,11 +482,11 @@ func TestClientLeaves(t *testing.T) {
 			if _, err := bufio.NewReader(resp.Body).ReadString('\n'); err != nil {
 				t.Fatal(err)
 			}
-			left = time.Now()
+			<-came
+			left <- time.Now()
 			leave()
 		}
-		at := <-gone
-		if took := at.Sub(left); took > 100*time.Millisecond && mode == "stream" {
+		if took := (<-gone).Sub(<-left); took > 100*time.Millisecond {
 			t.Errorf("%s: the upstream saw it after %v", mode, took)
 		}
 	}
