@@ -20,6 +20,7 @@ import (
 	"headrace/internal/relay"
 	"headrace/internal/route"
 	"headrace/internal/tokens"
+	"headrace/internal/wire/anthropic"
 )
 
 // Keys says who a caller is.
@@ -309,7 +310,7 @@ func (x *exchange) counted(plan *route.Plan, d *llm.Draft) bool {
 		return true
 	}
 	n := x.g.o.Tokens.Adjust(t.Model, tokens.EstimateRequest(r, tokens.FamilyOf(t.Model)))
-	a := &llm.Answer{Native: true, Status: http.StatusOK, ContentType: "application/json", Body: countBody(n)}
+	a := &llm.Answer{Native: true, Status: http.StatusOK, ContentType: "application/json", Body: anthropic.AppendCount(nil, n)}
 	err = x.reply.Whole(a, relay.Meta{Target: t, Warnings: []string{"count: estimated, " + t.Provider + " does not count"}})
 	if err != nil {
 		x.entry.Class = llm.ClientGone

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -95,8 +94,4 @@ func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	fmt.Fprintln(w, map[bool]string{false: "ready", true: "draining"}[g.draining.Load()])
-}
-
-func countBody(n int64) []byte {
-	return append(strconv.AppendInt([]byte(`{"input_tokens":`), n, 10), 0x7d)
 }
