@@ -55,7 +55,8 @@ func (f *weights) picture(data []byte) int64 {
 // Anthropic width*height/750 after shrinking the long edge to 1568 pixels (2576
 // from Claude 4.7 on), documentation of 2026-08; OpenAI 85 and 170 for each tile
 // of 512 pixels after shrinking to 2048 and to 768 on the short side; Gemini 258
-// for each tile of 768.
+// for each tile of 768 after shrinking to 3072 (documentation of Gemini 1.5 and
+// 2.0), so that a head that lies about its size is not taken for a fortune.
 func (f *weights) pixels(w, h int64) int64 {
 	if w <= 0 || h <= 0 || w > 1<<20 || h > 1<<20 {
 		w, h = 1024, 1024
@@ -65,6 +66,7 @@ func (f *weights) pixels(w, h int64) int64 {
 		w, h = fit(w, h, f.edge)
 		return min(max(w*h/750, 1), f.cap)
 	case imageGemini:
+		w, h = fit(w, h, 3072)
 		if w <= 384 && h <= 384 {
 			return 258
 		}
