@@ -164,6 +164,9 @@ type Opaque struct {
 	// reasoning formats where there is one: "anthropic-claude-v1",
 	// "openai-responses-v1", "google-gemini-v1".
 	Issuer string
+	// By is the id of the provider that made it, where that is known: what one
+	// account made another of the same kind cannot read. Empty when unknown.
+	By string
 	// Kind says what it is: "signature", "redacted", "encrypted".
 	Kind string
 	Data string

@@ -14,6 +14,12 @@ const (
 	OpenAI Dialect = "openai"
 	// Anthropic is the Messages dialect.
 	Anthropic Dialect = "anthropic"
+	// Responses is OpenAI's Responses dialect.
+	Responses Dialect = "responses"
+	// Gemini is Google's generateContent dialect.
+	Gemini Dialect = "gemini"
+	// Ollama is Ollama's own dialect (/api/...).
+	Ollama Dialect = "ollama"
 )
 
 // Op is what a request asks a provider to do.
@@ -25,6 +31,11 @@ const (
 	OpChat Op = "chat"
 	// OpCountTokens asks how large a prompt is; nothing is generated.
 	OpCountTokens Op = "count_tokens"
+	// OpEmbed asks for the vectors of texts.
+	OpEmbed Op = "embed"
+	// OpModerate asks a provider's filter about a text; it is passed as it is,
+	// never translated.
+	OpModerate Op = "moderate"
 	// OpModels lists models. It is answered by the gateway itself.
 	OpModels Op = "models"
 	// OpRaw is any other path of a vendor: passed as it is, never translated.
@@ -32,4 +43,4 @@ const (
 )
 
 // Ops lists every operation, for tables that must have a row for each.
-func Ops() []Op { return []Op{OpChat, OpCountTokens, OpModels, OpRaw} }
+func Ops() []Op { return []Op{OpChat, OpCountTokens, OpEmbed, OpModerate, OpModels, OpRaw} }
