@@ -209,6 +209,11 @@ func noSettle(int64) {}
 // every part and closes the state.
 func (a *App) Serve(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.Close()) }()
+	release, err := alone(a.data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	if err := a.credentials(ctx); err != nil {
 		return err
 	}
@@ -225,7 +230,7 @@ func (a *App) Serve(ctx context.Context) (err error) {
 		return fmt.Errorf("begin the ledger: %w", err)
 	}
 	for _, run := range killed {
-		a.info.Notes = append(a.info.Notes, fmt.Sprintf("the run that last wrote at %s was killed, or still runs beside this one; if it was killed, at most the second after that is missing from the ledger", run.Written.Format(time.DateTime)))
+		a.info.Notes = append(a.info.Notes, fmt.Sprintf("the run that last wrote at %s was killed; at most the second after that is missing from the ledger", run.Written.Format(time.DateTime)))
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var services sync.WaitGroup

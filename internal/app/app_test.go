@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -870,5 +871,35 @@ func TestSecondStartIsSilent(t *testing.T) {
 	}
 	if second.Key != "" || second.AdminToken != "" || len(second.Notes) != 0 {
 		t.Errorf("the second start shows %+v", second)
+	}
+}
+
+func TestOneServerToADirectory(t *testing.T) {
+	t.Parallel()
+	getenv := func(string) string { return "" }
+	cfg, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\ndiscover: false\ndata: "+t.TempDir()+"\n"), getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve := func(ready func(app.Info) error) error {
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		return app.Program{}.Serve(ctx, app.Options{Config: cfg, Env: config.FromEnv(getenv), Ready: func(i app.Info) error {
+			defer stop()
+			return ready(i)
+		}})
+	}
+	err = serve(func(app.Info) error {
+		err := serve(func(app.Info) error { return errors.New("a second server runs") })
+		if err == nil || !strings.Contains(err.Error(), "another headrace serves from") {
+			t.Errorf("the second server: %v", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := serve(func(app.Info) error { return nil }); err != nil {
+		t.Errorf("after the first has ended: %v", err)
 	}
 }
