@@ -21,6 +21,7 @@ import (
 	"headrace/internal/catalog"
 	"headrace/internal/config"
 	"headrace/internal/gateway"
+	"headrace/internal/health"
 	"headrace/internal/ledger"
 	"headrace/internal/limit"
 	"headrace/internal/llm"
@@ -72,6 +73,7 @@ type App struct {
 	ring      access.Ring
 	directory *access.Directory
 	limits    *limit.Table
+	health    *health.Table
 	ledger    *ledger.Ledger
 	tokens    *tokens.Learner
 	rehearsal *rehearsal.Provider
@@ -101,6 +103,18 @@ func New(ctx context.Context, o Options) (*App, error) {
 	a := &App{o: o, cfg: o.Config, started: time.Now(), limits: &limit.Table{}, tokens: &tokens.Learner{}}
 	a.log = logger(o.Log, o.Config.Log)
 	a.alarm.log = a.log
+	a.health = health.New(health.Options{
+		Failures: uint(a.cfg.Retries.Failures), Probe: a.cfg.Retries.Probe.Std(),
+		// The rehearsal provider fails when a caller asks it to; that must not set it
+		// aside for the others.
+		Exempt: func(t health.Target) bool { return t.Provider == rehearsalID },
+		Opened: func(t health.Target) {
+			a.log.Warn("a target fails repeatedly and is set aside", "provider", t.Provider, "model", t.Model)
+		},
+		Closed: func(t health.Target) {
+			a.log.Info("a target answers again", "provider", t.Provider, "model", t.Model)
+		},
+	})
 	if err := o.Env.Check(); err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -114,7 +115,8 @@ func openFor(t *testing.T, upstream string, d llm.Dialect, slow func() bool) *ho
 	if d == llm.Anthropic {
 		env = map[string]string{"ANTHROPIC_API_KEY": claudeKey, "HEADRACE_ANTHROPIC_BASE_URL": upstream}
 	}
-	return start(t, env, "", slow)
+	// The records fail as they were recorded, one after another.
+	return start(t, env, "retries: {failures: 0}\n", slow)
 }
 
 func start(t *testing.T, env map[string]string, yaml string, slow func() bool) *house {
@@ -404,7 +406,7 @@ func TestBadUpstream(t *testing.T) {
 			}
 		}
 	})
-	h := open(t, u, "limits: {event: 2MB}\n")
+	h := open(t, u, "limits: {event: 2MB}\nretries: {failures: 0}\n")
 	for _, c := range []struct {
 		mode   string
 		status int
@@ -901,5 +903,44 @@ func TestOneServerToADirectory(t *testing.T) {
 	}
 	if err := serve(func(app.Info) error { return nil }); err != nil {
 		t.Errorf("after the first has ended: %v", err)
+	}
+}
+
+// TestOutage: a provider that fails is set aside after five attempts and the
+// fallback answers at once; the failure of the only target is told at once too.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	var dead atomic.Bool
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		if dead.Load() && strings.HasSuffix(r.URL.Path, "/chat/completions") {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		if strings.HasSuffix(r.URL.Path, "/messages") {
+			write(w, "application/json", msgAnswer)
+			return
+		}
+		write(w, "application/json", chatAnswer)
+	})
+	h := open(t, u, "routes: {smart: [openai/gpt-4o-mini, anthropic/claude-haiku-4-5]}\nretries: {classes: {server_error: {repeat: 0}}}\n")
+	dead.Store(true)
+	body := strings.Replace(chatBody, "openai/gpt-4o-mini", "smart", 1)
+	for i := range 20 {
+		if a := h.call("POST", "/v1/chat/completions", body); a.status != 200 {
+			t.Fatalf("request %d: %d %s", i, a.status, a.body)
+		}
+	}
+	asked := 0
+	for _, s := range u.asked() {
+		if strings.HasSuffix(s.path, "/chat/completions") {
+			asked++
+		}
+	}
+	if asked < 5 || asked > 6 { // a probe, should this machine be slow
+		t.Errorf("the dead provider was asked %d times", asked)
+	}
+	a := h.call("POST", "/v1/chat/completions", chatBody)
+	if a.status != 503 || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "set aside") {
+		t.Errorf("the only target is set aside: %d %v %s", a.status, a.header, a.body)
 	}
 }

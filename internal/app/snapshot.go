@@ -11,6 +11,7 @@ import (
 	"headrace/internal/catalog"
 	"headrace/internal/config"
 	"headrace/internal/gateway"
+	"headrace/internal/health"
 	"headrace/internal/llm"
 	"headrace/internal/provider"
 	"headrace/internal/relay"
@@ -50,6 +51,25 @@ func (s sender) Send(ctx context.Context, t *route.Target, d *llm.Draft) (*llm.A
 	return ans, err
 }
 
+// breaker asks health whether a target may be tried.
+type breaker struct{ table *health.Table }
+
+// Allow asks for leave to make an attempt.
+func (b breaker) Allow(t *route.Target, repeat bool) (relay.Permit, time.Duration) {
+	p, wait, ok := b.table.Allow(health.Target{Provider: t.Provider, Model: t.Model}, repeat)
+	if !ok {
+		return nil, wait
+	}
+	return permit{p}, 0
+}
+
+type permit struct{ health.Permit }
+
+// Done tells health how the attempt went.
+func (p permit) Done(a *relay.Attempt) {
+	p.Permit.Done(health.Result{Class: a.Class, FirstByte: a.FirstByte, Total: a.Total, Output: a.Usage.Output})
+}
+
 // prepare fits a request that named a route to the target's model.
 func prepare(t *route.Target, d llm.Draft) llm.Draft {
 	if t.Reshape && d.Op == llm.OpChat {
@@ -79,8 +99,12 @@ func (a *App) snapshot() *gateway.Snapshot {
 	}
 	a.providers = providers
 	send := sender{providers, &a.alarm}
+	var guard relay.Breaker
+	if cfg.Retries.Failures > 0 {
+		guard = breaker{a.health}
+	}
 	r := relay.New(relay.Options{
-		Sender: send, Prepare: prepare, Policy: rules(cfg),
+		Sender: send, Prepare: prepare, Breaker: guard, Policy: rules(cfg),
 		Attempts: cfg.Retries.Attempts, FirstByte: limited(cfg.Timeouts.FirstByte), Idle: limited(cfg.Timeouts.Idle),
 		Total: cfg.Timeouts.Total.Std(), Hold: limited(cfg.Timeouts.Hold),
 	})

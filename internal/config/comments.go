@@ -59,6 +59,8 @@ var comments = map[string]string{
 	"Retries":                     "Retries say what happens when an attempt fails before its first word.",
 	"Retries.Attempts":            "Attempts is the largest number of targets that one request may try. 0 means 3 or the number of targets, whichever is more.",
 	"Retries.Classes":             "Classes replace single rows of the table that `headrace explain errors` prints, by error class.",
+	"Retries.Failures":            "Failures is how many failures in a row set a target aside; half of at least 20 attempts within 30 s do too. 0 sets no target aside.",
+	"Retries.Probe":               "Probe is how long a target is set aside before one request tries it again.",
 	"Shutdown":                    "Shutdown says how the process ends.",
 	"Shutdown.Drain":              "Drain is how long running requests may go on after the signal to stop.",
 	"Timeouts":                    "Timeouts bound how long one attempt at a provider may take. 0 switches a timeout off.",

@@ -176,6 +176,11 @@ type Retries struct {
 	// Attempts is the largest number of targets that one request may try. 0
 	// means 3 or the number of targets, whichever is more.
 	Attempts int `yaml:"attempts" min:"0" max:"100"`
+	// Failures is how many failures in a row set a target aside; half of at
+	// least 20 attempts within 30 s do too. 0 sets no target aside.
+	Failures int `yaml:"failures" min:"0" max:"1000"`
+	// Probe is how long a target is set aside before one request tries it again.
+	Probe Duration `yaml:"probe" min:"100ms"`
 	// Classes replace single rows of the table that `headrace explain errors`
 	// prints, by error class.
 	Classes map[string]ClassPolicy `yaml:"classes" keys:"class"`
@@ -223,6 +228,7 @@ func Default() *Config {
 			Hold:      Duration(15 * time.Second),
 			Read:      Duration(60 * time.Second),
 		},
+		Retries:  Retries{Failures: 5, Probe: Duration(5 * time.Second)},
 		Shutdown: Shutdown{Drain: Duration(30 * time.Second)},
 	}
 }

@@ -23,6 +23,7 @@ var arrows = []struct{ room, may string }{
 	{"config", "llm"},
 	{"access", "llm"},
 	{"limit", "llm"},
+	{"health", "llm"},
 	{"provider/cred", "llm"},
 	{"wire/openai", "llm wire/sse wire/span"},
 	{"wire/anthropic", "llm wire/sse wire/span"},
@@ -37,7 +38,7 @@ var arrows = []struct{ room, may string }{
 	{"store/storetest", "llm access catalog ledger"},
 	{"gateway", "llm config catalog tokens access route relay ledger wire/sse wire/span wire/openai wire/anthropic"},
 	{"admin", "llm config catalog access ledger route"},
-	{"app", "llm wire/sse wire/span catalog config access limit provider/cred wire/openai wire/anthropic tokens route provider provider/rehearsal relay ledger store/sqlite gateway admin"},
+	{"app", "llm wire/sse wire/span catalog config access limit health provider/cred wire/openai wire/anthropic tokens route provider provider/rehearsal relay ledger store/sqlite gateway admin"},
 	{"cli", "app admin config llm relay catalog"},
 	{"lint", "llm relay catalog"},
 }

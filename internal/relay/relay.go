@@ -24,6 +24,20 @@ type Sender interface {
 	Send(ctx context.Context, t *route.Target, d *llm.Draft) (*llm.Answer, error)
 }
 
+// Breaker says whether a target may be tried now. Safe for concurrent use.
+type Breaker interface {
+	// Allow asks for leave to make an attempt; repeat says that this request has
+	// been tried at the target already. Nil means no: wait is then how long the
+	// target is set aside, or 0 when only the repeat is one too many.
+	Allow(t *route.Target, repeat bool) (p Permit, wait time.Duration)
+}
+
+// Permit is leave for one attempt.
+type Permit interface {
+	// Done says how the attempt went. It is called once.
+	Done(a *Attempt)
+}
+
 // Reply is the client's side of one request, in the client's dialect. Its
 // methods are called by one goroutine at a time. An error means that the
 // client cannot be reached any more.
@@ -57,6 +71,8 @@ type Options struct {
 	Sender Sender
 	// Prepare fits the draft to a target before each attempt; nil leaves it.
 	Prepare func(t *route.Target, d llm.Draft) llm.Draft
+	// Breaker sets failing targets aside; nil tries all.
+	Breaker Breaker
 	// Policy has a row for each class; nil means DefaultPolicy.
 	Policy []Rule
 	// Attempts is how many requests to providers one client request may cost;
@@ -172,26 +188,28 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 		} else if last != nil {
 			a.Why = t.Why + ", after " + string(last.Class)
 		}
-		reached, err := r.attempt(ctx, t, d, reply, a, &out, sent+1)
-		a.Total = time.Since(a.Start)
+		permit, aside := r.allow(t, repeats > 0)
+		if aside != nil {
+			if repeats > 0 { // no repeat after all; its row says why
+				aside.Message = "not repeated: too many of the requests to " + t.Provider + " are repeats"
+			}
+			a.Class, a.Message = aside.Class, aside.Message
+			if last == nil {
+				last = aside
+			}
+			at, repeats = at+1, 0
+			continue
+		}
+		reached, err := r.permitted(ctx, permit, t, d, reply, a, &out, sent+1)
 		if a.Sent {
 			sent++
-		}
-		if err != nil {
-			a.Class, a.Message = err.Class, err.Message
-			if a.UpstreamID == "" {
-				a.UpstreamID = err.UpstreamID
-			}
-			if a.Status == 0 {
-				a.Status = err.Status
-			}
 		}
 		if err == nil {
 			out.OK, out.Committed = true, true
 			return out
 		}
 		// An attempt that was only skipped says less than one that failed.
-		if last == nil || a.Sent || last.Class == llm.Unsupported {
+		if last == nil || a.Sent || last.Class == llm.Unsupported || last.Class == llm.Unavailable {
 			last = err
 		}
 		if reached != nothing {
@@ -231,6 +249,25 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 	}
 	return out
 }
+
+// allow asks the breaker. aside is the error of a target that may not be tried
+// now.
+func (r *Relay) allow(t *route.Target, repeat bool) (p Permit, aside *llm.Error) {
+	if r.o.Breaker == nil {
+		return free{}, nil
+	}
+	p, wait := r.o.Breaker.Allow(t, repeat)
+	if p == nil {
+		aside = llm.Errorf(llm.Unavailable, "%s has failed repeatedly and is set aside", t)
+		aside.RetryAfter = wait
+	}
+	return p, aside
+}
+
+// free is the permit where there is no breaker.
+type free struct{}
+
+func (free) Done(*Attempt) {}
 
 // fail gives the outcome's error to the client. A client that is gone by then
 // makes the outcome client_gone: nobody was told.
@@ -292,6 +329,25 @@ func clientGone(ctx context.Context) *llm.Error {
 	default:
 		return &llm.Error{Class: llm.ClientGone, Message: "the client closed the connection", Cause: context.Cause(ctx)}
 	}
+}
+
+// permitted makes an attempt under its permit and notes how it went, also when
+// it panics.
+func (r *Relay) permitted(ctx context.Context, permit Permit, t *route.Target, d *llm.Draft, reply Reply, a *Attempt, out *Outcome, n int) (reached reach, failed *llm.Error) {
+	a.Class = llm.Unavailable // until it has ended
+	defer func() { permit.Done(a) }()
+	reached, failed = r.attempt(ctx, t, d, reply, a, out, n)
+	a.Class, a.Total = "", time.Since(a.Start)
+	if failed != nil {
+		a.Class, a.Message = failed.Class, failed.Message
+		if a.UpstreamID == "" {
+			a.UpstreamID = failed.UpstreamID
+		}
+		if a.Status == 0 {
+			a.Status = failed.Status
+		}
+	}
+	return reached, failed
 }
 
 // attempt sends the draft to one target and passes its answer on. reached says

@@ -1,0 +1,294 @@
+package health
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"headrace/internal/llm"
+)
+
+var here = Target{"anthropic", "claude-opus-5-5"}
+
+// attempt makes one attempt and says whether it was let through.
+func attempt(t *Table, class llm.Class) bool {
+	p, _, ok := t.Allow(here, false)
+	if ok {
+		p.Done(Result{Class: class, FirstByte: time.Millisecond, Total: 2 * time.Millisecond})
+	}
+	return ok
+}
+
+// TestOutage plays 60 s of a dead provider at 20 requests a second: at most 5
+// attempts, then one probe in 5 s; when it lives again, it is used again.
+func TestOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var changes []string
+		table := New(Options{
+			Opened: func(g Target) { changes = append(changes, "open") },
+			Closed: func(g Target) { changes = append(changes, "closed") },
+		})
+		attempt(table, "")
+		sent := 0
+		for range 60 * 20 {
+			if attempt(table, llm.ServerError) {
+				sent++
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		if most := 5 + 60/5; sent > most || sent < 5 {
+			t.Errorf("%d attempts at a dead target in 60 s, at most %d", sent, most)
+		}
+		if s := table.State(here); s != Open && s != HalfOpen {
+			t.Errorf("the breaker is %s", s)
+		}
+		if _, wait, ok := table.Allow(here, false); ok || wait <= 0 || wait > 5*time.Second {
+			t.Errorf("let through %v, wait %v", ok, wait)
+		}
+		time.Sleep(5 * time.Second)
+		for i := range 10 {
+			if !attempt(table, "") {
+				t.Errorf("attempt %d after the outage was not let through", i)
+			}
+		}
+		if got := fmt.Sprint(changes[0], changes[len(changes)-1]); got != "openclosed" {
+			t.Errorf("told %v", changes)
+		}
+	})
+}
+
+// TestOneProbe: many requests wait for a half-open breaker, one is let through.
+func TestOneProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := New(Options{})
+		for range 5 {
+			attempt(table, llm.Overloaded)
+		}
+		time.Sleep(5 * time.Second)
+		var probes []Permit
+		for range 50 {
+			if p, _, ok := table.Allow(here, false); ok {
+				probes = append(probes, p)
+			}
+		}
+		if len(probes) != 1 {
+			t.Fatalf("%d probes", len(probes))
+		}
+		// The prober leaves: nothing is known, so the next probe comes in its time.
+		probes[0].Done(Result{Class: llm.ClientGone})
+		if attempt(table, "") {
+			t.Error("let through right after a probe without an answer")
+		}
+		time.Sleep(5 * time.Second)
+		if !attempt(table, "") || !attempt(table, "") {
+			t.Error("the breaker does not close after a good probe")
+		}
+	})
+}
+
+// TestOutlier: a target that fails every second time is set aside though it
+// never fails five times in a row.
+func TestOutlier(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := New(Options{})
+		sent := 0
+		for i := range 100 {
+			class := llm.Class("")
+			if i%3 > 0 {
+				class = llm.ServerError
+			}
+			if attempt(table, class) {
+				sent++
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if sent > 25 {
+			t.Errorf("%d of 100 attempts were let through", sent)
+		}
+	})
+}
+
+// TestBlameless: what is not the target's fault opens nothing.
+func TestBlameless(t *testing.T) {
+	for _, class := range llm.Classes() {
+		table := New(Options{})
+		for range 100 {
+			attempt(table, class)
+		}
+		if got, want := table.State(here) == Open, failures[class]; got != want {
+			t.Errorf("100 times %s: open %v, want %v", class, got, want)
+		}
+	}
+}
+
+// TestExempt: failures that are asked for set nobody aside.
+func TestExempt(t *testing.T) {
+	table := New(Options{Exempt: func(Target) bool { return true }})
+	for range 100 {
+		if !attempt(table, llm.ServerError) {
+			t.Fatal("an exempt target was set aside")
+		}
+	}
+	if r, _ := table.Read(here, time.Minute); r.Classes[llm.ServerError] != 100 || r.Running != 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestRepeats: of many attempts under way at most a tenth are repeats, and the
+// first three always may be.
+func TestRepeats(t *testing.T) {
+	table := New(Options{})
+	var open []Permit
+	take := func(repeat bool) bool {
+		p, wait, ok := table.Allow(here, repeat)
+		if ok {
+			open = append(open, p)
+		} else if wait != 0 {
+			t.Errorf("a refused repeat waits %v", wait)
+		}
+		return ok
+	}
+	for range 100 {
+		if !take(false) {
+			t.Fatal("a first attempt was refused")
+		}
+	}
+	repeats := 0
+	for range 100 {
+		if take(true) {
+			repeats++
+		}
+	}
+	if repeats < 9 || repeats > 12 {
+		t.Errorf("%d repeats beside 100 first attempts", repeats)
+	}
+	for _, p := range open {
+		p.Done(Result{})
+	}
+	if r, _ := table.Read(here, time.Minute); r.Running != 0 {
+		t.Errorf("%d attempts are running", r.Running)
+	}
+	if !take(true) {
+		t.Error("a repeat is refused though nothing else runs")
+	}
+}
+
+// TestQuantiles compares with the exact ones, over several minutes and with
+// what is too old left out.
+func TestQuantiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := New(Options{})
+		rnd := rand.New(rand.NewPCG(1, 2))
+		note := func(d time.Duration) {
+			p, _, _ := table.Allow(here, false)
+			p.Done(Result{FirstByte: d, Total: d + 100*time.Millisecond, Output: 10})
+		}
+		note(time.Hour) // will be too old
+		time.Sleep(10 * time.Minute)
+		var exact []time.Duration
+		for range 5 {
+			for range 2000 {
+				d := time.Duration(1e6 + rnd.ExpFloat64()*1e9)
+				exact = append(exact, d)
+				note(d)
+			}
+			time.Sleep(time.Minute)
+		}
+		slices.Sort(exact)
+		r, ok := table.Read(here, 6*time.Minute)
+		if !ok || r.Attempts != 10_000 || r.Successes != 10_000 || r.Output != 100_000 {
+			t.Fatalf("%+v", r)
+		}
+		q := r.Latency[FirstByte]
+		for _, c := range []struct {
+			share float64
+			got   time.Duration
+		}{{0.5, q.P50}, {0.9, q.P90}, {0.99, q.P99}} {
+			want := exact[int(c.share*float64(len(exact)-1))]
+			if e := float64(c.got-want) / float64(want); e > 0.011 || e < -0.011 {
+				t.Errorf("p%v is %v, exactly %v", 100*c.share, c.got, want)
+			}
+		}
+		if p := r.Latency[PerToken].P50; p < 9900*time.Microsecond || p > 10100*time.Microsecond {
+			t.Errorf("per token %v, want 10 ms", p)
+		}
+		if old, _ := table.Read(here, time.Hour); old.Attempts != 10_001-1 && old.Attempts != 10_001 {
+			t.Errorf("over 15 minutes %d attempts", old.Attempts)
+		}
+	})
+}
+
+func TestSuccessRate(t *testing.T) {
+	table := New(Options{Failures: 1000, Least: 1000})
+	for _, c := range []llm.Class{"", "", "", llm.ServerError, llm.InvalidRequest, llm.ClientGone} {
+		attempt(table, c)
+	}
+	r, _ := table.Read(here, time.Minute)
+	if got := r.SuccessRate(); got != 0.75 {
+		t.Errorf("3 successes, 1 failure, 2 that say nothing: %v", got)
+	}
+}
+
+// TestBounded: names without number take no memory without end.
+func TestBounded(t *testing.T) {
+	table := New(Options{})
+	for i := range 3 * most {
+		p, _, _ := table.Allow(Target{"openai", fmt.Sprint(i)}, false)
+		p.Done(Result{})
+	}
+	if n := len(table.ReadAll(time.Minute)); n > most {
+		t.Errorf("%d targets", n)
+	}
+}
+
+// TestConcurrent leaves nothing running whatever the order.
+func TestConcurrent(t *testing.T) {
+	table := New(Options{})
+	classes := append(llm.Classes(), "")
+	var all sync.WaitGroup
+	for g := range 8 {
+		all.Go(func() {
+			rnd := rand.New(rand.NewPCG(uint64(g), 1))
+			for range 2000 {
+				name := Target{"p", fmt.Sprint(rnd.IntN(3))}
+				p, _, ok := table.Allow(name, rnd.IntN(3) == 0)
+				if ok {
+					p.Done(Result{Class: classes[rnd.IntN(len(classes))], Total: 1})
+				}
+			}
+		})
+	}
+	all.Wait()
+	for _, r := range table.ReadAll(time.Hour) {
+		if r.Running != 0 {
+			t.Errorf("%v: %d running", r.Target, r.Running)
+		}
+	}
+}
+
+func BenchmarkNote(b *testing.B) {
+	var h history
+	now := time.Now()
+	d := time.Millisecond
+	b.ReportAllocs()
+	for b.Loop() {
+		h.mu.Lock()
+		m := &h.ring[now.Unix()/60%minutes]
+		m.add(Total, d)
+		h.mu.Unlock()
+		d += 1000
+	}
+}
+
+func BenchmarkAttempt(b *testing.B) {
+	table := New(Options{})
+	b.ReportAllocs()
+	for b.Loop() {
+		p, _, _ := table.Allow(here, false)
+		p.Done(Result{FirstByte: time.Millisecond, Total: time.Second, Output: 100})
+	}
+}
