@@ -9,6 +9,9 @@ import (
 	"headrace/internal/wire/wiretest"
 )
 
+// spoken are the dialects of the front doors and of the providers.
+var spoken = []llm.Dialect{llm.OpenAI, llm.Anthropic}
+
 // TestRecordedTraffic sends the recorded traffic through the whole program:
 // one dialect on both sides passes byte for byte, and across dialects the
 // client's own SDK reads what the provider said.
@@ -16,7 +19,7 @@ func TestRecordedTraffic(t *testing.T) {
 	t.Parallel()
 	wiretest.RunGateway(t, func(t *testing.T, upstream string, d llm.Dialect) (string, string) {
 		return openFor(t, upstream, d, nil).base, key
-	}, 0)
+	}, wiretest.GatewayOptions{Clients: spoken, Providers: spoken})
 }
 
 // TestSlowPath sends a seeded half of the traffic of our own cases through the
@@ -31,7 +34,7 @@ func TestSlowPath(t *testing.T) {
 		defer mu.Unlock()
 		return r.IntN(2) == 0
 	}
-	wiretest.RunGatewayWords(t, func(t *testing.T, upstream string, d llm.Dialect) (string, string) {
+	wiretest.RunGateway(t, func(t *testing.T, upstream string, d llm.Dialect) (string, string) {
 		return openFor(t, upstream, d, slow).base, key
-	}, 8)
+	}, wiretest.GatewayOptions{Clients: spoken, Providers: spoken, OneIn: 8, Words: true})
 }

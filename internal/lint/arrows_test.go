@@ -32,6 +32,7 @@ var arrows = []struct{ room, may string }{
 	{"provider", "llm catalog provider/cred wire/sse wire/span wire/openai wire/anthropic"},
 	{"provider/rehearsal", "llm wire/sse wire/span wire/openai wire/anthropic"},
 	{"wire/wiretest", "llm wire/sse wire/span wire/openai wire/anthropic"},
+	{"wire/wiretest/closed", "llm"},
 	{"relay", "llm catalog route wire/sse"},
 	{"ledger", "llm catalog route relay"},
 	{"store/sqlite", "llm access catalog ledger"},
@@ -135,7 +136,7 @@ func TestKits(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, imp := range f.Imports {
-			kit := strings.HasSuffix(imp.Path.Value, `/wiretest"`) || strings.HasSuffix(imp.Path.Value, `/storetest"`)
+			kit := strings.HasSuffix(imp.Path.Value, `/wiretest"`) || strings.HasSuffix(imp.Path.Value, `/storetest"`) || strings.HasSuffix(imp.Path.Value, `/wiretest/closed"`)
 			if kit && !strings.HasSuffix(f.Name.Name, "_test") {
 				t.Errorf("%s imports %s; kits are imported by external test packages only", file, imp.Path.Value)
 			}

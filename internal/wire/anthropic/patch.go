@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"headrace/internal/llm"
 	"headrace/internal/wire/span"
@@ -47,6 +48,12 @@ func (Codec) Patch(d *llm.Draft, c *llm.Capability) (llm.Encoded, error) {
 		p.reshape(limit, limited)
 	}
 	p.history(reshape)
+	if p.budgeted && p.openLoopUnsigned() {
+		// An open tool loop must begin with its thinking on these models, and
+		// it did not come back (claude-api 3.4).
+		p.remove("thinking")
+		p.warn("thinking", "dropped: the thinking of the open tool call did not come back")
+	}
 	e := llm.Encoded{Body: span.Splice(d.Raw, p.l.patches()...), Losses: p.losses}
 	if d.Header.Get("anthropic-version") == "" {
 		// The API wants one; a client that says none means the old one.
@@ -61,6 +68,41 @@ type patcher struct {
 	c      *llm.Capability
 	l      list
 	losses []llm.Loss
+	// budgeted says that the model is asked to think with a budget.
+	budgeted bool
+}
+
+// openLoopUnsigned reports whether the last assistant message called tools,
+// waits for them to be taken up, and does not begin with signed thinking.
+func (p *patcher) openLoopUnsigned() bool {
+	_, v := p.find("messages")
+	var before, last []byte
+	for a := arrayOf(v); a.next(); {
+		before, last = last, a.val
+	}
+	if text(get(last, "role")) != "user" || text(get(before, "role")) != "assistant" {
+		return false
+	}
+	results := false
+	for a := arrayOf(get(last, "content")); a.next(); {
+		results = results || text(get(a.val, "type")) == "tool_result"
+	}
+	if !results {
+		return false
+	}
+	for a := arrayOf(get(before, "content")); a.next(); {
+		switch text(get(a.val, "type")) {
+		case "redacted_thinking":
+			return false
+		case "thinking":
+			if s := text(get(a.val, "signature")); s == "" || strings.HasPrefix(s, wrapped) {
+				continue // is taken out
+			}
+			return false
+		}
+		return true
+	}
+	return false
 }
 
 func (p *patcher) warn(path, why string) {
@@ -132,6 +174,7 @@ func (p *patcher) reshape(limit int64, limited bool) {
 	t.effort = effort
 	asked := t
 	t = fitThought(t, c, &p.losses)
+	p.budgeted = t.typ == "enabled"
 	switch {
 	case asked.typ == "":
 	case t.typ == "":

@@ -439,7 +439,7 @@ func (e *requestEncoder) call(b []byte, it *llm.Item) []byte {
 	id := e.callID(it.Call.ID)
 	if it.From == llm.OpenAI && len(it.Raw) > 0 && id == it.Call.ID && it.Type == "" {
 		// A made id is ours; whoever gave none is given none back.
-		if n := text(member(it.Raw, "id")); n == id || n == "" && e.c.ToolIDLength == 0 {
+		if n := text(member(it.Raw, "id")); (n == id || n == "" && e.c.ToolIDLength == 0) && !(e.c.Known && member(it.Raw, "index") != nil) {
 			return append(b, it.Raw...)
 		}
 	}

@@ -333,7 +333,8 @@ func (p *patcher) reshapeMessages() {
 	developer = developer && bytes.Contains(messages, []byte(`"developer"`))
 	require := c.ReasoningRequired && c.ReasoningField != "" && bytes.Contains(messages, []byte(`"tool_calls"`))
 	thinking = thinking && bytes.Contains(messages, []byte(`"reasoning`)) || require
-	if !developer && !thinking {
+	spoken := p.spoken(messages)
+	if !developer && !thinking && !spoken {
 		return
 	}
 	var inside []span.Patch
@@ -344,13 +345,9 @@ func (p *patcher) reshapeMessages() {
 		if from = space(messages, to); from < len(messages) && messages[from] == ',' {
 			from = space(messages, from+1)
 		}
-		fields, err := span.Members(nil, m, nil)
+		fields, err := moved(m, offset)
 		if err != nil {
 			continue // Head has validated it
-		}
-		for k := range fields {
-			fields[k].Key.From, fields[k].Key.To = fields[k].Key.From+offset, fields[k].Key.To+offset
-			fields[k].Value.From, fields[k].Value.To = fields[k].Value.From+offset, fields[k].Value.To+offset
 		}
 		inner := plan{on: fields}
 		role := text(member(m, "role"))
@@ -359,6 +356,9 @@ func (p *patcher) reshapeMessages() {
 		}
 		if thinking && role == "assistant" {
 			lost = p.reshapeThinking(&inner, m, require) || lost
+		}
+		if spoken {
+			p.reshapeSpoken(&inner, m, offset, role)
 		}
 		if !inner.empty() {
 			inside = inner.patches(inside)

@@ -259,7 +259,7 @@ func (e *requestEncoder) callID(id string) string {
 		}
 		return string(short)
 	}
-	if len(id) <= 40 || e.own {
+	if len(id) <= 40 || e.own && !e.c.Known {
 		return id
 	}
 	sum := sha256.Sum256([]byte(id))

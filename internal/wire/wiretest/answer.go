@@ -216,33 +216,6 @@ func pieces(s string) (all []string) {
 	return all
 }
 
-// SeenBy reduces an answer to what a client of the dialect can be told.
-func (a Answer) SeenBy(d llm.Dialect) Answer {
-	switch d {
-	case llm.OpenAI:
-		switch a.Finish {
-		case llm.FinishStopSequence:
-			a.Finish = llm.FinishStop
-		case llm.FinishContext, llm.FinishPaused:
-			a.Finish = llm.FinishLength
-		}
-		if a.Refusal != "" && a.Finish == llm.FinishStop {
-			a.Finish = llm.FinishRefusal // content tells, the word does not
-		}
-	case llm.Anthropic:
-		a.Text += a.Refusal
-		a.Refusal = ""
-	}
-	// Which of two words it is follows from the content (calls or none).
-	if len(a.Calls) > 0 && (a.Finish == llm.FinishStop || a.Finish == llm.FinishStopSequence) {
-		a.Finish = llm.FinishToolCalls
-	}
-	if len(a.Calls) == 0 && a.Finish == llm.FinishToolCalls {
-		a.Finish = llm.FinishStop
-	}
-	return a
-}
-
 // sameIDs gives the answers with call ids replaced by their order where the two
 // answers differ in them only because the ids had to change form.
 func sameIDs(a, b Answer) (Answer, Answer) {

@@ -1,11 +1,13 @@
 package wiretest
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"headrace/internal/llm"
@@ -21,6 +23,8 @@ type Meta struct {
 	Provider string `json:"provider"`
 	// Op is the operation, "chat" when unsaid.
 	Op string `json:"op"`
+	// Model is the model where the path names it, "some-model" when unsaid.
+	Model string `json:"model"`
 	// Status of the answer; unsaid it is 200, or 400 beside an error.json.
 	Status int `json:"status"`
 	// Headers of the answer; content-type is added when unsaid.
@@ -43,8 +47,8 @@ type Meta struct {
 
 // Cases gives our own cases of a dialect: the folders of
 // testdata/wire/<dialect>, each with any of request.json, response.json (a
-// whole answer), stream.sse (a streamed one), error.json (an error's body) and
-// meta.json. A folder with several answers gives a record for each, named
+// whole answer), stream.sse, stream.ndjson or stream.json (a streamed one: events,
+// lines, a growing array), error.json (an error's body) and meta.json. A folder with several answers gives a record for each, named
 // <folder>/<file>.
 func Cases(t testing.TB, d llm.Dialect) []*Record {
 	t.Helper()
@@ -90,29 +94,43 @@ func readCase(t testing.TB, d llm.Dialect, dir, name string) (records []*Record)
 	if base.Provider == "" {
 		base.Provider = string(d)
 	}
-	base.Wire, base.Path = "openai-chat", "/v1/chat/completions"
-	if d == llm.Anthropic {
-		base.Wire, base.Path = "anthropic", "/v1/messages"
+	in := of(d)
+	base.Wire = in.wire
+	path := func(streamed bool) (path, query string) {
+		door := in.door(base.Operation)
+		if door == nil {
+			return "", ""
+		}
+		base.Model = meta.Model
+		path, query, _ = strings.Cut(door.path(cmp.Or(meta.Model, "some-model"), streamed), "?")
+		return in.base + path, query
 	}
+	base.Path, base.Query = path(false)
 	if request != nil {
 		base.Request = Message{Text: request}
 	} else {
 		base.Fidelity.Request = "absent"
 	}
 	for _, a := range []struct {
-		file, kind string
-		status     int
-	}{{"response.json", "application/json", 200}, {"stream.sse", "text/event-stream; charset=utf-8", 200}, {"error.json", "application/json", 400}} {
+		file, kind, transport string
+		status                int
+	}{
+		{"response.json", "application/json", "json", 200},
+		{"stream.sse", "text/event-stream; charset=utf-8", "sse", 200},
+		{"stream.ndjson", "application/x-ndjson", "ndjson", 200},
+		{"stream.json", "application/json", "json-array-stream", 200},
+		{"error.json", "application/json", "json", 400},
+	} {
 		body := read(a.file)
 		if body == nil {
 			continue
 		}
 		r := base
 		r.ID = name + "/" + a.file
-		r.Streaming = a.file == "stream.sse"
-		r.Transport = "json"
-		if r.Streaming {
-			r.Transport = "sse"
+		r.Streaming, r.Transport = strings.HasPrefix(a.file, "stream."), a.transport
+		r.Path, r.Query = path(r.Streaming)
+		if r.Transport == "json-array-stream" {
+			r.Query = ""
 		}
 		r.Response = Message{Status: a.status, Text: body, Headers: map[string][]string{"content-type": {a.kind}}}
 		if meta.Status != 0 && (a.file == "error.json" || meta.Status < 300) {

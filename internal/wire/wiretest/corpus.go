@@ -25,7 +25,8 @@ type Record struct {
 	SourcePath string `json:"source_path"`
 	Index      int    `json:"source_index"`
 	Provider   string `json:"provider"`
-	// Wire is the dialect in the corpus's words: "anthropic", "openai-chat".
+	// Wire is the dialect in the corpus's words: "anthropic", "openai-chat",
+	// "openai-responses", "gemini", "ollama".
 	Wire      string   `json:"dialect"`
 	Operation string   `json:"operation"`
 	Method    string   `json:"method"`
@@ -87,11 +88,10 @@ func (m *Message) Header() http.Header {
 
 // Dialect gives our name of the record's dialect; "" when we do not know it.
 func (r *Record) Dialect() llm.Dialect {
-	switch r.Wire {
-	case "anthropic":
-		return llm.Anthropic
-	case "openai-chat":
-		return llm.OpenAI
+	for _, d := range table {
+		if d.wire == r.Wire {
+			return d.name
+		}
 	}
 	return ""
 }
@@ -190,13 +190,7 @@ func wanted(line []byte, d llm.Dialect) bool {
 	is := func(name string) bool {
 		return strings.Contains(head, `"dialect":"`+name+`"`) || strings.Contains(head, `"dialect": "`+name+`"`)
 	}
-	switch d {
-	case llm.Anthropic:
-		return is("anthropic")
-	case llm.OpenAI:
-		return is("openai-chat")
-	}
-	return true
+	return d == "" || is(of(d).wire)
 }
 
 // Slice gives the part of the records that this run takes: all of them under

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -20,61 +21,84 @@ import (
 )
 
 // StartGateway starts a gateway with one provider: its id is the dialect's
-// name ("openai", "anthropic"), it speaks the dialect, and it is found at
-// upstream, which is what that vendor's SDK takes as base URL (OpenAI's ends
-// in /v1). It gives the gateway's own address, without a path, and a key for
-// it, and registers with t what stops it. Retries must be off or follow the
-// default policy; every answer is put up as often as it may take.
+// name ("openai", "gemini"), it speaks the dialect, and it is found at
+// upstream, which is what that vendor's SDK takes as base URL (see Base). It
+// gives the gateway's own address, without a path, and a key for it, and
+// registers with t what stops it. Retries must be off or follow the default
+// policy; every answer is put up as often as it may take.
 type StartGateway func(t *testing.T, upstream string, dialect llm.Dialect) (baseURL, key string)
+
+// GatewayOptions steer RunGateway.
+type GatewayOptions struct {
+	// OneIn is the share of the recorded traffic that a slice takes; 0 means 4.
+	OneIn int
+	// Clients and Providers are the dialects that the gateway speaks on either
+	// side; nil means all that the kit knows.
+	Clients, Providers []llm.Dialect
+	// Words says that the gateway's fast path is off, now and then or always:
+	// bytes may differ, but not what the client reads.
+	Words bool
+}
 
 // RunGateway runs the recorded traffic through a gateway: the same dialect on
 // both sides passes byte for byte, cut in any way, and every pair of dialects
 // gives a client the answer that the provider gave, as the client's own SDK
-// reads it. oneIn picks the slice as in Options; 0 means 4.
-func RunGateway(t *testing.T, start StartGateway, oneIn int) { runGateway(t, start, oneIn, true) }
-
-// RunGatewayWords is RunGateway for a gateway whose fast path is off, now and
-// then or always: bytes may differ, but not what the client's SDK reads.
-func RunGatewayWords(t *testing.T, start StartGateway, oneIn int) {
-	runGateway(t, start, oneIn, false)
-}
-
-func runGateway(t *testing.T, start StartGateway, oneIn int, exact bool) {
-	if oneIn == 0 {
-		oneIn = 4
+// reads it: from a provider that streams and from one that does not.
+func RunGateway(t *testing.T, start StartGateway, o GatewayOptions) {
+	if o.OneIn == 0 {
+		o.OneIn = 4
 	}
-	for _, upstream := range Dialects() {
-		records := append(Cases(t, upstream), Slice(Corpus(t, Filter{Dialect: upstream, Operation: "chat"}), oneIn)...)
+	if o.Clients == nil {
+		o.Clients = Dialects()
+	}
+	if o.Providers == nil {
+		o.Providers = Dialects()
+	}
+	for _, upstream := range o.Providers {
+		records := append(Cases(t, upstream), Slice(chats(t, upstream), o.OneIn)...)
 		t.Run(string(upstream), func(t *testing.T) {
-			g := &gateway{tally: newTally(t, "gateway-"+string(upstream)), up: NewReplay(t), dialect: upstream, exact: exact, client: &http.Client{Timeout: 30 * time.Second}}
+			g := &gateway{tally: newTally(t, "gateway-"+string(upstream)), up: NewReplay(t), dialect: upstream, row: of(upstream), exact: !o.Words, client: &http.Client{Timeout: 30 * time.Second}}
 			defer g.report()
-			url := g.up.URL
-			if upstream == llm.OpenAI {
-				url += "/v1"
-			}
-			g.base, g.key = start(t, url, upstream)
+			g.base, g.key = start(t, g.up.URL+Base(upstream), upstream)
 			for i, r := range records {
 				g.rnd = rand.New(rand.NewPCG(uint64(i), 7))
-				if r.Operation != "chat" || len(r.Response.Body()) == 0 {
+				door := g.row.door(r.Operation)
+				if door == nil || len(r.Response.Body()) == 0 {
 					g.skip(r, "no chat answer")
 					continue
 				}
-				if exact {
-					g.pass(r)
+				if g.exact {
+					g.pass(r, door)
 				}
-				for _, client := range Dialects() {
-					g.pair(r, client)
+				if r.Operation != "chat" {
+					continue // a form that the gateway passes and never writes
 				}
-				g.cut(r)
+				for _, client := range o.Clients {
+					for k := range of(client).doors {
+						g.pair(r, client, &of(client).doors[k])
+					}
+				}
+				g.cut(r, o.Clients[g.rnd.IntN(len(o.Clients))])
 			}
 		})
 	}
+}
+
+// chats gives the recordings that went through one of the dialect's doors.
+func chats(t testing.TB, d llm.Dialect) (records []*Record) {
+	for _, r := range Corpus(t, Filter{Dialect: d}) {
+		if of(d).door(r.Operation) != nil {
+			records = append(records, r)
+		}
+	}
+	return records
 }
 
 type gateway struct {
 	*tally
 	up        *Replay
 	dialect   llm.Dialect
+	row       *row
 	base, key string
 	exact     bool
 	client    *http.Client
@@ -90,27 +114,18 @@ type answered struct {
 	broken error
 }
 
-func (g *gateway) call(d llm.Dialect, query string, header http.Header, body []byte) (*answered, error) {
-	path := "/v1/chat/completions"
-	if d == llm.Anthropic {
-		path = "/v1/messages"
-	}
-	if query != "" {
-		path += "?" + query
-	}
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, g.base+path, bytes.NewReader(body))
+func (g *gateway) call(d llm.Dialect, path string, header http.Header, body []byte) (*answered, error) {
+	in := of(d)
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, g.base+in.base+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	if d == llm.Anthropic {
-		req.Header.Set("x-api-key", g.key)
-		req.Header.Set("anthropic-version", "2023-06-01")
-		for _, v := range header.Values("anthropic-beta") {
-			req.Header.Add("anthropic-beta", v)
+	in.authorise(req.Header, g.key)
+	for _, k := range in.forward {
+		for _, v := range header.Values(k) {
+			req.Header.Add(k, v)
 		}
-	} else {
-		req.Header.Set("Authorization", "Bearer "+g.key)
 	}
 	resp, err := g.client.Do(req)
 	if err != nil {
@@ -125,31 +140,27 @@ func (g *gateway) call(d llm.Dialect, query string, header http.Header, body []b
 func (g *gateway) again(s Serve) { g.up.Put(s, s, s, s, s, s) }
 
 // pass: same dialect on both sides, bytes both ways.
-func (g *gateway) pass(r *Record) {
+func (g *gateway) pass(r *Record, door *door) {
 	body := r.Request.Body()
 	if r.Fidelity.Request != "exact" || r.Fidelity.Response != "exact" || len(body) == 0 {
 		g.skip(r, "pass-through needs the bytes of both sides")
 		return
 	}
-	members, err := span.Members(nil, body, nil)
-	at := slices.IndexFunc(members, func(m span.Member) bool { return m.Name == "model" })
-	if err != nil || at < 0 {
+	sent, model, ok := g.named(r, door, body)
+	if !ok {
 		g.skip(r, "pass-through needs a request with a model")
 		return
 	}
-	var model string
-	if json.Unmarshal(body[members[at].Value.From:members[at].Value.To], &model) != nil || model == "" {
-		g.skip(r, "pass-through needs a request with a model")
+	streams := door.streams(r.Path, body)
+	if streams != r.Streaming && r.OK() {
+		g.skip(r, "asked for a stream and answered whole, or the other way")
 		return
 	}
-	name, err := json.Marshal(string(g.dialect) + "/" + model)
-	if err != nil {
-		g.check(r, "pass", err)
-		return
+	path, _, _ := strings.Cut(door.path(string(g.dialect)+"/"+model, streams), "?")
+	if query := withoutKey(r.Query); query != "" {
+		path += "?" + query
 	}
-	sent := bytes.Join(span.Splice(body, span.Patch{At: members[at].Value, With: name}), nil)
 	var flags struct {
-		Stream  bool
 		Options struct {
 			Usage bool `json:"include_usage"`
 		} `json:"stream_options"`
@@ -158,12 +169,8 @@ func (g *gateway) pass(r *Record) {
 		g.skip(r, "a request with a member of the wrong type")
 		return
 	}
-	if flags.Stream != r.Streaming && r.OK() {
-		g.skip(r, "asked for a stream and answered whole, or the other way")
-		return
-	}
 	g.again(Serve{Record: r, Sizes: Recut(g.rnd, r)})
-	got, err := g.call(g.dialect, r.Query, r.Request.Header(), sent)
+	got, err := g.call(g.dialect, path, r.Request.Header(), sent)
 	if err != nil {
 		g.check(r, "pass", err)
 		return
@@ -173,10 +180,11 @@ func (g *gateway) pass(r *Record) {
 		g.check(r, "pass-request", fmt.Errorf("nothing came to the provider; the client got %d: %.300s", got.status, got.body))
 		return
 	}
-	g.check(r, "pass-request", passedRequest(body, requests[0].Body, g.dialect == llm.OpenAI && flags.Stream && !flags.Options.Usage))
+	g.check(r, "pass-request", passedRequest(body, requests[0].Body, g.dialect == llm.OpenAI && streams && !flags.Options.Usage))
+	g.check(r, "pass-path", g.came(door, requests[0], model, streams, withoutKey(r.Query)))
 	want := r.Response.Body()
 	switch {
-	case r.OK() && r.Streaming && errorFirst(want):
+	case r.OK() && r.Streaming && errorFirst(g.dialect, want):
 		g.check(r, "pass-early-error", func() error {
 			if got.status < 400 {
 				return fmt.Errorf("status %d for a stream that begins with an error", got.status)
@@ -204,7 +212,7 @@ func (g *gateway) pass(r *Record) {
 		}())
 		return
 	}
-	if g.dialect == llm.OpenAI && flags.Stream && !flags.Options.Usage {
+	if g.dialect == llm.OpenAI && streams && !flags.Options.Usage {
 		want, got.body = withoutUsage(want), withoutUsage(got.body)
 	}
 	g.check(r, "pass-response", func() error {
@@ -219,6 +227,47 @@ func (g *gateway) pass(r *Record) {
 		}
 		return nil
 	}())
+}
+
+// named gives the body as a client of the gateway writes it, with the provider
+// in front of the model's name, and the model.
+func (g *gateway) named(r *Record, door *door, body []byte) (sent []byte, model string, ok bool) {
+	if door.modelInPath() {
+		_, rest, _ := strings.Cut(r.Path, "/models/")
+		model, _, _ = strings.Cut(rest, ":")
+		return body, model, model != ""
+	}
+	members, err := span.Members(nil, body, nil)
+	at := slices.IndexFunc(members, func(m span.Member) bool { return m.Name == "model" })
+	if err != nil || at < 0 || json.Unmarshal(body[members[at].Value.From:members[at].Value.To], &model) != nil || model == "" {
+		return nil, "", false
+	}
+	name, err := json.Marshal(string(g.dialect) + "/" + model)
+	if err != nil {
+		panic(err) // a string is always JSON
+	}
+	return bytes.Join(span.Splice(body, span.Patch{At: members[at].Value, With: name}), nil), model, true
+}
+
+// withoutKey takes the credential out of a recorded query.
+func withoutKey(query string) string {
+	parts := slices.DeleteFunc(strings.Split(query, "&"), func(p string) bool { return strings.HasPrefix(p, "key=") })
+	return strings.Join(parts, "&")
+}
+
+// came checks where a request came to: the vendor's own path with the vendor's
+// own model name, the client's query, and no credential of ours.
+func (g *gateway) came(door *door, got Got, model string, streamed bool, query string) error {
+	want, _, _ := strings.Cut(door.path(model, streamed), "?")
+	if got.Path != g.row.base+want && got.Path != g.row.base+strings.ReplaceAll(want, "%", "") {
+		if plain, err := url.PathUnescape(want); err != nil || got.Path != g.row.base+plain {
+			return fmt.Errorf("it came to %s, want %s", got.Path, g.row.base+want)
+		}
+	}
+	if got.Query != query {
+		return fmt.Errorf("its query is %q, the client's was %q", got.Query, query)
+	}
+	return nil
 }
 
 // passedRequest: the provider got the client's bytes; asked says that the
@@ -271,71 +320,28 @@ func withoutUsage(body []byte) []byte {
 	}
 }
 
-// errorFirst says that a stream brings an error before any content.
-func errorFirst(body []byte) bool {
-	frames := sse.NewReader(bytes.NewReader(body), 0)
-	for {
-		f, err := frames.Next()
-		if err != nil {
-			return false
-		}
-		var v struct {
-			Type    string          `json:"type"`
-			Error   json.RawMessage `json:"error"`
-			Choices []struct {
-				Delta map[string]any `json:"delta"`
-			} `json:"choices"`
-		}
-		if json.Unmarshal(f.Data, &v) != nil {
-			if f.Other && len(f.Data) > 0 || string(f.Event) == "error" {
-				return true
-			}
-			continue
-		}
-		if len(v.Error) > 0 && string(v.Error) != "null" || string(f.Event) == "error" || f.Other && len(f.Data) > 0 {
-			return true
-		}
-		if strings.HasPrefix(v.Type, "content_block") || v.Type == "message_delta" {
-			return false
-		}
-		for _, c := range v.Choices {
-			for k, d := range c.Delta {
-				if k != "role" && !nothing(d) {
-					return false
-				}
-			}
-		}
-	}
-}
-
-// requests are small calls that a client of each dialect makes in a pair.
-var requests = map[llm.Dialect]string{
-	llm.OpenAI:    `{"model":%s,"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"What is the weather?"}],"stream":%v,"stream_options":{"include_usage":true}}`,
-	llm.Anthropic: `{"model":%s,"max_tokens":4096,"system":"Be brief.","messages":[{"role":"user","content":"What is the weather?"}],"stream":%v}`,
-}
-
 // pair: a client of one dialect, a provider of another (or the same), and the
 // recorded answer, read by the client's SDK.
-func (g *gateway) pair(r *Record, client llm.Dialect) {
+func (g *gateway) pair(r *Record, client llm.Dialect, door *door) {
 	name := "from-" + string(client)
 	if !g.exact && client == g.dialect {
 		name = "same-words"
+	}
+	if door.form != "" {
+		name += "-" + door.form
 	}
 	model := r.Model
 	if model == "" {
 		model = "some-model"
 	}
-	quoted, err := json.Marshal(string(g.dialect) + "/" + model)
-	if err != nil {
-		g.check(r, name, err)
+	// A provider answers in the form it was asked for, and the replay cannot
+	// turn an array into events.
+	if client == g.dialect && r.Streaming && door.modelInPath() && (r.Transport == "json-array-stream") != (door.form == "array") {
 		return
 	}
-	body := fmt.Sprintf(requests[client], quoted, r.Streaming)
-	if !r.Streaming {
-		body = strings.Replace(body, `,"stream_options":{"include_usage":true}`, "", 1)
-	}
 	g.again(Serve{Record: r, Sizes: Recut(g.rnd, r)})
-	got, err := g.call(client, "", nil, []byte(body))
+	full := string(g.dialect) + "/" + model
+	got, err := g.call(client, door.path(full, r.Streaming), nil, door.request(full, r.Streaming))
 	if err != nil {
 		g.check(r, name, err)
 		return
@@ -347,7 +353,7 @@ func (g *gateway) pair(r *Record, client llm.Dialect) {
 	}
 	truth, sdkErr := Read(g.dialect, r.Streaming, r.Response.Body())
 	truth = (&suite{}).expected(r, truth)
-	if !r.OK() || errorFirst(r.Response.Body()) && r.Streaming || sdkErr != nil && !r.Streaming {
+	if !r.OK() || errorFirst(g.dialect, r.Response.Body()) && r.Streaming || sdkErr != nil && !r.Streaming {
 		g.check(r, name+"-error", func() error {
 			if got.status < 400 {
 				return fmt.Errorf("status %d for %d %.200s", got.status, r.Response.Status, r.Response.Body())
@@ -378,28 +384,34 @@ func (g *gateway) pair(r *Record, client llm.Dialect) {
 			return fmt.Errorf("the SDK says %w of\n%.1500s", err, got.body)
 		}
 		want := truth.SeenBy(g.dialect).SeenBy(client)
-		if client != g.dialect && (want.Finish == llm.FinishOther || want.Finish == "") {
+		if client != g.dialect && (want.Finish == llm.FinishOther || want.Finish == llm.FinishFailed || want.Finish == "") {
 			want.Finish = a.Finish
 		}
-		return same(want, a.SeenBy(client))
+		if err := same(want, a.SeenBy(client)); err != nil {
+			return err
+		}
+		if client != g.dialect && r.Streaming {
+			return Must(client, got.body)
+		}
+		return nil
 	}())
 }
 
 // cut: a provider that breaks off inside a stream, for a few of the records:
 // the client must see that it is not whole.
-func (g *gateway) cut(r *Record) {
+func (g *gateway) cut(r *Record, client llm.Dialect) {
 	body := r.Response.Body()
-	if !r.OK() || !r.Streaming || g.rnd.IntN(4) != 0 || len(body) < 400 || errorFirst(body) {
+	if !r.OK() || !r.Streaming || g.rnd.IntN(4) != 0 || len(body) < 400 || r.Model == "" || errorFirst(g.dialect, body) {
 		return
 	}
-	client := Dialects()[g.rnd.IntN(len(Dialects()))]
-	quoted, err := json.Marshal(string(g.dialect) + "/" + r.Model)
-	if err != nil || r.Model == "" {
-		return
+	door := &of(client).doors[0]
+	if client == g.dialect && r.Transport == "json-array-stream" {
+		door = &of(client).doors[1]
 	}
+	full := string(g.dialect) + "/" + r.Model
 	at := len(body)/4 + g.rnd.IntN(len(body)/4)
 	g.again(Serve{Record: r, CutAfter: at})
-	got, err := g.call(client, "", nil, fmt.Appendf(nil, requests[client], quoted, true))
+	got, err := g.call(client, door.path(full, true), nil, door.request(full, true))
 	if err != nil {
 		return // a broken connection is a clear sign
 	}

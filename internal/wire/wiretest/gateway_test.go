@@ -3,14 +3,14 @@ package wiretest_test
 import (
 	"bytes"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
 	"headrace/internal/llm"
-	"headrace/internal/wire/anthropic"
-	"headrace/internal/wire/openai"
 	"headrace/internal/wire/sse"
 	"headrace/internal/wire/wiretest"
 )
@@ -20,12 +20,13 @@ import (
 // be passed, and what a gateway owes is the codecs' work and not the relay's.
 func TestGateway(t *testing.T) {
 	t.Parallel()
+	spoken := slices.Sorted(maps.Keys(codecs))
 	wiretest.RunGateway(t, func(t *testing.T, upstream string, d llm.Dialect) (string, string) {
 		g := &least{upstream: upstream, dialect: d}
 		s := httptest.NewServer(g)
 		t.Cleanup(s.Close)
 		return s.URL, "a-key-of-our-own"
-	}, 4)
+	}, wiretest.GatewayOptions{Clients: spoken, Providers: spoken})
 }
 
 type least struct {
@@ -33,13 +34,13 @@ type least struct {
 	dialect  llm.Dialect
 }
 
-var codecs = map[llm.Dialect]wiretest.Codec{llm.OpenAI: openai.Codec{}, llm.Anthropic: anthropic.Codec{}}
-
 func (g *least) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	client, up := codecs[llm.OpenAI], codecs[g.dialect]
-	if strings.HasSuffix(r.URL.Path, "/messages") {
-		client = codecs[llm.Anthropic]
+	d, form, named, streamed, ok := wiretest.Door(r.URL.Path, r.URL.RawQuery)
+	if !ok {
+		http.NotFound(w, r)
+		return
 	}
+	client, up := codec(d, form), codecs[g.dialect]
 	fail := func(err error) {
 		e, ok := err.(*llm.Error)
 		if !ok {
@@ -60,25 +61,34 @@ func (g *least) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(err)
 		return
 	}
+	if named != "" { // the path says it
+		head.Model, head.Stream = named, streamed
+	}
 	model := strings.TrimPrefix(head.Model, string(g.dialect)+"/")
-	d := llm.NewDraft(client.Dialect(), llm.OpChat, body, head, client.DecodeRequest).With(llm.Edit{Kind: llm.EditModel, Text: model})
+	draft := llm.NewDraft(client.Dialect(), llm.OpChat, body, head, client.DecodeRequest).With(llm.Edit{Kind: llm.EditModel, Text: model})
 	same := client.Dialect() == up.Dialect()
 	var enc llm.Encoded
 	if same {
-		enc, err = up.Patch(&d, &llm.Capability{})
+		enc, err = up.Patch(&draft, &llm.Capability{})
 	} else {
 		var req *llm.Request
-		if req, err = d.Request(); err == nil {
-			enc, err = up.EncodeRequest(req, model, &llm.Capability{})
+		if req, err = draft.Request(); err == nil {
+			asked := *req
+			asked.Stream = head.Stream // the path may say it
+			enc, err = up.EncodeRequest(&asked, model, &llm.Capability{})
 		}
 	}
 	if err != nil {
 		fail(err)
 		return
 	}
-	path := "/chat/completions"
-	if g.dialect == llm.Anthropic {
-		path = "/v1/messages"
+	if !same {
+		form = ""
+	}
+	path := wiretest.Path(g.dialect, form, model, head.Stream)
+	if same && r.URL.RawQuery != "" {
+		path, _, _ = strings.Cut(path, "?")
+		path += "?" + r.URL.RawQuery
 	}
 	resp, err := http.Post(g.upstream+path, "application/json", bytes.NewReader(bytes.Join(enc.Body, nil)))
 	if err != nil {
@@ -91,7 +101,7 @@ func (g *least) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(up.DecodeError(resp.StatusCode, resp.Header, out))
 		return
 	}
-	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") && !head.Stream {
+	if !head.Stream {
 		out, err := io.ReadAll(resp.Body)
 		if err != nil {
 			fail(err)

@@ -58,6 +58,3 @@ func Root() string {
 
 // Full says whether everything is to run, not only the seeded slice.
 func Full() bool { return os.Getenv("HEADRACE_FULL") == "1" }
-
-// Dialects are those that the kit knows, in the order of the suites.
-func Dialects() []llm.Dialect { return []llm.Dialect{llm.OpenAI, llm.Anthropic} }

@@ -17,24 +17,6 @@ import (
 	"headrace/internal/llm"
 )
 
-// Read reads an answer with status 200 as the official Go SDK of the dialect
-// does: the whole body, or the stream through its own decoder and accumulator.
-// An error is one that the SDK itself raises; what it read until then is
-// given too, with Err set.
-func Read(d llm.Dialect, streamed bool, body []byte) (Answer, error) {
-	switch {
-	case d == llm.OpenAI && streamed:
-		return openaiStream(body)
-	case d == llm.OpenAI:
-		return openaiWhole(body)
-	case d == llm.Anthropic && streamed:
-		return anthropicStream(body)
-	case d == llm.Anthropic:
-		return anthropicWhole(body)
-	}
-	return Answer{}, fmt.Errorf("no SDK for the dialect %q", d)
-}
-
 func httpAnswer(body []byte) *http.Response {
 	return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/event-stream"}}, Body: io.NopCloser(bytes.NewReader(body)),
 		Request: &http.Request{Method: "POST"}}

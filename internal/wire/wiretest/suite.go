@@ -2,6 +2,7 @@ package wiretest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,18 +14,20 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"headrace/internal/llm"
 	"headrace/internal/wire/span"
-	"headrace/internal/wire/sse"
 )
 
 // Options steers Run. Its zero value runs the codec alone on a slice.
 type Options struct {
 	// Others are the codecs to translate to.
 	Others []Codec
+	// Operation picks the records by what they do, in the recordings' words;
+	// empty means "chat".
+	Operation string
 	// OneIn is the share of the recorded traffic that a slice takes: one
 	// record in so many; 0 means 4. HEADRACE_FULL=1 takes all.
 	OneIn int
@@ -37,9 +40,14 @@ func Run(t *testing.T, c Codec, o Options) {
 	if o.OneIn == 0 {
 		o.OneIn = 4
 	}
+	o.Operation = cmp.Or(o.Operation, "chat")
 	records := Cases(t, c.Dialect())
-	records = append(records, Slice(Corpus(t, Filter{Dialect: c.Dialect(), Operation: "chat"}), o.OneIn)...)
-	s := &suite{tally: newTally(t, string(c.Dialect())), c: c, others: o.Others}
+	records = append(records, Slice(Corpus(t, Filter{Dialect: c.Dialect(), Operation: o.Operation}), o.OneIn)...)
+	name := string(c.Dialect())
+	if o.Operation != "chat" {
+		name += "-" + o.Operation
+	}
+	s := &suite{tally: newTally(t, name), c: c, op: o.Operation, others: o.Others}
 	defer s.report()
 	for i, r := range records {
 		s.rnd = rand.New(rand.NewPCG(uint64(i), uint64(len(r.ID))))
@@ -51,6 +59,7 @@ func Run(t *testing.T, c Codec, o Options) {
 type suite struct {
 	*tally
 	c      Codec
+	op     string
 	others []Codec
 	rnd    *rand.Rand
 }
@@ -71,7 +80,7 @@ func (s *suite) run(r *Record, name string, f func() error) {
 }
 
 func diff(want, got any) error {
-	if d := cmp.Diff(want, got, cmpopts.EquateEmpty()); d != "" {
+	if d := gocmp.Diff(want, got, cmpopts.EquateEmpty()); d != "" {
 		return fmt.Errorf("(-want +got):\n%s", d)
 	}
 	return nil
@@ -85,8 +94,8 @@ func (s *suite) request(r *Record) {
 		s.skip(r, "no request was recorded")
 		return
 	}
-	if r.Operation != "chat" {
-		s.skip(r, "no chat request")
+	if r.Operation != s.op {
+		s.skip(r, "no "+s.op+" request")
 		return
 	}
 	head, err := s.c.Head(llm.OpChat, body)
@@ -118,22 +127,26 @@ func (s *suite) request(r *Record) {
 	if err != nil {
 		return
 	}
-	// The model is spliced, no other byte changes.
+	// The model is spliced, no other byte changes; where the path names it, no
+	// byte at all does.
 	s.run(r, "patch", func() error {
 		d := llm.NewDraft(s.c.Dialect(), llm.OpChat, body, head, s.c.DecodeRequest).With(llm.Edit{Kind: llm.EditModel, Text: `new/"mödel"`})
 		enc, err := s.c.Patch(&d, &llm.Capability{})
 		if err != nil {
 			return err
 		}
-		at, ok := head.At("model")
-		if !ok {
-			return errors.New("the head has no place of the model")
+		want := body
+		if o := of(s.c.Dialect()).door(r.Operation); o == nil || !o.modelInPath() {
+			at, ok := head.At("model")
+			if !ok {
+				return errors.New("the head has no place of the model")
+			}
+			name, err := json.Marshal(`new/"mödel"`)
+			if err != nil {
+				return err
+			}
+			want = slices.Concat(body[:at.From], name, body[at.To:])
 		}
-		name, err := json.Marshal(`new/"mödel"`)
-		if err != nil {
-			return err
-		}
-		want := slices.Concat(body[:at.From], name, body[at.To:])
 		if got := bytes.Join(enc.Body, nil); !bytes.Equal(got, want) {
 			return fmt.Errorf("bytes differ from the splice: %s", around(want, got))
 		}
@@ -311,24 +324,11 @@ func closedRequest(d llm.Dialect, body []byte) error {
 		return err
 	}
 	for _, m := range members {
-		if !slices.Contains(requestMembers[d], m.Name) {
+		if !of(d).knows(m.Name) {
 			return fmt.Errorf("the %s request has the member %q, which its vendor does not take", d, m.Name)
 		}
 	}
 	return nil
-}
-
-// requestMembers are the members that the vendors' own request types name
-// (openai-go v3.96.0 ChatCompletionNewParams, anthropic-sdk-go v1.84.0
-// MessageNewParams and BetaMessageNewParams).
-var requestMembers = map[llm.Dialect][]string{
-	llm.OpenAI: strings.Fields(`messages model audio frequency_penalty function_call functions logit_bias logprobs max_completion_tokens
-		max_tokens metadata modalities moderation n parallel_tool_calls prediction presence_penalty prompt_cache_key prompt_cache_options
-		prompt_cache_retention reasoning_effort response_format safety_identifier seed service_tier stop store stream stream_options
-		temperature tool_choice tools top_logprobs top_p user verbosity web_search_options`),
-	llm.Anthropic: strings.Fields(`model messages max_tokens cache_control container context_management diagnostics fallbacks
-		fallback_credit_token inference_geo mcp_servers metadata output_config output_format service_tier speed stop_sequences stream
-		system task_budget temperature thinking tool_choice tools top_k top_p user_profile_id betas`),
 }
 
 // ---- answers
@@ -336,8 +336,8 @@ var requestMembers = map[llm.Dialect][]string{
 func (s *suite) answer(r *Record) {
 	body := r.Response.Body()
 	switch {
-	case r.Operation != "chat":
-		s.skip(r, "no chat answer")
+	case r.Operation != s.op:
+		s.skip(r, "no "+s.op+" answer")
 	case len(body) == 0:
 		s.skip(r, "no answer was recorded")
 	case !r.OK():
@@ -384,27 +384,7 @@ func (s *suite) failure(r *Record, body []byte) {
 }
 
 // errorBody checks the members that the SDKs need.
-func errorBody(d llm.Dialect, body []byte) error {
-	var v struct {
-		Type  string
-		Error map[string]any
-	}
-	if err := json.Unmarshal(body, &v); err != nil {
-		return err
-	}
-	need := []string{"message", "type"}
-	if d == llm.OpenAI {
-		need = append(need, "param", "code")
-	} else if v.Type != "error" {
-		return errors.New(`its type is not "error"`)
-	}
-	for _, k := range need {
-		if _, ok := v.Error[k]; !ok {
-			return fmt.Errorf("the error has no %q", k)
-		}
-	}
-	return nil
-}
+func errorBody(d llm.Dialect, body []byte) error { return of(d).failure(body) }
 
 func (s *suite) whole(r *Record, body []byte) {
 	truth, sdkErr := Read(s.c.Dialect(), false, body)
@@ -485,6 +465,9 @@ func (s *suite) twoTurns(c Codec, resp *llm.Response) error {
 		return fmt.Errorf("the second turn, written again, does not decode: %w", err)
 	}
 	want, got := spoken(resp.Items, s.c.Dialect()), spoken(back.Items, s.c.Dialect())
+	if !of(c.Dialect()).slot {
+		want.Signed, got.Signed = nil, nil // the gateway keeps it for such a client
+	}
 	for i := range want.Calls {
 		if i < len(got.Calls) && mustChange(want.Calls[i].ID) {
 			want.Calls[i].ID = got.Calls[i].ID
@@ -531,64 +514,18 @@ func spoken(items []llm.Item, d llm.Dialect) (v said) {
 			}
 		case llm.ItemToolCall:
 			v.Calls = append(v.Calls, ToolCall{it.Call.ID, it.Call.Name, arguments(it.Call.Arguments)})
+			if d == llm.Gemini { // which signs its calls
+				v.Signed = append(v.Signed, it.Opaque...)
+			}
 		case llm.ItemReasoning:
 			for _, o := range it.Opaque {
-				if d == llm.Anthropic && o.Data != "" {
+				if (d == llm.Anthropic || d == llm.Responses) && o.Data != "" {
 					v.Signed = append(v.Signed, o)
 				}
 			}
 		}
 	}
 	return v
-}
-
-// nextTurn makes the request that a client sends after an answer: the answer
-// as it came, a result for each call or a next question.
-func nextTurn(d llm.Dialect, answer []byte) ([]byte, error) {
-	var a struct {
-		Choices []struct{ Message json.RawMessage }
-		Content json.RawMessage
-	}
-	if err := json.Unmarshal(answer, &a); err != nil {
-		return nil, err
-	}
-	type object = map[string]any
-	question := object{"role": "user", "content": "Go on."}
-	request := object{"model": "m", "max_tokens": 1000}
-	if d == llm.OpenAI {
-		if len(a.Choices) == 0 {
-			return nil, errors.New("the answer has no choices")
-		}
-		var m struct {
-			Calls []struct{ ID string } `json:"tool_calls"`
-		}
-		if err := json.Unmarshal(a.Choices[0].Message, &m); err != nil {
-			return nil, err
-		}
-		messages := []any{question, a.Choices[0].Message}
-		for _, call := range m.Calls {
-			messages = append(messages, object{"role": "tool", "tool_call_id": call.ID, "content": "done"})
-		}
-		request["messages"] = append(messages, question)
-		return json.Marshal(request)
-	}
-	var blocks []struct{ Type, ID string }
-	if err := json.Unmarshal(a.Content, &blocks); err != nil {
-		return nil, err
-	}
-	var results []any
-	for _, b := range blocks {
-		if b.Type == "tool_use" {
-			results = append(results, object{"type": "tool_result", "tool_use_id": b.ID, "content": "done"})
-		}
-	}
-	results = append(results, object{"type": "text", "text": "Go on."})
-	messages := []any{question}
-	if len(blocks) > 0 {
-		messages = append(messages, object{"role": "assistant", "content": a.Content})
-	}
-	request["messages"] = append(messages, object{"role": "user", "content": results})
-	return json.Marshal(request)
 }
 
 // expected puts a case's own expectation in the place of the SDK's reading.
@@ -611,8 +548,10 @@ func (s *suite) read(c Codec, streamed bool, out []byte, want Answer) error {
 		}
 		return nil
 	}
-	if streamed && c.Dialect() == llm.Anthropic && !bytes.Contains(out, []byte("event: message_stop\n")) {
-		return fmt.Errorf("no message_stop in\n%.2000s", out)
+	if streamed {
+		if err := Must(c.Dialect(), out); err != nil {
+			return fmt.Errorf("%w in\n%.2000s", err, out)
+		}
 	}
 	return same(s.sayable(want, got, c.Dialect()), got.SeenBy(c.Dialect()))
 }
@@ -656,7 +595,7 @@ func encode(c Codec, events []llm.Event) []byte {
 
 // Events decodes a stream that comes from r, to the end or the first error.
 func Events(c Codec, r io.Reader) (events []llm.Event, err error) {
-	dec, frames := c.NewDecoder(), sse.NewReader(r, 0)
+	dec, frames := c.NewDecoder(), framesOf(c.Dialect(), r)
 	for {
 		f, err := frames.Next()
 		if err != nil {
@@ -756,7 +695,7 @@ func (s *suite) streamed(r *Record, body []byte) {
 // telling: a frame that brings usage, an end or an error is one that Telling
 // picks, so that the tap of a passing stream sees it.
 func (s *suite) telling(body []byte) error {
-	dec, frames := s.c.NewDecoder(), sse.NewReader(bytes.NewReader(body), 0)
+	dec, frames := s.c.NewDecoder(), framesOf(s.c.Dialect(), bytes.NewReader(body))
 	for {
 		f, err := frames.Next()
 		if err != nil {
@@ -777,7 +716,7 @@ func (s *suite) telling(body []byte) error {
 // and in every dialect the client is told.
 func (s *suite) broken(body []byte) error {
 	var ends []int
-	frames := sse.NewReader(bytes.NewReader(body), 0)
+	frames := framesOf(s.c.Dialect(), bytes.NewReader(body))
 	for at := 0; ; {
 		f, err := frames.Next()
 		if err != nil {
