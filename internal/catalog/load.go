@@ -154,6 +154,7 @@ func (b *builder) overrideProvider(id string, o ProviderOverride) error {
 			return fmt.Errorf("dialect: %w", err)
 		}
 		p.ErrorForm, p.Quirk, p.MaxTokensField, p.ReasoningField, p.ReasoningRequired = "", "", "max_tokens", "", false
+		p.Manners = llm.Manners{}
 		p.Usage, p.CacheMarks = "ask", false
 		p.finish(plus, minus, "")
 	}

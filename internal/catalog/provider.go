@@ -78,6 +78,8 @@ type Provider struct {
 	ToolIDLength      int
 	Closed            bool
 	CacheMarks        bool
+	// Manners are the smaller differences of its wire.
+	llm.Manners
 	// DeveloperRole says that the developer role is known.
 	DeveloperRole bool
 	// Has are features of the wire that every model behind it has; Lacks those
@@ -143,6 +145,7 @@ func (p *Provider) capability(m *Model) llm.Capability {
 		ToolIDLength:      p.ToolIDLength,
 		Closed:            p.Closed,
 		CacheMarks:        p.CacheMarks,
+		Manners:           p.Manners,
 		Has:               llm.AllFeatures &^ p.Lacks,
 	}
 	if !p.DeveloperRole {

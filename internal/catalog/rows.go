@@ -196,6 +196,34 @@ func (b *builder) provider(line string) error {
 			p.Closed, err = flag(v)
 		case "cache_marks":
 			p.CacheMarks, err = flag(v)
+		case "takes":
+			p.Accepts = b.list(v)
+		case "max_tools":
+			p.MaxTools, err = strconv.Atoi(v)
+		case "max_stops":
+			p.MaxStops, err = strconv.Atoi(v)
+		case "embed_inputs":
+			p.EmbedInputs, err = strconv.Atoi(v)
+		case "name_length":
+			p.ToolNameLength, err = strconv.Atoi(v)
+		case "name_letter":
+			p.ToolNameLetter, err = flag(v)
+		case "schema":
+			p.Schema, err = oneOf(v, llm.SchemaTyped)
+		case "alternate":
+			p.Alternate, err = flag(v)
+		case "tool_any":
+			p.ToolAny = v
+		case "quiet_forced":
+			p.QuietForced, err = flag(v)
+		case "seed":
+			p.SeedField = v
+		case "prefill":
+			p.PrefillMark = v
+		case "think_switch":
+			p.ThinkSwitch, err = oneOf(v, "thinking", "enable_thinking")
+		case "reserve":
+			p.OutputReserve, err = count(v)
 		case "developer":
 			p.DeveloperRole, err = flag(v)
 		case "plus":

@@ -77,6 +77,60 @@ type Capability struct {
 	Closed bool
 	// CacheMarks: the wire takes Anthropic-like cache_control marks.
 	CacheMarks bool
+	// Manners are the smaller differences of the provider's wire.
+	Manners
+}
+
+// Manners are how a provider's wire differs from the dialect that it speaks.
+// The zero value is the dialect's own rule in each.
+type Manners struct {
+	// Accepts are the top-level members that a closed wire takes; nil means that
+	// they are not known one by one.
+	Accepts []string
+	// MaxTools is how many tools one request may offer, MaxStops how many stop
+	// sequences, EmbedInputs how many inputs one embeddings request may hold.
+	MaxTools, MaxStops, EmbedInputs int
+	// ToolNameLength is the longest tool name, in bytes. ToolNameLetter says
+	// that names must begin with a letter or an underscore.
+	ToolNameLength int
+	ToolNameLetter bool
+	// Schema is the subset of JSON Schema that tool parameters may use.
+	Schema SchemaSubset
+	// Alternate: behind the system messages, user and assistant take turns,
+	// beginning and ending with the user (Perplexity).
+	Alternate bool
+	// ToolAny is the tool_choice that forces some call ("any" at Mistral), in
+	// place of "required".
+	ToolAny string
+	// QuietForced: a forced tool choice is refused while the model thinks
+	// (DeepSeek).
+	QuietForced bool
+	// SeedField names the seed ("random_seed" at Mistral).
+	SeedField string
+	// PrefillMark is a member that is set to true on a last assistant message
+	// which the model is to go on from ("prefix" at Mistral, "partial" at
+	// Moonshot).
+	PrefillMark string
+	// ThinkSwitch is the member that turns thinking on and off: "thinking" for
+	// {"type":"enabled"}, "enable_thinking" for a boolean with thinking_budget
+	// beside it. Empty means that only reasoning_effort does.
+	ThinkSwitch string
+	// OutputReserve is the output cap to ask for where the client names none or
+	// a larger one: the provider's limiter takes the whole cap off in advance
+	// (Cerebras).
+	OutputReserve int64
+}
+
+// SchemaSubset names a subset of JSON Schema; the zero value is all of it.
+type SchemaSubset string
+
+// SchemaTyped is Moonshot's: an object at the root, a type in each branch of an
+// anyOf rather than beside it, and no tuples.
+const SchemaTyped SchemaSubset = "typed"
+
+// Takes reports whether the wire takes a top-level member.
+func (c *Capability) Takes(name string) bool {
+	return !c.Closed || c.Accepts == nil || slices.Contains(c.Accepts, name)
 }
 
 // Can reports whether the target has the feature; an unknown target can.

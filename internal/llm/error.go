@@ -64,6 +64,10 @@ type Error struct {
 	Message string
 	// RetryAfter is how long to wait; 0 means unsaid.
 	RetryAfter time.Duration
+	// NoRepeat says that the same request at the same target will not do
+	// better: the provider says so (x-should-retry: false), or the request alone
+	// is over the account's limit.
+	NoRepeat bool
 	// From and Body are the provider's error body as received, for a client
 	// of the same dialect; Body is nil when there is none to pass on.
 	From        Dialect

@@ -27,6 +27,16 @@ var quirks = map[string]Quirk{
 			u.Output += u.Reasoning
 		}
 	}},
+	// Z.ai and Zhipu tell everything by numbers, under 429 and 400 alike
+	// (docs.z.ai/api-reference/api-code, 2026-11).
+	"zai": {Error: func(e *llm.Error) {
+		if c, ok := zai[e.Code]; ok {
+			e.Class = c
+			if c == llm.ContentRefused {
+				e.Phase = "prompt"
+			}
+		}
+	}},
 	// Fireworks says 412 for a suspended account and 503 for overload.
 	"fireworks": {Error: func(e *llm.Error) {
 		switch e.Status {
@@ -36,4 +46,14 @@ var quirks = map[string]Quirk{
 			e.Class = llm.Overloaded
 		}
 	}},
+}
+
+// zai maps the business codes of Z.ai and Zhipu.
+var zai = map[string]llm.Class{
+	"500": llm.ServerError, "1000": llm.Auth, "1001": llm.Auth, "1002": llm.Auth, "1003": llm.Auth, "1004": llm.Auth,
+	"1110": llm.Auth, "1111": llm.Auth, "1112": llm.Auth, "1113": llm.QuotaExhausted, "1120": llm.ServerError, "1121": llm.Auth,
+	"1211": llm.ModelNotFound, "1220": llm.ModelNotFound, "1221": llm.ModelNotFound, "1230": llm.ServerError, "1234": llm.ServerError,
+	"1261": llm.ContextOverflow, "1300": llm.ContentRefused, "1301": llm.ContentRefused, "1302": llm.RateLimited,
+	"1303": llm.RateLimited, "1304": llm.QuotaExhausted, "1305": llm.RateLimited, "1308": llm.QuotaExhausted,
+	"1309": llm.QuotaExhausted, "1310": llm.QuotaExhausted, "1311": llm.ModelNotFound, "1312": llm.Overloaded, "1313": llm.QuotaExhausted,
 }

@@ -292,7 +292,7 @@ const (
 
 // again says whether to try the same target once more, and after which wait.
 func (r *Relay) again(rule Rule, err *llm.Error, repeats int, lastTarget bool) (time.Duration, bool) {
-	if rule.Step != StepRetry || repeats >= rule.Retries {
+	if rule.Step != StepRetry || repeats >= rule.Retries || err.NoRepeat {
 		return 0, false
 	}
 	wait := rule.Backoff << repeats

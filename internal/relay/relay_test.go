@@ -155,6 +155,7 @@ func TestRun(t *testing.T) {
 		{name: "an overloaded target is tried again, then left", script: map[string][]step{"a": {fails(llm.Overloaded)}, "b": {{whole: "hi"}}}, want: "whole(hi)", calls: "a a b"},
 		{name: "a server error once more", script: map[string][]step{"a": {fails(llm.ServerError), {whole: "hi"}}, "b": {fails(llm.Auth)}}, want: "whole(hi)", calls: "a a"},
 		{name: "rate limited moves on rather than wait", script: map[string][]step{"a": {{err: &llm.Error{Class: llm.RateLimited, RetryAfter: time.Second}}}, "b": {{whole: "hi"}}}, want: "whole(hi)", calls: "a b"},
+		{name: "who says that a repeat is no use is not asked again", script: map[string][]step{"a": {{err: &llm.Error{Class: llm.ServerError, NoRepeat: true}}, {whole: "no"}}, "b": {{whole: "hi"}}}, want: "whole(hi)", calls: "a b"},
 		{name: "the last target's short retry-after is waited for", script: map[string][]step{"a": {fails(llm.Auth)}, "b": {{err: &llm.Error{Class: llm.RateLimited, RetryAfter: 2 * time.Second}}, {whole: "hi"}}}, want: "whole(hi)", calls: "a b b"},
 		{name: "a long retry-after goes to the client", script: map[string][]step{"a": {fails(llm.Auth)}, "b": {{err: &llm.Error{Class: llm.RateLimited, RetryAfter: time.Minute}}}}, want: "fail(rate_limited)", calls: "a b", class: llm.RateLimited},
 		{name: "an invalid request stops", script: map[string][]step{"a": {fails(llm.InvalidRequest)}, "b": {{whole: "hi"}}}, want: "fail(invalid_request)", calls: "a", class: llm.InvalidRequest},

@@ -166,7 +166,7 @@ func TestRetryAfter(t *testing.T) {
 		{http.Header{"Retry-After": {"soon"}}, 0},
 		{nil, 0},
 	} {
-		if got := retryAfter(c.h); got != c.want {
+		if got := (Codec{}).DecodeError(429, c.h, nil).RetryAfter; got != c.want {
 			t.Errorf("%v: %v", c.h, got)
 		}
 	}

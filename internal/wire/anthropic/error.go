@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 
 	"headrace/internal/llm"
@@ -69,6 +68,9 @@ func (Codec) EncodeErrorFor(e *llm.Error, requestID string) (status int, body []
 
 // verbatim reports whether the provider's body can go back as it came.
 func verbatim(e *llm.Error, s shape) bool {
+	if e.Class == llm.ContextOverflow && !magic(e.Message) {
+		return false
+	}
 	return s.verbatim && e.From == llm.Anthropic && len(e.Body) > 0 && validJSON(e.Body) &&
 		text(get(e.Body, "type")) == "error" && text(get(get(e.Body, "error"), "type")) != ""
 }
@@ -95,7 +97,7 @@ func told(e *llm.Error) string {
 		return s
 	case llm.ContextOverflow:
 		// Claude Code compacts when it reads one of these.
-		if !overflow(e.Message) {
+		if !magic(e.Message) {
 			return "prompt is too long: " + e.Message
 		}
 	}
@@ -139,14 +141,30 @@ func streamError(data []byte) *llm.Error {
 	return Codec{}.DecodeError(0, nil, data)
 }
 
-// overflow finds the texts that say that the prompt does not fit: Anthropic's,
-// Bedrock's and Vertex's (claude-api 4.2, 9.2), which Claude Code looks for.
-func overflow(message string) bool {
+// magic finds the words by which Claude Code knows that it must compact
+// (claude-api 4.2, 9.2): Anthropic's, Bedrock's and Vertex's.
+func magic(message string) bool {
 	m := strings.ToLower(message)
 	return strings.Contains(m, "prompt is too long") ||
 		strings.Contains(m, "input length and `max_tokens` exceed context limit") ||
 		strings.Contains(m, "input length and max_tokens exceed context limit") ||
 		strings.HasPrefix(m, "input is too long")
+}
+
+// overflow finds the texts that say that the prompt does not fit: the magic
+// ones, and what compatible vendors say (Moonshot, MiniMax, Z.ai, llama.cpp,
+// vLLM, Ollama, DeepSeek; documentation and recordings of 2026).
+func overflow(message string) bool {
+	if magic(message) {
+		return true
+	}
+	m := strings.ToLower(message)
+	for _, s := range [...]string{"exceeded model token limit", "context window", "context length", "context size", "prompt exceeds max length", "input tokens exceeded", "prompt too long"} {
+		if strings.Contains(m, s) {
+			return true
+		}
+	}
+	return false
 }
 
 // DecodeError reads a provider's error answer: Anthropic's envelope, Google's
@@ -155,7 +173,7 @@ func overflow(message string) bool {
 // and is filled by the type. The class follows the type and error_code first,
 // then the status, then the wording.
 func (Codec) DecodeError(status int, h http.Header, body []byte) *llm.Error {
-	e := &llm.Error{Status: status, From: llm.Anthropic, ContentType: h.Get("Content-Type"), RetryAfter: retryAfter(h)}
+	e := &llm.Error{Status: status, From: llm.Anthropic, ContentType: h.Get("Content-Type")}
 	if len(body) > maxErrorBody {
 		body = body[:maxErrorBody]
 	}
@@ -178,9 +196,13 @@ func (Codec) DecodeError(status int, h http.Header, body []byte) *llm.Error {
 		}
 	}
 	e.Class = classOf(e)
-	if e.Class == llm.ContentRefused {
+	switch e.Class {
+	case llm.ContentRefused:
 		e.Phase = "prompt"
+	case llm.RateLimited:
+		e.RetryAfter = llm.WaitIn(e.Message)
 	}
+	e.ReadHeader(h)
 	return e
 }
 
@@ -242,47 +264,83 @@ func readError(e *llm.Error, body []byte) {
 	}
 }
 
+// codes are the error codes that decide by themselves (claude-api 4, 2026-11).
+// Of the four kinds of 429, two have a code: a spend cap, which only the first
+// of the next month ends, and a rise of traffic that was too sharp.
+var codes = map[string]llm.Class{
+	"enforced_spend_limit_reached":          llm.QuotaExhausted,
+	"contract_spend_limit_reached":          llm.QuotaExhausted,
+	"ramp_limit_exceeded":                   llm.RateLimited,
+	"thread_not_found":                      llm.InvalidRequest,
+	"file_expired":                          llm.InvalidRequest,
+	"content_filter":                        llm.ContentRefused,
+	"organization_on_hold":                  llm.Auth,
+	"cmek_key_disabled":                     llm.Auth,
+	"cmek_key_network_blocked":              llm.Auth,
+	"compaction_unavailable":                llm.Overloaded,
+	"request_body_too_large_after_decoding": llm.TooLarge,
+}
+
+// types are the error types that do.
+var types = map[string]llm.Class{
+	"billing_error":                llm.QuotaExhausted,
+	"insufficient_balance_error":   llm.QuotaExhausted, // MiniMax
+	"access_terminated_error":      llm.QuotaExhausted, // Moonshot
+	"exceeded_current_quota_error": llm.QuotaExhausted,
+	"overloaded_error":             llm.Overloaded,
+	"timeout_error":                llm.Timeout,
+	"authentication_error":         llm.Auth,
+	"permission_error":             llm.Auth,
+	"not_found_error":              llm.ModelNotFound,
+	"request_too_large":            llm.TooLarge,
+	"policy_blocked":               llm.ContentRefused,
+	"content_filter":               llm.ContentRefused,
+	// Amazon's names, which stand in x-amzn-errortype or in the stream.
+	"throttlingexception":         llm.RateLimited,
+	"modelnotreadyexception":      llm.Overloaded,
+	"serviceunavailableexception": llm.Overloaded,
+	"modeltimeoutexception":       llm.Timeout,
+	"accessdeniedexception":       llm.Auth,
+	"internalserverexception":     llm.ServerError,
+	"modelerrorexception":         llm.ServerError,
+	"modelstreamerrorexception":   llm.ServerError,
+	"resourcenotfoundexception":   llm.ModelNotFound,
+}
+
+// spent reports whether a message says that an account's money is used up.
+func spent(m string) bool {
+	for _, s := range [...]string{"credit balance", "specified api usage limits", "spend limit", "insufficient balance"} {
+		if strings.Contains(m, s) {
+			return true
+		}
+	}
+	return false
+}
+
 // classOf decides the class of an error whose type, code, message and status
 // are known.
 func classOf(e *llm.Error) llm.Class {
 	m := strings.ToLower(e.Message)
-	switch e.Code {
-	case "enforced_spend_limit_reached", "contract_spend_limit_reached":
-		return llm.QuotaExhausted
-	case "ramp_limit_exceeded":
-		return llm.RateLimited
-	case "thread_not_found", "file_expired":
-		return llm.InvalidRequest
-	case "content_filter":
-		return llm.ContentRefused
+	if c, ok := codes[e.Code]; ok {
+		return c
 	}
-	switch e.Type {
-	case "billing_error":
-		return llm.QuotaExhausted
-	case "overloaded_error":
-		return llm.Overloaded
-	case "rate_limit_error":
-		return llm.RateLimited
-	case "timeout_error":
-		return llm.Timeout
-	case "authentication_error", "permission_error":
-		return llm.Auth
-	case "not_found_error":
-		return llm.ModelNotFound
-	case "request_too_large":
-		return llm.TooLarge
-	case "policy_blocked":
-		return llm.ContentRefused
+	if c, ok := types[strings.ToLower(e.Type)]; ok {
+		return c
 	}
-	if e.Status < 500 && overflow(m) {
+	if (e.Status == 400 || e.Status == 429) && spent(m) {
+		return llm.QuotaExhausted
+	}
+	if e.Type == "rate_limit_error" {
+		return llm.RateLimited
+	}
+	if e.Status < 500 && e.Status != 429 && overflow(m) {
 		return llm.ContextOverflow
 	}
 	switch e.Status {
-	case 400:
-		if strings.Contains(m, "credit balance is too low") || strings.Contains(m, "specified api usage limits") {
-			return llm.QuotaExhausted
-		}
 	case 401, 403, 407:
+		if strings.Contains(m, "access to the model") { // Bedrock
+			return llm.ModelNotFound
+		}
 		return llm.Auth
 	case 402:
 		return llm.QuotaExhausted
@@ -308,35 +366,6 @@ func classOf(e *llm.Error) llm.Class {
 		return llm.MalformedUpstream
 	}
 	return llm.InvalidRequest
-}
-
-// retryAfter reads how long to wait. A date is measured against the answer's
-// own Date, since this package reads no clock.
-func retryAfter(h http.Header) time.Duration {
-	if v := h.Get("Retry-After-Ms"); v != "" {
-		if ms, err := strconv.ParseFloat(v, 64); err == nil && ms > 0 && ms < 1e12 {
-			return time.Duration(ms * float64(time.Millisecond))
-		}
-	}
-	v := h.Get("Retry-After")
-	if v == "" {
-		return 0
-	}
-	if s, err := strconv.ParseFloat(v, 64); err == nil {
-		if s > 0 && s < 1e9 {
-			return time.Duration(s * float64(time.Second))
-		}
-		return 0
-	}
-	at, err := http.ParseTime(v)
-	if err != nil {
-		return 0
-	}
-	now, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
-		return 0
-	}
-	return max(at.Sub(now), 0)
 }
 
 // excerpt shows a little of a body that is not what it should be: one line of

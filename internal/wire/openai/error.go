@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"math"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -47,45 +45,8 @@ func (Codec) DecodeError(status int, h http.Header, body []byte) *llm.Error {
 	e.Status = status
 	e.From = llm.OpenAI
 	e.Body = bytes.Clone(body[:min(len(body), maxErrorBody)])
-	if h != nil {
-		e.ContentType = h.Get("Content-Type")
-		if d := retryAfter(h); d > 0 {
-			e.RetryAfter = d
-		}
-	}
+	e.ReadHeader(h)
 	return e
-}
-
-// retryAfter reads retry-after-ms, else retry-after in (fractional) seconds or
-// as a date, which is measured against the answer's own Date: there is no
-// clock in this package, and the provider's may be wrong.
-func retryAfter(h http.Header) time.Duration {
-	if ms, err := strconv.ParseFloat(strings.TrimSpace(h.Get("Retry-After-Ms")), 64); err == nil {
-		return seconds(ms / 1000)
-	}
-	v := strings.TrimSpace(h.Get("Retry-After"))
-	if v == "" {
-		return 0
-	}
-	if s, err := strconv.ParseFloat(v, 64); err == nil {
-		return seconds(s)
-	}
-	until, err := http.ParseTime(v)
-	if err != nil {
-		return 0
-	}
-	now, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
-		return 0
-	}
-	return max(until.Sub(now), 0)
-}
-
-func seconds(s float64) time.Duration {
-	if !(s > 0) || math.IsInf(s, 1) {
-		return 0
-	}
-	return time.Duration(min(s, 1e9) * float64(time.Second))
 }
 
 // errorIn finds the error in a JSON value, or gives nil when there is none.
@@ -109,6 +70,7 @@ func errorIn(raw jsontext.Value, status int) *llm.Error {
 		return nil
 	}
 	e := &llm.Error{From: llm.OpenAI}
+	loading := time.Duration(0)
 	var inner, detail, base, choices jsontext.Value
 	flat := map[string]jsontext.Value{}
 	for k, v := range members(raw) {
@@ -121,8 +83,12 @@ func errorIn(raw jsontext.Value, status int) *llm.Error {
 			base = v
 		case "choices":
 			choices = v
-		case "message", "type", "param", "code", "object", "raw_status_code", "status_code", "status":
+		case "message", "type", "error_type", "param", "code", "object", "raw_status_code", "status_code", "status":
 			flat[n] = v
+		case "estimated_time": // Hugging Face, while a model is loaded
+			if f, ok := number(v); ok && status == http.StatusServiceUnavailable {
+				loading = time.Duration(min(max(f, 0), 3600) * float64(time.Second))
+			}
 		}
 	}
 	hint := int64(0) // a status that the body itself names
@@ -151,12 +117,19 @@ func errorIn(raw jsontext.Value, status int) *llm.Error {
 				if n, ok := integer(v); ok {
 					hint = n
 				}
+			case "error_type": // Cohere
+				if e.Type == "" {
+					e.Type = word(v)
+				}
 			case "details":
 				for _, d := range elements(v) {
 					if s := text(member(d, "retryDelay")); s != "" { // google.rpc.RetryInfo
-						if delay, err := time.ParseDuration(s); err == nil && delay > 0 {
+						if delay, ok := llm.ParseWait(s); ok {
 							e.RetryAfter = delay
 						}
+					}
+					for _, q := range elements(member(d, "violations")) { // google.rpc.QuotaFailure
+						all += " " + strings.ToLower(text(member(q, "quotaId")))
 					}
 				}
 			case "metadata", "innererror":
@@ -194,7 +167,7 @@ func errorIn(raw jsontext.Value, status int) *llm.Error {
 		if e.Message == "" && flat["message"] != nil {
 			e.Message = excerpt(flat["message"])
 		}
-		e.Type, e.Code, e.Param = word(flat["type"]), word(flat["code"]), text(flat["param"])
+		e.Type, e.Code, e.Param = or(word(flat["type"]), word(flat["error_type"])), word(flat["code"]), text(flat["param"])
 		for _, v := range []jsontext.Value{flat["code"], flat["status"], flat["status_code"], flat["raw_status_code"]} {
 			if n, ok := integer(v); ok {
 				hint = n
@@ -216,8 +189,18 @@ func errorIn(raw jsontext.Value, status int) *llm.Error {
 	if e.Class == "" {
 		e.Class = classify(status, e, strings.ToLower(e.Message)+" "+all)
 	}
-	if e.Class == llm.ContentRefused {
+	switch e.Class {
+	case llm.ContentRefused:
 		e.Phase = "prompt"
+	case llm.RateLimited:
+		if e.RetryAfter == 0 {
+			e.RetryAfter = llm.WaitIn(e.Message)
+		}
+		// One request that is over the account's limit of a minute will never
+		// fit (OpenAI, Groq).
+		e.NoRepeat = strings.Contains(strings.ToLower(e.Message), "request too large")
+	case llm.Overloaded:
+		e.RetryAfter = loading
 	}
 	return e
 }
@@ -234,13 +217,22 @@ var words = map[string]llm.Class{
 	"context_length_exceeded":       llm.ContextOverflow,
 	"exceed_context_size_error":     llm.ContextOverflow, // llama.cpp
 	"model_context_window_exceeded": llm.ContextOverflow,
+	"too_many_tokens":               llm.ContextOverflow, // Cohere
 	"insufficient_quota":            llm.QuotaExhausted,
 	"billing_hard_limit_reached":    llm.QuotaExhausted,
 	"billing_not_active":            llm.QuotaExhausted,
 	"insufficient_balance":          llm.QuotaExhausted,
+	"insufficient_credits":          llm.QuotaExhausted,
 	"access_terminated":             llm.QuotaExhausted,
+	"access_terminated_error":       llm.QuotaExhausted, // Moonshot
+	"exceeded_current_quota_error":  llm.QuotaExhausted, // Moonshot
+	"arrearage":                     llm.QuotaExhausted, // DashScope
+	"credit_limit":                  llm.QuotaExhausted, // Together
 	"rate_limit_exceeded":           llm.RateLimited,
 	"rate_limit_error":              llm.RateLimited,
+	"rate_limit_reached_error":      llm.RateLimited, // Moonshot
+	"rate_limited":                  llm.RateLimited, // Mistral
+	"ratelimitreached":              llm.RateLimited, // Azure
 	"too_many_requests":             llm.RateLimited,
 	"resource_exhausted":            llm.RateLimited,
 	"requests":                      llm.RateLimited,
@@ -251,35 +243,63 @@ var words = map[string]llm.Class{
 	"invalid_prompt":                llm.ContentRefused,
 	"moderation":                    llm.ContentRefused,
 	"data_inspection_failed":        llm.ContentRefused, // DashScope
+	"datainspectionfailed":          llm.ContentRefused,
 	"model_not_found":               llm.ModelNotFound,
+	"model_not_supported":           llm.ModelNotFound, // Hugging Face
+	"model_decommissioned":          llm.ModelNotFound, // Groq
+	"model_terms_required":          llm.ModelNotFound, // Groq
 	"deploymentnotfound":            llm.ModelNotFound,
 	"invalid_model":                 llm.ModelNotFound,
 	"model_not_exist":               llm.ModelNotFound,
 	"invalid_api_key":               llm.Auth,
+	"wrong_api_key":                 llm.Auth, // Cerebras
+	"invalid_authentication_error":  llm.Auth, // Moonshot
 	"authentication_error":          llm.Auth,
 	"unauthenticated":               llm.Auth,
 	"permission_denied":             llm.Auth,
+	"organization_restricted":       llm.Auth, // Groq
 	"overloaded_error":              llm.Overloaded,
 	"engine_overloaded":             llm.Overloaded,
 	"engine_overloaded_error":       llm.Overloaded,
 	"overloaded":                    llm.Overloaded,
+	"queue_exceeded":                llm.Overloaded, // Cerebras
 	"unavailable":                   llm.Overloaded,
 	"server_overloaded":             llm.Overloaded,
+	"server_is_overloaded":          llm.Overloaded,
+	"slow_down":                     llm.Overloaded,
 	"tool_use_failed":               llm.InvalidRequest, // Groq: the model broke the tool's form
 	"timeout":                       llm.Timeout,
 	"deadline_exceeded":             llm.Timeout,
 }
 
 // overflows are how vendors say that a prompt is too long (recorded 2025 and
-// 2026).
+// 2026, and vendors' documentation).
 var overflows = []string{"maximum context length", "context length exceeded", "context_length_exceeded", "context window",
 	"exceeds the available context size", "exceeded max context length", "prompt too long", "prompt is too long",
-	"too many tokens in the prompt", "input is too long", "exceeds the maximum number of tokens", "exceed context limit",
-	"maximum prompt length", "input length and `max_tokens`", "reduce the length of the messages", "input token count"}
+	"too many tokens", "input is too long", "exceeds the maximum number of tokens", "exceed context limit",
+	"maximum prompt length", "input length and `max_tokens`", "reduce the length of the messages", "input token count",
+	"exceeded model token limit",                // Moonshot
+	"range of input length",                     // DashScope
+	"prompt exceeds max length",                 // Z.ai
+	"longer than the model's context length",    // SGLang
+	"context the overflows", "context overflow", // LM Studio
+	"`inputs` tokens + `max_new_tokens`", // Together, Hugging Face
+	"is too large to process",            // llama.cpp, embeddings
+	"number of input tokens exceeds",     // Amazon's models
+}
 
 // refusals are how they say that they will not answer.
-var refusals = []string{"content_filter", "content management policy", "content policy", "usage policies", "safety system",
-	"flagged_input", "data_inspection_failed", "inappropriate content", "moderation"}
+var refusals = []string{"content_filter", "content management policy", "content policy", "usage policies", "usage guidelines", "safety system",
+	"flagged_input", "data_inspection_failed", "inappropriate content", "content exists risk", "moderation"}
+
+// spent are how they say that an account's money or quota is used up, which
+// waiting does not mend.
+var spent = []string{"insufficient balance", "insufficient_quota", "credit balance", "monthly spending limit", "monthly included credits",
+	"used all available credits", "any credits yet", "calls / month", "out of credits", "in arrears", "good standing",
+	"weekly usage limit", "perday"}
+
+// unknown are how they say that they have no such model.
+var unknown = []string{"is not a valid model", "supported api model names", "model not exist", "model not found", "no models loaded"}
 
 func holds(s string, words []string) bool {
 	for _, w := range words {
@@ -298,11 +318,20 @@ func classify(status int, e *llm.Error, said string) llm.Class {
 	if clientSide && holds(said, overflows) {
 		return llm.ContextOverflow
 	}
-	if c, ok := words[code]; ok && !(status == 429 && c == llm.Auth) {
-		return c
-	}
-	if c, ok := words[kind]; ok && !(status == 429 && c != llm.QuotaExhausted) && !(status == 403 && c == llm.RateLimited) {
-		return c
+	// DashScope means its limits of a minute (help.aliyun.com, 2026-11).
+	pace := strings.Contains(said, "allocated quota exceeded")
+	for _, w := range [...]string{code, kind} {
+		c, ok := words[w]
+		switch {
+		case !ok:
+		case status == 429 && c != llm.QuotaExhausted && c != llm.Overloaded && c != llm.RateLimited:
+			// the status knows better than a word about something else
+		case status == 429 && c == llm.RateLimited && !pace && holds(said, spent):
+			return llm.QuotaExhausted
+		case status == 403 && c == llm.RateLimited, pace && c == llm.QuotaExhausted:
+		default:
+			return c
+		}
 	}
 	switch status {
 	case 400, 422:
@@ -311,10 +340,12 @@ func classify(status int, e *llm.Error, said string) llm.Class {
 			return llm.ContentRefused
 		case strings.Contains(said, "api key") && (strings.Contains(said, "not valid") || strings.Contains(said, "invalid") || strings.Contains(said, "incorrect")):
 			return llm.Auth
-		case strings.Contains(said, "is not a valid model") || strings.Contains(said, "supported api model names") || strings.Contains(said, "model not exist") || strings.Contains(said, "model") && strings.Contains(said, "does not exist"):
+		case holds(said, unknown) || strings.Contains(said, "model") && strings.Contains(said, "does not exist"):
 			return llm.ModelNotFound
-		case strings.Contains(said, "credit balance") || strings.Contains(said, "insufficient balance"):
+		case holds(said, spent):
 			return llm.QuotaExhausted
+		case strings.Contains(said, "user location is not supported"): // Google
+			return llm.Auth
 		}
 		return llm.InvalidRequest
 	case 401:
@@ -325,7 +356,7 @@ func classify(status int, e *llm.Error, said string) llm.Class {
 		switch {
 		case holds(said, refusals) || strings.Contains(said, "flagged"):
 			return llm.ContentRefused
-		case strings.Contains(said, "quota") || strings.Contains(said, "key limit exceeded") || strings.Contains(said, "credits"):
+		case holds(said, spent) || strings.Contains(said, "quota") || strings.Contains(said, "key limit exceeded") || strings.Contains(said, "credits"):
 			return llm.QuotaExhausted
 		case strings.Contains(said, "model"): // the credential is good, but not for this model
 			return llm.ModelNotFound
@@ -338,9 +369,12 @@ func classify(status int, e *llm.Error, said string) llm.Class {
 	case 409, 425:
 		return llm.ServerError
 	case 429:
-		if strings.Contains(said, "exceeded your current quota") && strings.Contains(said, "billing") && !strings.Contains(said, "retry") ||
-			strings.Contains(said, "insufficient balance") || strings.Contains(said, "insufficient_quota") {
+		switch {
+		case pace:
+		case strings.Contains(said, "exceeded your current quota") && strings.Contains(said, "billing") && !strings.Contains(said, "retry"), holds(said, spent):
 			return llm.QuotaExhausted
+		case strings.Contains(said, "high traffic") || strings.Contains(said, "overloaded"):
+			return llm.Overloaded
 		}
 		return llm.RateLimited
 	case 498, 503, 529: // 498: Groq, flex capacity
@@ -401,14 +435,19 @@ var forms = map[llm.Class]form{
 // dialect sees the error: always the four members message, type, param and
 // code. The body of a provider of the same dialect goes back verbatim for the
 // classes that are the client's to see; never for auth, which is about our
-// credential, not the client's.
+// credential, not the client's. A prompt that is too long is always told with
+// the code context_length_exceeded, which clients look for, whatever the
+// provider calls it.
 func (Codec) EncodeError(e *llm.Error) (status int, body []byte) {
 	f := formOf(e)
 	status = f.status
 	if f.back && e.From == llm.OpenAI && e.Status >= 400 && e.Status < 500 && e.Status != 401 && e.Status != 402 && e.Status != 403 {
 		status = e.Status
 	}
-	if f.back && e.From == llm.OpenAI && len(e.Body) < maxErrorBody {
+	if e.Class == llm.ContextOverflow {
+		status = f.status // llama.cpp says 500, Groq 413
+	}
+	if f.back && e.From == llm.OpenAI && len(e.Body) < maxErrorBody && (e.Class != llm.ContextOverflow || e.Code == f.code) {
 		if b := complete(e.Body); b != nil {
 			return status, b
 		}

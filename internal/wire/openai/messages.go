@@ -21,6 +21,12 @@ func (e *requestEncoder) messages() {
 	e.o.b = append(e.o.b, '[')
 	start := len(e.o.b)
 	items := e.r.Items
+	if e.c.Alternate && !e.own {
+		items = e.alternate(items)
+	}
+	if n := len(items); n > 0 && !e.own && e.c.PrefillMark != "" && items[n-1].Role == llm.Assistant && items[n-1].Kind == llm.ItemMessage {
+		e.goOn = items[n-1].Path
+	}
 	spoken := false // something other than instructions was written
 	for i := 0; i < len(items); {
 		it := &items[i]
@@ -59,6 +65,42 @@ func (e *requestEncoder) messages() {
 	if n := len(items); n > 0 && !e.own && items[n-1].Role == llm.Assistant && !e.c.Can(llm.Prefill) {
 		e.lose(llm.LossRefuse, items[n-1].Path, "the model cannot go on from an answer that is begun")
 	}
+}
+
+// alternate brings a conversation into the form in which, behind the leading
+// system messages, user and assistant take turns: what one side says in several
+// messages becomes one, a later system message is said by the user, and a
+// conversation that the assistant begins is begun by the user.
+func (e *requestEncoder) alternate(items []llm.Item) []llm.Item {
+	out := make([]llm.Item, 0, len(items)+1)
+	turn, last := -1, llm.Role("")
+	lead := true
+	for _, it := range items {
+		if it.Role == llm.System || it.Role == llm.Developer {
+			if lead {
+				it.Turn = turn
+				out = append(out, it)
+				continue
+			}
+			e.loseOnce(llm.LossWarn, "midsystem", it.Path, "approximated: a user message, as the model takes no system message here")
+			it.Role, it.Blocks = llm.User, []llm.Block{{Kind: llm.BlockText, Text: "<system>\n" + it.Text() + "\n</system>", From: it.From}}
+		}
+		if lead && it.Role == llm.Assistant {
+			e.lose(llm.LossWarn, it.Path, "approximated: the conversation begins with the assistant, a user message was put before it")
+			turn++
+			out = append(out, llm.Item{Kind: llm.ItemMessage, Role: llm.User, Turn: turn, Path: it.Path, From: it.From,
+				Blocks: []llm.Block{{Kind: llm.BlockText, Text: "[The conversation begins with the assistant.]", From: it.From}}})
+			last = llm.User
+		}
+		lead = false
+		if it.Role != last {
+			turn++
+			last = it.Role
+		}
+		it.Turn = turn
+		out = append(out, it)
+	}
+	return out
 }
 
 // message begins a message object.
@@ -430,6 +472,9 @@ func (e *requestEncoder) assistant(items []llm.Item, start int) (calls []string)
 			m.b = e.call(m.b, it)
 		}
 		m.b = append(m.b, ']')
+	}
+	if e.goOn != "" && first != nil && items[len(items)-1].Path == e.goOn {
+		m.bool(e.c.PrefillMark, true)
 	}
 	e.finish(m, first)
 	return calls

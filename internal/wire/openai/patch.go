@@ -250,6 +250,10 @@ func (p *patcher) reshape() {
 	if refuse != "" {
 		p.lose(llm.LossRefuse, "tools", refuse)
 	}
+	if want == "none" && effort != want && c.ThinkSwitch != "" && c.Can(llm.Thinking) {
+		effort, warn = "", ""
+		p.plan.put(c.ThinkSwitch, switched(c.ThinkSwitch, false))
+	}
 	if warn != "" {
 		p.lose(llm.LossWarn, "reasoning_effort", warn)
 	}
@@ -300,7 +304,48 @@ func (p *patcher) reshape() {
 			p.lose(llm.LossRefuse, "response_format", "the model cannot promise JSON")
 		}
 	}
+	p.manners()
 	p.reshapeMessages()
+}
+
+// manners fits the top level to the smaller differences of the target's wire.
+func (p *patcher) manners() {
+	c := p.c
+	if most := c.MaxTools; most > 0 {
+		n := 0
+		for range elements(p.value("tools")) {
+			n++
+		}
+		if n > most {
+			p.lose(llm.LossRefuse, "tools", "the provider takes at most "+strconv.Itoa(most)+" tools, not "+strconv.Itoa(n))
+		}
+	}
+	if c.ToolAny != "" && text(p.value("tool_choice")) == "required" {
+		p.plan.put("tool_choice", quote(nil, c.ToolAny))
+	}
+	if c.SeedField != "" {
+		p.plan.rename("seed", c.SeedField)
+	}
+	if n := c.OutputReserve; n > 0 && p.plan.find("max_tokens") < 0 && p.plan.find("max_completion_tokens") < 0 {
+		if _, ok := p.d.Edit(llm.EditMaxTokens); !ok {
+			p.lose(llm.LossWarn, "max_tokens", "set to "+strconv.FormatInt(n, 10)+": the provider reserves the whole cap in advance")
+			p.plan.put(or(c.MaxTokensField, "max_completion_tokens"), strconv.AppendInt(nil, n, 10))
+		}
+	}
+	if !c.Closed || c.Accepts == nil {
+		return
+	}
+	for i := range p.members {
+		name := p.members[i].Name
+		change := p.plan.at(i)
+		if change.remove || c.Takes(or(change.name, name)) || name == "seed" && c.SeedField != "" {
+			continue
+		}
+		if kind, why := untaken(name, p.value(name)); why != "" {
+			p.lose(kind, name, why)
+		}
+		p.plan.remove(name)
+	}
 }
 
 // drop removes a member that the model refuses; its own default goes without a

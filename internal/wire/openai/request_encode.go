@@ -50,9 +50,13 @@ type requestEncoder struct {
 	restore map[string]string // tool names on the wire -> the client's
 	wire    map[string]string // the client's tool names -> on the wire
 
-	effort    string // "" leaves it out
-	sampling  bool   // sampling members may be written
-	maxTokens string // the name of the output cap
+	effort    string   // "" leaves it out
+	quiet     bool     // thinking is switched off by c.ThinkSwitch
+	loud      bool     // and on
+	goOn      string   // the path of the last assistant message, to be gone on from
+	only      []string // the tools that are offered; nil for all
+	sampling  bool     // sampling members may be written
+	maxTokens string   // the name of the output cap
 }
 
 func (e *requestEncoder) lose(kind llm.LossKind, path, format string, args ...any) {
@@ -98,6 +102,7 @@ func (e *requestEncoder) plan() {
 		}
 	}
 	e.planEffort()
+	e.planChoice()
 	e.sampling = e.c.Can(llm.SamplingParams) || e.effort == "none"
 	e.planNames()
 }
@@ -134,7 +139,18 @@ func (e *requestEncoder) planEffort() {
 	if e.own { // what other members say of effort is carried in them
 		want = text(e.spelled["reasoning_effort"])
 	}
+	if !e.own && e.c.ThinkSwitch != "" && e.c.Can(llm.Thinking) {
+		switch {
+		case want == "none" && !slices.Contains(e.c.Efforts, "none"):
+			e.quiet, want = true, ""
+		case rs.Mode == llm.ThinkOn, rs.Mode == llm.ThinkAdaptive, want != "" && want != "none":
+			e.loud = !e.c.ThinksByDefault
+		}
+	}
 	got, warn, refuse := fitEffort(want, offersFunctions(e.r.Tools), e.c)
+	if e.loud && got == "" {
+		warn = "" // the switch says it
+	}
 	if want == "none" && !e.own && got == "" {
 		warn = "" // a model that does not think needs no word for it
 		if e.c.Known && e.c.ThinksByDefault {
@@ -148,6 +164,24 @@ func (e *requestEncoder) planEffort() {
 		e.lose(llm.LossWarn, path, "%s", warn)
 	}
 	e.effort = got
+}
+
+// planChoice sees to what a tool choice asks of the rest of the request.
+func (e *requestEncoder) planChoice() {
+	c := e.r.Choice
+	forced := c.Mode == llm.ToolAny || c.Mode == llm.ToolOnly || c.Forced
+	if forced && e.c.QuietForced && e.c.ThinksByDefault && !e.quiet && !e.own {
+		e.quiet, e.loud, e.effort = e.c.ThinkSwitch != "", false, ""
+		if e.quiet {
+			e.lose(llm.LossWarn, "tool_choice", "thinking was turned off: the model takes no forced tool choice while it thinks")
+		} else {
+			e.lose(llm.LossRefuse, "tool_choice", "the model takes no forced tool choice while it thinks")
+		}
+	}
+	if c.Mode == llm.ToolSubset && e.c.Known && !e.c.Can(llm.DeveloperRole) {
+		e.only = c.Names // allowed_tools is OpenAI's alone
+		e.lose(llm.LossWarn, "tool_choice", "approximated: only the allowed tools are offered")
+	}
 }
 
 func offersFunctions(tools []llm.Tool) bool {
@@ -187,7 +221,7 @@ func (e *requestEncoder) planNames() {
 		return // the client chose names for this wire
 	}
 	note := func(name string) {
-		w := toolName(name)
+		w := toolName(name, e.c)
 		if w == name {
 			return
 		}
@@ -208,14 +242,23 @@ func (e *requestEncoder) planNames() {
 
 const maxToolName = 64
 
-// toolName gives name itself when it fits OpenAI's rule, else its legal
-// beginning and a hash of the whole.
-func toolName(name string) string {
-	legal := name != "" && len(name) <= maxToolName
+// toolName gives name itself when it fits the target's rule (OpenAI's, unless
+// its manners say otherwise), else its legal beginning and a hash of the whole.
+func toolName(name string, c *llm.Capability) string {
+	most := maxToolName
+	if n := c.ToolNameLength; n > 11 {
+		most = n
+	}
+	legal := name != "" && len(name) <= most
 	clean := make([]byte, 0, maxToolName)
 	for i := 0; i < len(name); i++ {
 		ch := name[i]
-		if ch == '_' || ch == '-' || ch >= '0' && ch <= '9' || ch >= 'A' && ch <= 'Z' || ch >= 'a' && ch <= 'z' {
+		letter := ch == '_' || ch >= 'A' && ch <= 'Z' || ch >= 'a' && ch <= 'z'
+		if i == 0 && !letter && c.ToolNameLetter {
+			legal = false
+			clean = append(clean, 't', '_')
+		}
+		if letter || ch == '-' || ch >= '0' && ch <= '9' {
 			clean = append(clean, ch)
 		} else {
 			legal = false
@@ -226,8 +269,8 @@ func toolName(name string) string {
 		return name
 	}
 	sum := sha256.Sum256([]byte(name))
-	if len(clean) > maxToolName-11 {
-		clean = clean[:maxToolName-11]
+	if len(clean) > most-11 {
+		clean = clean[:most-11]
 	}
 	return string(clean) + "_" + hex.EncodeToString(sum[:5])
 }
@@ -270,7 +313,7 @@ func (e *requestEncoder) callID(id string) string {
 // dialect. Everything that stays the same from turn to turn comes before the
 // messages.
 var canonical = []string{"model", "stream", "stream_options", "max_tokens", "temperature", "top_p", "top_k",
-	"frequency_penalty", "presence_penalty", "seed", "stop", "n", "reasoning_effort", "response_format",
+	"frequency_penalty", "presence_penalty", "seed", "stop", "n", "reasoning_effort", "think_switch", "response_format",
 	"safety_identifier", "service_tier", "tools", "tool_choice", "parallel_tool_calls", "messages"}
 
 func (e *requestEncoder) write() {
@@ -347,7 +390,12 @@ func (e *requestEncoder) foreign(m llm.Member) {
 func (e *requestEncoder) member(name string) {
 	r, o := e.r, &e.o
 	if raw, ok := e.spelled[name]; ok && isNull(raw) && name != "stream_options" && (name != "reasoning_effort" || e.effort == "") {
-		o.raw(name, raw)
+		if e.c.Takes(name) {
+			o.raw(name, raw)
+		}
+		return
+	}
+	if !e.takes(name) {
 		return
 	}
 	switch name {
@@ -381,7 +429,7 @@ func (e *requestEncoder) member(name string) {
 	case "presence_penalty":
 		e.sample(name, r.Sampling.PresencePenalty, "0", e.sampling)
 	case "seed":
-		e.sample(name, r.Sampling.Seed, "", e.c.Can(llm.Seed))
+		e.sample(or(e.c.SeedField, name), r.Sampling.Seed, "", e.c.Can(llm.Seed))
 	case "logit_bias":
 		if v := e.spelled[name]; v != nil {
 			e.sample(name, v, "{}", e.sampling)
@@ -405,6 +453,8 @@ func (e *requestEncoder) member(name string) {
 		}
 	case "reasoning_effort":
 		e.reasoning()
+	case "think_switch":
+		e.thinkSwitch()
 	case "response_format":
 		e.format()
 	case "user", "safety_identifier":
@@ -420,6 +470,111 @@ func (e *requestEncoder) member(name string) {
 	default: // only from our own dialect: carried
 		o.raw(name, e.spelled[name])
 	}
+}
+
+// takes reports whether the target takes a top-level member, and tells what is
+// lost when it does not.
+func (e *requestEncoder) takes(name string) bool {
+	onWire := name
+	switch name {
+	case "seed":
+		onWire = or(e.c.SeedField, name)
+	case "max_tokens", "max_completion_tokens":
+		onWire = e.maxTokens
+	case "think_switch":
+		return true
+	case "safety_identifier": // which of its names is written is decided later
+		return true
+	}
+	if e.c.Takes(onWire) {
+		return true
+	}
+	if kind, why := untaken(name, e.saidBy(name)); why != "" {
+		e.lose(kind, name, "%s", why)
+	}
+	return false
+}
+
+// saidBy gives what the request says under a name that the target does not
+// take; nil when it says nothing.
+func (e *requestEncoder) saidBy(name string) jsontext.Value {
+	if v, ok := e.spelled[name]; ok {
+		return v
+	}
+	r := e.r
+	switch name {
+	case "temperature":
+		return r.Sampling.Temperature
+	case "top_p":
+		return r.Sampling.TopP
+	case "top_k":
+		return r.Sampling.TopK
+	case "frequency_penalty":
+		return r.Sampling.FrequencyPenalty
+	case "presence_penalty":
+		return r.Sampling.PresencePenalty
+	case "seed":
+		return r.Sampling.Seed
+	case "n":
+		if r.N > 1 {
+			return jsontext.Value(strconv.Itoa(r.N))
+		}
+	case "stop":
+		if len(r.Stop) > 0 {
+			return jsontext.Value("[0]")
+		}
+	case "reasoning_effort":
+		if e.effort != "" {
+			return quote(nil, e.effort)
+		}
+	case "response_format":
+		if r.Format.Kind == llm.FormatJSONObject || r.Format.Kind == llm.FormatJSONSchema {
+			return jsontext.Value("{}")
+		}
+	case "service_tier":
+		if r.ServiceTier != "" && r.ServiceTier != "auto" {
+			return quote(nil, r.ServiceTier)
+		}
+	case "tools":
+		if len(r.Tools) > 0 {
+			return jsontext.Value("[0]")
+		}
+	case "tool_choice":
+		if m := r.Choice.Mode; m != "" && m != llm.ToolAuto {
+			return quote(nil, string(m))
+		}
+	case "parallel_tool_calls":
+		if p := r.ParallelCalls; p != nil && !*p {
+			return jsontext.Value("false")
+		}
+	}
+	return nil
+}
+
+// untaken says what becomes of a member that a closed wire does not take: what
+// changes the meaning of the answer is refused, a hint is dropped with a word,
+// and what only steers the wire without one (rules E and W of translation).
+func untaken(name string, v jsontext.Value) (kind llm.LossKind, why string) {
+	if isNull(v) || blank(v) || string(v) == "false" && name != "parallel_tool_calls" {
+		return "", ""
+	}
+	switch name {
+	case "stream_options", "store", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options":
+		return "", ""
+	case "n":
+		if string(v) == "1" {
+			return "", ""
+		}
+		return llm.LossRefuse, "the provider gives one answer"
+	case "stop", "response_format", "tools", "functions", "tool_choice", "function_call", "audio", "web_search_options", "logprobs", "prediction":
+		return llm.LossRefuse, "the provider takes no such member"
+	case "modalities":
+		if !bytes.Contains(v, []byte(`"audio"`)) {
+			return "", ""
+		}
+		return llm.LossRefuse, "the provider makes no sound"
+	}
+	return llm.LossWarn, "dropped: the provider takes no such member"
 }
 
 // sample writes a sampling value, or tells that the model refuses it; its own
@@ -474,7 +629,12 @@ func withUsage(raw []byte) []byte {
 }
 
 func (e *requestEncoder) maximum(name string) {
+	reserve := e.c.OutputReserve
 	if e.r.MaxTokens == nil {
+		if reserve > 0 && !e.own {
+			e.lose(llm.LossWarn, "max_tokens", "set to %d: the provider reserves the whole cap in advance", reserve)
+			e.o.int(e.maxTokens, reserve)
+		}
 		return
 	}
 	// Both names at once: the one that the target takes.
@@ -490,6 +650,10 @@ func (e *requestEncoder) maximum(name string) {
 		e.lose(llm.LossWarn, "max_tokens", "lowered to %d: the model gives no more", most)
 		n = most
 	}
+	if reserve > 0 && n > reserve && !e.own {
+		e.lose(llm.LossWarn, "max_tokens", "lowered to %d: the provider reserves the whole cap in advance", reserve)
+		n = reserve
+	}
 	e.o.int(e.maxTokens, n)
 }
 
@@ -504,8 +668,8 @@ func (e *requestEncoder) stop() {
 	case !e.c.Can(llm.StopSequences):
 		e.lose(llm.LossRefuse, "stop", "the model takes no stop sequences")
 		return
-	case len(e.r.Stop) > 4 && !e.own:
-		e.lose(llm.LossRefuse, "stop_sequences", "Chat Completions takes at most four stop sequences, not %d", len(e.r.Stop))
+	case len(e.r.Stop) > maxStops(e.c) && !e.own:
+		e.lose(llm.LossRefuse, "stop_sequences", "the provider takes at most %d stop sequences, not %d", maxStops(e.c), len(e.r.Stop))
 		return
 	case isString(e.spelled["stop"]):
 		e.o.str("stop", e.r.Stop[0])
@@ -522,10 +686,40 @@ func (e *requestEncoder) stop() {
 	e.o.b = append(e.o.b, ']')
 }
 
+// maxStops is Chat Completions' four, unless the provider says otherwise.
+func maxStops(c *llm.Capability) int {
+	if c.MaxStops > 0 {
+		return c.MaxStops
+	}
+	return 4
+}
+
 func (e *requestEncoder) reasoning() {
 	if e.effort != "" {
 		e.o.str("reasoning_effort", e.effort)
 	}
+}
+
+// thinkSwitch writes the member that turns thinking on or off.
+func (e *requestEncoder) thinkSwitch() {
+	if !e.quiet && !e.loud {
+		return
+	}
+	e.o.raw(e.c.ThinkSwitch, switched(e.c.ThinkSwitch, e.loud))
+	if e.loud && e.c.ThinkSwitch == "enable_thinking" && e.r.Reasoning.Budget > 0 {
+		e.o.int("thinking_budget", e.r.Reasoning.Budget)
+	}
+}
+
+// switched is the value of a switch of thinking.
+func switched(name string, on bool) []byte {
+	switch {
+	case name == "thinking" && on:
+		return []byte(`{"type":"enabled"}`)
+	case name == "thinking":
+		return []byte(`{"type":"disabled"}`)
+	}
+	return strconv.AppendBool(nil, on)
 }
 
 func (e *requestEncoder) format() {
@@ -562,7 +756,7 @@ func (e *requestEncoder) format() {
 		if name == "" {
 			name = "response"
 		}
-		s.str("name", toolName(name)) // the same rule as for tools
+		s.str("name", toolName(name, &llm.Capability{})) // the same rule as for tools
 		if f.Description != "" {
 			s.str("description", f.Description)
 		}
@@ -609,7 +803,17 @@ func (e *requestEncoder) endUser(name string) {
 	if id == "" {
 		return
 	}
-	if e.c.Closed {
+	if e.c.Closed && e.c.Accepts == nil {
+		e.lose(llm.LossWarn, "metadata.user_id", "dropped: the provider takes no such member")
+		return
+	}
+	field := "user"
+	if e.c.Known && e.c.Can(llm.DeveloperRole) {
+		// Only OpenAI's own models know the developer role, and with it the newer
+		// name; every other server knows the old one.
+		field = "safety_identifier"
+	}
+	if !e.c.Takes(field) {
 		e.lose(llm.LossWarn, "metadata.user_id", "dropped: the provider takes no such member")
 		return
 	}
@@ -618,13 +822,7 @@ func (e *requestEncoder) endUser(name string) {
 		sum := sha256.Sum256([]byte(id))
 		id = hex.EncodeToString(sum[:])
 	}
-	// Only OpenAI's own models know the developer role, and with it the newer
-	// name; every other server knows the old one.
-	if e.c.Known && e.c.Can(llm.DeveloperRole) {
-		e.o.str("safety_identifier", id)
-	} else {
-		e.o.str("user", id)
-	}
+	e.o.str(field, id)
 }
 
 func (e *requestEncoder) tier() {
@@ -662,9 +860,16 @@ func (e *requestEncoder) tools() {
 		e.lose(llm.LossRefuse, "tools", "the model takes no tools")
 		return
 	}
+	if most := e.c.MaxTools; most > 0 && len(e.r.Tools) > most {
+		e.lose(llm.LossRefuse, "tools", "the provider takes at most %d tools, not %d", most, len(e.r.Tools))
+		return
+	}
 	b, n := []byte{'['}, 0
 	for i := range e.r.Tools {
 		t := &e.r.Tools[i]
+		if e.only != nil && !slices.Contains(e.only, t.Name) {
+			continue
+		}
 		if e.own && len(t.Raw) > 0 && member(t.Raw, "function") == nil && member(t.Raw, "type") == nil {
 			continue // stands in functions, which is carried
 		}
@@ -702,7 +907,14 @@ func (e *requestEncoder) tool(b []byte, i int, t *llm.Tool) []byte {
 		f.str("description", t.Description)
 	}
 	if len(t.Schema) > 0 && string(t.Schema) != "{}" {
-		f.raw("parameters", t.Schema)
+		schema := t.Schema
+		if e.c.Schema == llm.SchemaTyped {
+			fit, lossy := typedSchema(schema)
+			if schema = fit; lossy {
+				e.lose(llm.LossWarn, path+".schema", "approximated: the provider takes no tuples")
+			}
+		}
+		f.raw("parameters", schema)
 	} else {
 		f.raw("parameters", []byte(noSchema))
 	}
@@ -728,6 +940,9 @@ func (e *requestEncoder) choice() {
 		return
 	}
 	if raw, ok := e.spelled["tool_choice"]; ok {
+		if text(raw) == "required" && e.c.ToolAny != "" {
+			raw = quote(nil, e.c.ToolAny)
+		}
 		e.o.raw("tool_choice", raw)
 		return
 	}
@@ -743,11 +958,19 @@ func (e *requestEncoder) choice() {
 	case llm.ToolNone:
 		e.o.str("tool_choice", "none")
 	case llm.ToolAny:
-		e.o.str("tool_choice", "required")
+		e.o.str("tool_choice", or(e.c.ToolAny, "required"))
 	case llm.ToolOnly:
 		e.o.name("tool_choice")
 		e.o.b = e.namedTool(e.o.b, c.Name)
 	case llm.ToolSubset:
+		if e.only != nil {
+			if c.Forced {
+				e.o.str("tool_choice", or(e.c.ToolAny, "required"))
+			} else {
+				e.o.str("tool_choice", "auto")
+			}
+			return
+		}
 		e.o.name("tool_choice")
 		o := open(e.o.b)
 		o.str("type", "allowed_tools")

@@ -235,7 +235,7 @@ func TestToolNames(t *testing.T) {
 	t.Parallel()
 	seen := map[string]string{}
 	for _, n := range []string{"f", "a.b", "a/b", "a_b", "größe", "", strings.Repeat("x", 63), strings.Repeat("x", 64), strings.Repeat("x", 65), strings.Repeat("x", 128), strings.Repeat("x", 127) + "y"} {
-		w := toolName(n)
+		w := toolName(n, &llm.Capability{})
 		if len(w) > 64 || len(w) == 0 || strings.Trim(w, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
 			t.Errorf("%q becomes %q", n, w)
 		}
