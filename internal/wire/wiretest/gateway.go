@@ -381,6 +381,11 @@ func (g *gateway) pair(r *Record, client llm.Dialect) {
 		if client != g.dialect && (want.Finish == llm.FinishOther || want.Finish == "") {
 			want.Finish = a.Finish
 		}
+		if r.Streaming && client != g.dialect && want.Usage.Prompt == 0 {
+			// A stream that names the prompt first has our own estimate where the
+			// provider tells nothing.
+			want.Usage.Prompt = a.Usage.Prompt
+		}
 		return same(want, a.SeenBy(client))
 	}())
 }
