@@ -226,6 +226,8 @@ func (p *Provider) frames(resp *http.Response, cut framing) *sse.Reader {
 	switch {
 	case first == '{' && cut == lines && kind != "application/json":
 		return sse.NewLineReader(resp.Body, int(p.maxEvent))
+	case first == '[' && cut == array:
+		return sse.NewArrayReader(resp.Body, int(p.maxEvent))
 	case first == '{' || first == '[' || first == '<':
 		return nil
 	}

@@ -43,6 +43,7 @@ type framing int
 const (
 	events framing = iota // server-sent events
 	lines                 // JSON, one value a line
+	array                 // JSON, one array that grows, where the client asks for no event stream
 )
 
 // codecs has a row for every dialect that a provider can speak.
