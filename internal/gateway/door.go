@@ -94,8 +94,8 @@ type door struct {
 	op   llm.Op
 	form string
 	// stream says whether an answer is streamed, where the path says it and not
-	// the body.
-	stream bool
+	// the body; array, that it is streamed as a JSON array that grows.
+	stream, array bool
 }
 
 func (d *dialect) door(op llm.Op) *door { return &door{dialect: d, Codec: d.Codec, op: op} }
@@ -187,7 +187,7 @@ var verbs = []verb{
 	{name: "streamGenerateContent", op: llm.OpChat, stream: true, array: true},
 	{name: "countTokens", op: llm.OpCountTokens},
 	{name: "embedContent", op: llm.OpEmbed, form: "embedContent"},
-	{name: "batchEmbedContents", op: llm.OpEmbed, form: "batchEmbedContents"},
+	{name: "batchEmbedContents", op: llm.OpEmbed},
 }
 
 // geminiPaths are where the verbs stand, with and without the prefix.
@@ -268,7 +268,7 @@ func (g *Gateway) gemini(dialect *dialect) http.HandlerFunc {
 	doors := make([]*door, len(verbs))
 	for i, v := range verbs {
 		doors[i] = dialect.door(v.op)
-		doors[i].form, doors[i].stream = v.form, v.stream
+		doors[i].form, doors[i].stream, doors[i].array = v.form, v.stream, v.array
 		if v.codec != nil {
 			doors[i].Codec = v.codec
 		}

@@ -132,7 +132,11 @@ func pass(h http.Header, a *llm.Answer) {
 func (r *reply) Begin(a *llm.Answer, m relay.Meta) error {
 	h := r.headers(m)
 	if r.door.op != llm.OpRaw {
-		h["Content-Type"] = []string{r.door.streamType}
+		kind := r.door.streamType
+		if r.door.array {
+			kind = "application/json"
+		}
+		h["Content-Type"] = []string{kind}
 		h["Cache-Control"] = []string{"no-cache"}
 	}
 	h["X-Accel-Buffering"] = []string{"no"} // nginx would hold the stream back

@@ -83,8 +83,8 @@ type Draft struct {
 	// same dialect (an allow-list of the dialect), never a credential.
 	Header http.Header
 	// Form is which of a dialect's several forms of the operation this is:
-	// Gemini's "batchEmbedContents" beside "embedContent", Ollama's "generate"
-	// beside "chat". Empty for the only or the usual one.
+	// Gemini's "embedContent" beside batchEmbedContents, Ollama's "generate"
+	// beside chat. Empty for the only or the usual one.
 	Form string
 	// Method and Path belong to OpRaw: Path is what follows the vendor prefix.
 	// Query goes on to a provider of the same dialect. Method is POST when

@@ -245,7 +245,8 @@ type outgoing struct {
 	*way
 	codec  Codec
 	events framing
-	query  [2]string
+	// streamQuery is as in speech.
+	streamQuery [2]string
 	// same says that it goes out in the client's own dialect; native, that the
 	// answer's bytes may go to the client: not so when the request was sent
 	// through the words all the same.
@@ -254,7 +255,7 @@ type outgoing struct {
 
 // on sets the way of a request.
 func (o *outgoing) on(w *wire, way *way) {
-	o.way, o.codec, o.events, o.query = way, w.of(way), w.speech.events, w.streamQuery
+	o.way, o.codec, o.events, o.streamQuery = way, w.of(way), w.speech.events, w.speech.streamQuery
 }
 
 // encode writes the request for the target: by splices when the provider speaks
@@ -293,10 +294,8 @@ func (p *Provider) splice(w *wire, model string, c *llm.Capability, d *llm.Draft
 	if err != nil || p.slow == nil || !w.respells(d.Op) || !p.slow() {
 		return err
 	}
-	from := out.codec
-	out.on(w, w.first(d.Op))
 	out.native = false
-	out.Encoded, err = respell(from, out.codec, d.Op, out.Encoded, model)
+	out.Encoded, err = respell(out.codec, d.Op, out.Encoded, model)
 	return err
 }
 
@@ -332,20 +331,20 @@ func (w *wire) respells(op llm.Op) bool {
 // respell sends a request of the provider's own dialect through the words. The
 // splices have fitted it to the target; it is written for one of which nothing
 // is known, so that nothing is fitted twice.
-func respell(from, to Codec, op llm.Op, spliced llm.Encoded, model string) (llm.Encoded, error) {
+func respell(codec Codec, op llm.Op, spliced llm.Encoded, model string) (llm.Encoded, error) {
 	body := slices.Concat(spliced.Body...)
 	if op == llm.OpEmbed {
-		r, err := from.(embedder).DecodeEmbed(body)
+		r, err := codec.(embedder).DecodeEmbed(body)
 		if err != nil {
 			return spliced, err
 		}
-		return to.(embedder).EncodeEmbed(r, model, &llm.Capability{})
+		return codec.(embedder).EncodeEmbed(r, model, &llm.Capability{})
 	}
-	r, err := from.DecodeRequest(body)
+	r, err := codec.DecodeRequest(body)
 	if err != nil {
 		return spliced, err
 	}
-	enc, err := to.EncodeRequest(r, model, &llm.Capability{})
+	enc, err := codec.EncodeRequest(r, model, &llm.Capability{})
 	enc.Header = spliced.Header
 	enc.Losses = append(spliced.Losses, enc.Losses...)
 	enc.DropUsage = spliced.DropUsage
@@ -357,16 +356,16 @@ func respell(from, to Codec, op llm.Op, spliced llm.Encoded, model string) (llm.
 // on to a provider of the same dialect.
 func (p *Provider) request(ctx context.Context, model string, d *llm.Draft, out *outgoing) (*http.Request, error) {
 	u := *p.base
-	query := ""
-	if out.same {
+	query := out.query
+	if out.same && d.Op != llm.OpModels {
 		query = d.Query
 	}
-	if name := out.query[0]; name != "" && d.Head.Stream && !out.native {
+	if name := out.streamQuery[0]; name != "" && d.Head.Stream && !out.native {
 		q, err := url.ParseQuery(query)
 		if err != nil {
 			return nil, llm.Errorf(llm.InvalidRequest, "the query is not escaped rightly")
 		}
-		q.Set(name, out.query[1])
+		q.Set(name, out.streamQuery[1])
 		query = q.Encode()
 	}
 	path := d.Path

@@ -33,6 +33,8 @@ type way struct {
 	// streamed is the path of streamed answers when it is another one. A version
 	// at its beginning is left out where the base URL ends with it.
 	path, streamed string
+	// query is that of requests that no client wrote.
+	query string
 	// codec speaks the form when it is not the dialect's own.
 	codec Codec
 }
