@@ -111,9 +111,9 @@ func (a *App) snapshot() *gateway.Snapshot {
 	c := a.catalog
 	return &gateway.Snapshot{
 		Catalog: c, Policy: policy, Relay: r, Models: models(c, policy), MaxBody: int64(cfg.Limits.Body), ReadIn: cfg.Timeouts.Read.Std(), WriteIn: cfg.Timeouts.Idle.Std(),
-		Counts: func(id string) bool {
+		Counts: func(id string, from llm.Dialect) bool {
 			row, ok := c.Provider(id)
-			return ok && provider.Speaks(row.Dialect, llm.OpCountTokens)
+			return ok && provider.Does(row.Dialect, row.Also, from, llm.OpCountTokens)
 		},
 	}
 }
@@ -159,12 +159,12 @@ func rules(cfg *config.Config) []relay.Rule {
 }
 
 // models lists what clients may ask for: routes first, then every model that
-// gives text, of the providers that can be called.
+// gives text or embeddings, of the providers that can be called.
 func models(c *catalog.Catalog, p *route.Policy) []llm.ModelInfo {
 	var all []llm.ModelInfo
 	now := time.Now()
 	for _, m := range c.Models() {
-		if p.Configured[m.Provider] && m.Text() && m.StatusAt(now) != catalog.Retired && m.Listed != catalog.Absent {
+		if p.Configured[m.Provider] && (m.Text() || m.Embeds()) && m.StatusAt(now) != catalog.Retired && m.Listed != catalog.Absent {
 			all = append(all, c.Info(m))
 		}
 	}

@@ -23,8 +23,10 @@ type Discovered struct {
 	Window, MaxOutput int64
 	// Known says that the list tells what the model can do: Says are the
 	// features that it speaks of, Has those of them that the model has.
-	Known      bool
-	Says, Has  llm.Feature
+	Known     bool
+	Says, Has llm.Feature
+	// Gives are the kinds of output where they are not text alone.
+	Gives      []string
 	Efforts    []string
 	ThinkTypes []string
 	// Price is nil where the list names none.
@@ -54,6 +56,13 @@ type listed struct {
 	ContextWin jsontext.Value `json:"context_window"`
 	MaxContext jsontext.Value `json:"max_context_length"`
 	MaxLen     jsontext.Value `json:"max_model_len"`
+	// Gemini has its own names, Ollama puts the window into details.
+	DisplayTitle jsontext.Value `json:"displayName"`
+	InputLimit   jsontext.Value `json:"inputTokenLimit"`
+	OutputLimit  jsontext.Value `json:"outputTokenLimit"`
+	Methods      jsontext.Value `json:"supportedGenerationMethods"`
+	Thinks       jsontext.Value `json:"thinking"`
+	Details      jsontext.Value `json:"details"`
 	// Output caps: Anthropic, Groq, OpenRouter.
 	MaxTokens     jsontext.Value `json:"max_tokens"`
 	MaxCompletion jsontext.Value `json:"max_completion_tokens"`
@@ -74,7 +83,8 @@ type listed struct {
 
 // ParseModelList reads a provider's own answer to its models path: an OpenAI
 // list (as Groq, Mistral, vLLM, Ollama and others extend it), OpenRouter's with
-// prices, Together's bare array, or an Anthropic page with capabilities. Order
+// prices, Together's bare array, an Anthropic page with capabilities, a Gemini
+// page, or Ollama's tags. Order
 // is the list's; entries without an id are left out, doubled ones once. An error
 // says what is wrong with the body; a page's has_more is the caller's affair.
 func ParseModelList(dialect llm.Dialect, body []byte) ([]Discovered, error) {
@@ -133,6 +143,9 @@ func ParseModelList(dialect llm.Dialect, body []byte) ([]Discovered, error) {
 
 func (l *listed) discovered(dialect llm.Dialect) Discovered {
 	d := Discovered{OwnedBy: text(l.OwnedBy), Name: text(l.DisplayName)}
+	if d.Name == "" {
+		d.Name = text(l.DisplayTitle)
+	}
 	d.ID = text(l.ID)
 	if d.ID == "" {
 		d.ID = text(l.Model)
@@ -149,8 +162,11 @@ func (l *listed) discovered(dialect llm.Dialect) Discovered {
 	if t := date(l.CreatedAt); !t.IsZero() {
 		d.Created = t.Unix()
 	}
-	d.Window = first(l.MaxInput, l.Context, l.ContextWin, l.MaxContext, l.MaxLen)
-	d.MaxOutput = number(l.MaxCompletion)
+	if dialect == llm.Gemini {
+		d.ID = strings.TrimPrefix(d.ID, "models/")
+	}
+	d.Window = first(l.MaxInput, l.Context, l.ContextWin, l.MaxContext, l.MaxLen, l.InputLimit, member(l.Details, "context_length"))
+	d.MaxOutput = first(l.MaxCompletion, l.OutputLimit)
 	if dialect == llm.Anthropic {
 		d.MaxOutput = first(l.MaxTokens, l.MaxCompletion)
 	}
@@ -211,6 +227,23 @@ func (l *listed) capabilities(d *Discovered) {
 		if v := member(member(types, t), "supported"); v.Kind() == 't' {
 			d.ThinkTypes = append(d.ThinkTypes, t)
 		}
+	}
+	// Ollama: a list of words.
+	if words := texts(l.Capabilities); words != nil {
+		say(llm.Tools, slices.Contains(words, "tools"))
+		say(llm.Vision, slices.Contains(words, "vision"))
+		say(llm.Thinking, slices.Contains(words, "thinking"))
+		say(llm.AudioInput, slices.Contains(words, "audio"))
+		if slices.Contains(words, "embedding") {
+			d.Gives = []string{"embedding"}
+		}
+	}
+	// Gemini: methods, and whether it thinks.
+	if methods := texts(l.Methods); slices.Contains(methods, "embedContent") && !slices.Contains(methods, "generateContent") {
+		d.Gives = []string{"embedding"}
+	}
+	if k := l.Thinks.Kind(); k == 't' || k == 'f' {
+		say(llm.Thinking, k == 't')
 	}
 	// OpenRouter: supported_parameters and architecture.input_modalities.
 	if ps := texts(l.Parameters); ps != nil {
@@ -373,6 +406,9 @@ func (m *Model) take(d *Discovered) {
 		}
 		m.Has = m.Has&^d.Says | d.Has
 		m.Lacks = m.Lacks&^d.Has | d.Says&^d.Has
+	}
+	if d.Gives != nil {
+		m.Gives = d.Gives
 	}
 	if d.Efforts != nil {
 		m.Efforts = d.Efforts

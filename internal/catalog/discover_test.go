@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"headrace/internal/llm"
 )
 
@@ -253,5 +255,31 @@ func TestRefresh(t *testing.T) {
 	}
 	if err := r.WriteFile(filepath.Join(t.TempDir(), "no", "such", "dir")); err == nil {
 		t.Error("written to nowhere")
+	}
+}
+
+// TestOtherLists reads the lists of Gemini and Ollama.
+func TestOtherLists(t *testing.T) {
+	t.Parallel()
+	got, err := ParseModelList(llm.Gemini, []byte(`{"models":[
+		{"name":"models/gemini-x","displayName":"Gemini X","inputTokenLimit":1048576,"outputTokenLimit":65536,"supportedGenerationMethods":["generateContent","countTokens"],"thinking":true},
+		{"name":"models/gemini-embedding-x","displayName":"Embedding X","inputTokenLimit":2048,"outputTokenLimit":1,"supportedGenerationMethods":["embedContent"]}],"nextPageToken":"a"}`))
+	want := []Discovered{
+		{ID: "gemini-x", Name: "Gemini X", Window: 1048576, MaxOutput: 65536, Known: true, Says: llm.Thinking, Has: llm.Thinking},
+		{ID: "gemini-embedding-x", Name: "Embedding X", Window: 2048, MaxOutput: 1, Gives: []string{"embedding"}},
+	}
+	if d := cmp.Diff(want, got); d != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, d)
+	}
+	got, err = ParseModelList(llm.Ollama, []byte(`{"models":[
+		{"name":"qwen3:8b","model":"qwen3:8b","size":1,"details":{"family":"qwen3","context_length":40960},"capabilities":["completion","tools","thinking"]},
+		{"name":"nomic-embed-text:latest","model":"nomic-embed-text:latest","details":{},"capabilities":["embedding"]}]}`))
+	says := llm.Tools | llm.Vision | llm.Thinking | llm.AudioInput
+	want = []Discovered{
+		{ID: "qwen3:8b", Window: 40960, Known: true, Says: says, Has: llm.Tools | llm.Thinking},
+		{ID: "nomic-embed-text:latest", Known: true, Says: says, Gives: []string{"embedding"}},
+	}
+	if d := cmp.Diff(want, got); d != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, d)
 	}
 }

@@ -150,16 +150,17 @@ func (b *builder) overrideProvider(id string, o ProviderOverride) error {
 	}
 	var err error
 	if o.Dialect != "" && o.Dialect != p.Dialect {
-		if p.Dialect, err = oneOf(string(o.Dialect), llm.OpenAI, llm.Anthropic); err != nil {
+		if p.Dialect, err = oneOf(string(o.Dialect), dialects...); err != nil {
 			return fmt.Errorf("dialect: %w", err)
 		}
+		p.Also = nil
 		p.ErrorForm, p.Quirk, p.MaxTokensField, p.ReasoningField, p.ReasoningRequired = "", "", "max_tokens", "", false
 		p.Manners = llm.Manners{}
 		p.Usage, p.CacheMarks = "ask", false
 		p.finish(plus, minus, "")
 	}
 	if o.Auth != "" {
-		if p.Auth, err = oneOf(string(o.Auth), Bearer, XAPIKey, APIKey, NoAuth); err != nil {
+		if p.Auth, err = oneOf(string(o.Auth), auths...); err != nil {
 			return fmt.Errorf("auth: %w", err)
 		}
 	}

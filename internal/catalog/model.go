@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"slices"
 	"time"
 
 	"headrace/internal/llm"
@@ -53,6 +54,9 @@ type Model struct {
 	DefaultEffort   string
 	ThinkTypes      []string
 	ThinksByDefault bool
+	// Wire is the one dialect in which the model answers, where its provider
+	// speaks several; empty means any of them.
+	Wire llm.Dialect
 	// Gives are the kinds of output; nil means text alone.
 	Gives []string
 	// Prices in the order in which they came into force; empty means unpriced.
@@ -80,6 +84,9 @@ func (m *Model) StatusAt(at time.Time) Status {
 	}
 	return m.Status
 }
+
+// Embeds reports whether the model makes embeddings.
+func (m *Model) Embeds() bool { return slices.Contains(m.Gives, "embedding") }
 
 // Text reports whether the model answers in text: what chat requests need.
 func (m *Model) Text() bool {
@@ -113,6 +120,7 @@ func (c *Catalog) Info(m *Model) llm.ModelInfo {
 		Window: m.Window, MaxOutput: m.MaxOutput,
 		Capability: c.byName[m.Provider].capability(m),
 	}
+	i.Gives = m.Gives
 	if i.Name == "" {
 		i.Name = m.ID
 	}

@@ -18,6 +18,8 @@ const (
 	XAPIKey Auth = "x-api-key"
 	// APIKey sends api-key: KEY (Azure).
 	APIKey Auth = "api-key"
+	// GoogleKey sends x-goog-api-key: KEY (Gemini).
+	GoogleKey Auth = "x-goog-api-key"
 	// NoAuth sends no key; a configured key is sent as Bearer.
 	NoAuth Auth = "none"
 )
@@ -59,6 +61,9 @@ type Provider struct {
 	// (its variable belongs to another row): it must stand in the configuration.
 	Explicit bool
 	Dialect  llm.Dialect
+	// Also are further dialects that it speaks at the same base URL with the same
+	// auth, such as OpenAI's Responses beside Chat Completions; nil mostly.
+	Also []llm.Dialect
 	// BaseURL is written as the vendor's SDK writes it, without a slash at the
 	// end: OpenAI's ends in /v1, Anthropic's does not. Empty means that only the
 	// operator knows it (or, for Builtin, that there is none).
@@ -134,6 +139,12 @@ var dialectHas = map[llm.Dialect]llm.Feature{
 	llm.OpenAI: llm.ForcedTool | llm.ParallelTools | llm.JSONObject | llm.MidSystem | llm.Prefill |
 		llm.StopSequences | llm.Logprobs | llm.Seed | llm.ToolEffortFree,
 	llm.Anthropic: llm.ForcedTool | llm.ParallelTools | llm.StopSequences | llm.ImageInResult | llm.ToolEffortFree,
+	llm.Responses: llm.ForcedTool | llm.ParallelTools | llm.JSONObject | llm.MidSystem | llm.DeveloperRole |
+		llm.ImageInResult | llm.StrictTools | llm.ToolEffortFree,
+	llm.Gemini: llm.ForcedTool | llm.ParallelTools | llm.JSONObject | llm.StopSequences | llm.Logprobs | llm.Seed |
+		llm.ToolEffortFree,
+	llm.Ollama: llm.ParallelTools | llm.JSONObject | llm.JSONSchema | llm.MidSystem | llm.Prefill | llm.StopSequences |
+		llm.Logprobs | llm.Seed | llm.ToolEffortFree,
 }
 
 // capability merges the provider's manners with a model's row, or with none.
@@ -155,6 +166,7 @@ func (p *Provider) capability(m *Model) llm.Capability {
 		return c
 	}
 	c.Window, c.MaxOutput = m.Window, m.MaxOutput
+	c.Wire = m.Wire
 	c.Efforts, c.DefaultEffort = m.Efforts, m.DefaultEffort
 	c.ThinkTypes, c.ThinksByDefault = m.ThinkTypes, m.ThinksByDefault
 	if !m.Known {

@@ -140,6 +140,12 @@ func oneOf[T ~string](v string, known ...T) (T, error) {
 	return "", errf("%q is none of %v", v, known)
 }
 
+// What rows may say.
+var (
+	dialects = []llm.Dialect{llm.OpenAI, llm.Anthropic, llm.Responses, llm.Gemini, llm.Ollama}
+	auths    = []Auth{Bearer, XAPIKey, APIKey, GoogleKey, NoAuth}
+)
+
 // provider reads one row of providers.
 func (b *builder) provider(line string) error {
 	id, rest, _ := strings.Cut(line, "\t")
@@ -168,11 +174,20 @@ func (b *builder) provider(line string) error {
 		case "explicit":
 			p.Explicit, err = flag(v)
 		case "dialect":
-			p.Dialect, err = oneOf(v, llm.OpenAI, llm.Anthropic)
+			p.Dialect, err = oneOf(v, dialects...)
+		case "also":
+			p.Also = nil
+			for _, one := range b.list(v) {
+				var d llm.Dialect
+				if d, err = oneOf(one, dialects...); err != nil {
+					return err
+				}
+				p.Also = append(p.Also, d)
+			}
 		case "base":
 			p.BaseURL = v
 		case "auth":
-			p.Auth, err = oneOf(v, Bearer, XAPIKey, APIKey, NoAuth)
+			p.Auth, err = oneOf(v, auths...)
 		case "header":
 			name, value, ok := strings.Cut(v, ": ")
 			if !ok {
@@ -261,6 +276,10 @@ func (b *builder) provider(line string) error {
 	return nil
 }
 
+// modelsPath is where a provider of the dialect lists its models; /models for
+// those that are not here.
+var modelsPath = map[llm.Dialect]string{llm.Anthropic: "/v1/models", llm.Gemini: "/v1beta/models", llm.Ollama: "/api/tags"}
+
 // finish fills in what follows from the dialect.
 func (p *Provider) finish(plus, minus llm.Feature, path string) {
 	p.Has = dialectHas[p.Dialect] | plus
@@ -273,8 +292,8 @@ func (p *Provider) finish(plus, minus llm.Feature, path string) {
 	switch path {
 	case "":
 		p.ModelsPath = "/models"
-		if p.Dialect == llm.Anthropic {
-			p.ModelsPath = "/v1/models"
+		if own, ok := modelsPath[p.Dialect]; ok {
+			p.ModelsPath = own
 		}
 	case "none":
 		p.ModelsPath = ""
@@ -332,7 +351,7 @@ func (b *builder) model(line string) error {
 	err := fields(rest, func(f, v string) (err error) {
 		if locked {
 			switch f {
-			case "has", "lacks", "known", "efforts", "effort", "think", "thinks", "status", "family", "alias":
+			case "has", "lacks", "known", "efforts", "effort", "think", "thinks", "status", "family", "alias", "wire":
 				return nil
 			}
 		}
@@ -367,6 +386,8 @@ func (b *builder) model(line string) error {
 			err = checkNames("thinking type", m.ThinkTypes, thinkTypes)
 		case "thinks":
 			m.ThinksByDefault, err = flag(v)
+		case "wire":
+			m.Wire, err = oneOf(v, dialects...)
 		case "gives":
 			m.Gives = b.list(v)
 		case "price":
@@ -752,6 +773,7 @@ func appendModel(dst []byte, m *Model, batch int64) []byte {
 	if m.ThinksByDefault {
 		str("thinks", "1")
 	}
+	str("wire", string(m.Wire))
 	str("gives", strings.Join(m.Gives, ","))
 	for i := range m.Prices {
 		str("price", string(m.Prices[i].append(nil, batch)))

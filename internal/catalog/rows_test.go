@@ -223,3 +223,31 @@ func FuzzRows(f *testing.F) {
 		}
 	})
 }
+
+// TestWires: a provider may speak several dialects, and a model may answer in
+// one of them alone.
+func TestWires(t *testing.T) {
+	t.Parallel()
+	b := newBuilder()
+	if err := b.lines("p", "x\tbase=https://x.test/v1\talso=responses,anthropic\tauth=x-goog-api-key\n", b.provider); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.lines("m", "x\tm\twire=responses\tgives=embedding\n", b.model); err != nil {
+		t.Fatal(err)
+	}
+	p := b.providers["x"]
+	if len(p.Also) != 2 || p.Also[0] != llm.Responses || p.Also[1] != llm.Anthropic || p.Auth != GoogleKey {
+		t.Errorf("%+v", p)
+	}
+	if m := b.order[0]; p.capability(m).Wire != llm.Responses || !m.Embeds() || m.Text() {
+		t.Errorf("%+v", m)
+	}
+	for _, bad := range []string{"x\talso=nothing\n", "x\tdialect=nothing\n"} {
+		if err := b.lines("p", bad, b.provider); err == nil {
+			t.Errorf("%q was taken", bad)
+		}
+	}
+	if err := b.lines("m", "x\tm\twire=nothing\n", b.model); err == nil {
+		t.Error("an unknown wire was taken")
+	}
+}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 
 	"headrace/internal/llm"
@@ -20,44 +21,84 @@ type Codec interface {
 	AppendModel(dst []byte, m llm.ModelInfo) []byte
 }
 
+// embedder is what a codec of a dialect with embeddings has beside Codec.
+type embedder interface {
+	DecodeEmbed(body []byte) (*llm.EmbedRequest, error)
+	AppendEmbeddings(dst []byte, r *llm.EmbedRequest, e *llm.Embeddings) []byte
+}
+
+// counter is what a codec of a dialect with token counting has beside Codec.
+type counter interface {
+	AppendCount(dst []byte, n int64) []byte
+}
+
+// pager is a codec whose model list comes in pages. Errors are *llm.Error.
+type pager interface {
+	AppendPage(dst []byte, models []llm.ModelInfo, query url.Values) ([]byte, error)
+}
+
 // dialect is what a door knows about the dialect it speaks.
 type dialect struct {
 	Codec
 	name llm.Dialect
 	// vendor is the provider whose API this is.
 	vendor string
+	// prefix stands before every path of the vendor, for clients whose base URL
+	// holds it; empty for a dialect that shares another one's.
+	prefix string
 	// idHeader is where its SDKs look for the request id.
 	idHeader string
 	// encodeError gives the status and the body of an error.
 	encodeError func(e *llm.Error, requestID string) (status int, body []byte)
-	// ping keeps a stream alive; its clients skip it.
+	// ping keeps a stream alive; its clients skip it. Empty means that nothing is
+	// safe to send.
 	ping string
+	// streamType is the content type of a stream.
+	streamType string
+	// promptFirst says that a stream names the size of the prompt before the
+	// provider has told it.
+	promptFirst bool
 	// forward are the request headers that go on to a provider of the same
 	// dialect, beside those in forwardAll.
 	forward []string
 }
 
+const eventStream = "text/event-stream; charset=utf-8"
+
 var dialects = map[llm.Dialect]*dialect{
-	llm.OpenAI: {openai.Codec{}, llm.OpenAI, "openai", "X-Request-Id",
-		func(e *llm.Error, _ string) (int, []byte) { return openai.Codec{}.EncodeError(e) }, ": keep-alive\n\n",
-		[]string{"Openai-Beta"}},
-	llm.Anthropic: {anthropic.Codec{}, llm.Anthropic, "anthropic", "Request-Id",
-		anthropic.Codec{}.EncodeErrorFor, "event: ping\ndata: {\"type\": \"ping\"}\n\n",
-		[]string{"Anthropic-Version", "Anthropic-Beta", "Anthropic-User-Profile-Id", "Anthropic-Dangerous-Direct-Browser-Access", "X-App", "X-Claude-Code-Session-Id"}},
+	llm.OpenAI: {Codec: openai.Codec{}, name: llm.OpenAI, vendor: "openai", prefix: "/openai", idHeader: "X-Request-Id",
+		encodeError: plainError(openai.Codec{}.EncodeError), ping: ": keep-alive\n\n", streamType: eventStream,
+		forward: []string{"Openai-Beta"}},
+	llm.Anthropic: {Codec: anthropic.Codec{}, name: llm.Anthropic, vendor: "anthropic", prefix: "/anthropic", idHeader: "Request-Id",
+		encodeError: anthropic.Codec{}.EncodeErrorFor, ping: "event: ping\ndata: {\"type\": \"ping\"}\n\n", streamType: eventStream, promptFirst: true,
+		forward: []string{"Anthropic-Version", "Anthropic-Beta", "Anthropic-User-Profile-Id", "Anthropic-Dangerous-Direct-Browser-Access", "X-App", "X-Claude-Code-Session-Id"}},
+}
+
+// plainError is an error without a place for the request id.
+func plainError(encode func(*llm.Error) (int, []byte)) func(*llm.Error, string) (int, []byte) {
+	return func(e *llm.Error, _ string) (int, []byte) { return encode(e) }
 }
 
 // forwardAll go on to any provider of the client's dialect: they say what the
 // client is, never who.
 var forwardAll = []string{"Accept", "Content-Type", "User-Agent"}
 
-// forwardPrefix is the SDKs' own description of themselves.
-const forwardPrefix = "X-Stainless-"
+// forwardPrefixes begin the SDKs' own descriptions of themselves.
+var forwardPrefixes = []string{"X-Stainless-", "X-Goog-Api-Client"}
 
-// door is one way in: a dialect and an operation.
+// door is one way in: a dialect and an operation, in one of its forms.
 type door struct {
 	*dialect
-	op llm.Op
+	// Codec speaks the form.
+	Codec
+	op   llm.Op
+	form string
+	// stream says whether an answer is streamed, where the path says it and not
+	// the body; array, that it is streamed as a JSON array that grows.
+	stream, array bool
 }
+
+func (d *dialect) door(op llm.Op) *door { return &door{dialect: d, Codec: d.Codec, op: op} }
 
 // forwarded gives the client's headers that may go on.
 func (d *door) forwarded(h http.Header) http.Header {
@@ -70,23 +111,94 @@ func (d *door) forwarded(h http.Header) http.Header {
 		}
 	}
 	for name, v := range h {
-		if strings.HasPrefix(name, forwardPrefix) {
-			out[name] = v
+		for _, prefix := range forwardPrefixes {
+			if strings.HasPrefix(name, prefix) {
+				out[name] = v
+			}
 		}
 	}
 	return out
 }
 
-// routes is the table of contents of the front: every path, under the vendor's
-// prefix and, where no other dialect claims it, without.
-var routes = []struct {
+// entry is a path of a dialect, which stands under the vendor's prefix and
+// without.
+type entry struct {
 	method, path string
 	dialect      llm.Dialect
 	op           llm.Op
-}{
-	{"POST", "/v1/chat/completions", llm.OpenAI, llm.OpChat},
-	{"POST", "/v1/messages", llm.Anthropic, llm.OpChat},
-	{"POST", "/v1/messages/count_tokens", llm.Anthropic, llm.OpCountTokens},
+	// form and codec are those of llm.Draft.Form and of the door; nil is the
+	// dialect's own codec.
+	form  string
+	codec Codec
+	// handle answers what no provider is asked; nil means that the request goes
+	// through the rooms.
+	handle func(g *Gateway, w http.ResponseWriter, r *http.Request, d *door)
+}
+
+// routes is the table of contents of the front. Rows of a dialect that is not
+// in dialects are passed over.
+var routes = []entry{
+	{method: "POST", path: "/v1/chat/completions", dialect: llm.OpenAI, op: llm.OpChat},
+	{method: "POST", path: "/v1/embeddings", dialect: llm.OpenAI, op: llm.OpEmbed},
+	{method: "POST", path: "/v1/moderations", dialect: llm.OpenAI, op: llm.OpModerate},
+
+	{method: "POST", path: "/v1/responses", dialect: llm.Responses, op: llm.OpChat},
+	{method: "POST", path: "/v1/responses/input_tokens", dialect: llm.Responses, op: llm.OpCountTokens},
+
+	{method: "POST", path: "/v1/messages", dialect: llm.Anthropic, op: llm.OpChat},
+	{method: "POST", path: "/v1/messages/count_tokens", dialect: llm.Anthropic, op: llm.OpCountTokens},
+
+	{method: "GET", path: "/v1beta/models", dialect: llm.Gemini, op: llm.OpModels, handle: (*Gateway).models},
+	{method: "GET", path: "/v1beta/models/{id...}", dialect: llm.Gemini, op: llm.OpModels, handle: (*Gateway).model},
+
+	{method: "POST", path: "/api/chat", dialect: llm.Ollama, op: llm.OpChat},
+	{method: "POST", path: "/api/generate", dialect: llm.Ollama, op: llm.OpChat, form: "generate"},
+	{method: "POST", path: "/api/embed", dialect: llm.Ollama, op: llm.OpEmbed},
+	{method: "POST", path: "/api/embeddings", dialect: llm.Ollama, op: llm.OpEmbed, form: "embeddings"},
+	{method: "GET", path: "/api/tags", dialect: llm.Ollama, op: llm.OpModels, handle: (*Gateway).models},
+	{method: "POST", path: "/api/show", dialect: llm.Ollama, op: llm.OpModels, handle: (*Gateway).show},
+	{method: "GET", path: "/api/ps", dialect: llm.Ollama, op: llm.OpModels, handle: (*Gateway).loaded},
+	{method: "GET", path: "/api/version", dialect: llm.Ollama, op: llm.OpModels, handle: (*Gateway).version},
+	{method: "GET", path: "/{$}", dialect: llm.Ollama, op: llm.OpModels, handle: (*Gateway).alive},
+	{method: "POST", path: "/api/pull", dialect: llm.Ollama, op: llm.OpRaw, handle: (*Gateway).immovable},
+	{method: "POST", path: "/api/push", dialect: llm.Ollama, op: llm.OpRaw, handle: (*Gateway).immovable},
+	{method: "POST", path: "/api/create", dialect: llm.Ollama, op: llm.OpRaw, handle: (*Gateway).immovable},
+	{method: "POST", path: "/api/copy", dialect: llm.Ollama, op: llm.OpRaw, handle: (*Gateway).immovable},
+	{method: "DELETE", path: "/api/delete", dialect: llm.Ollama, op: llm.OpRaw, handle: (*Gateway).immovable},
+	{path: "/api/blobs/{digest}", dialect: llm.Ollama, op: llm.OpRaw, handle: (*Gateway).immovable},
+}
+
+// verb is a method of a Gemini path: what stands behind the colon.
+type verb struct {
+	name string
+	op   llm.Op
+	form string
+	// codec speaks the form; nil means the dialect's own.
+	codec Codec
+	// stream: the answer is streamed; array: as a JSON array that grows, which
+	// is what a client gets that does not ask for alt=sse.
+	stream, array bool
+}
+
+// verbs is the table of Gemini's methods.
+var verbs = []verb{
+	{name: "generateContent", op: llm.OpChat},
+	{name: "streamGenerateContent", op: llm.OpChat, stream: true},
+	{name: "streamGenerateContent", op: llm.OpChat, stream: true, array: true},
+	{name: "countTokens", op: llm.OpCountTokens},
+	{name: "embedContent", op: llm.OpEmbed, form: "embedContent"},
+	{name: "batchEmbedContents", op: llm.OpEmbed},
+}
+
+// geminiPaths are where the verbs stand, with and without the prefix.
+var geminiPaths = []string{"/v1beta/models/", "/v1/models/"}
+
+// asked is what the path of a request says.
+type asked struct {
+	// rest is what follows the vendor prefix of a raw path.
+	rest string
+	// model is the model's name where the path holds it; it may hold slashes.
+	model string
 }
 
 // Handler gives the front doors. Paths that are not there answer in the
@@ -94,27 +206,51 @@ var routes = []struct {
 func (g *Gateway) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range routes {
-		d := &door{dialects[r.dialect], r.op}
-		h := func(w http.ResponseWriter, req *http.Request) { g.serve(w, req, d, "") }
-		mux.HandleFunc(r.method+" "+r.path, h)
-		prefix := "/" + string(r.dialect)
-		mux.HandleFunc(r.method+" "+prefix+r.path, h)
-		if r.dialect == llm.OpenAI { // base URLs with and without /v1
-			mux.HandleFunc(r.method+" "+prefix+strings.TrimPrefix(r.path, "/v1"), h)
+		dialect := dialects[r.dialect]
+		if dialect == nil {
+			continue
 		}
+		d := dialect.door(r.op)
+		d.form = r.form
+		if r.codec != nil {
+			d.Codec = r.codec
+		}
+		h := func(w http.ResponseWriter, req *http.Request) { g.serve(w, req, d, asked{}) }
+		if r.handle != nil {
+			h = func(w http.ResponseWriter, req *http.Request) { r.handle(g, w, req, d) }
+		}
+		method := strings.TrimLeft(r.method+" ", " ")
+		mux.HandleFunc(method+r.path, h)
+		mux.HandleFunc(method+dialect.prefix+r.path, h)
+		if dialect.vendor == "openai" { // base URLs with and without /v1
+			mux.HandleFunc(method+dialect.prefix+strings.TrimPrefix(r.path, "/v1"), h)
+		}
+	}
+	if d := dialects[llm.Gemini]; d != nil {
+		h := g.gemini(d)
+		for _, path := range geminiPaths {
+			mux.HandleFunc("POST "+path+"{call...}", h)
+			mux.HandleFunc("POST "+d.prefix+path+"{call...}", h)
+		}
+		raw := d.door(llm.OpRaw)
+		mux.HandleFunc("/v1beta/{rest...}", func(w http.ResponseWriter, r *http.Request) { g.serve(w, r, raw, asked{rest: r.URL.EscapedPath()}) })
 	}
 	for _, d := range dialects {
-		prefix := "/" + string(d.name)
-		models, raw := &door{d, llm.OpModels}, &door{d, llm.OpRaw}
-		for _, base := range []string{prefix + "/v1/models", prefix + "/models"} {
-			mux.HandleFunc("GET "+base, func(w http.ResponseWriter, r *http.Request) { g.models(w, r, models) })
-			mux.HandleFunc("GET "+base+"/{id...}", func(w http.ResponseWriter, r *http.Request) { g.model(w, r, models) })
+		if d.name == llm.Responses { // its paths are OpenAI's
+			continue
 		}
-		mux.HandleFunc(prefix+"/{rest...}", func(w http.ResponseWriter, r *http.Request) {
-			g.serve(w, r, raw, strings.TrimPrefix(r.URL.EscapedPath(), prefix))
+		models, raw := d.door(llm.OpModels), d.door(llm.OpRaw)
+		if d.name != llm.Ollama {
+			for _, base := range []string{d.prefix + "/v1/models", d.prefix + "/models"} {
+				mux.HandleFunc("GET "+base, func(w http.ResponseWriter, r *http.Request) { g.models(w, r, models) })
+				mux.HandleFunc("GET "+base+"/{id...}", func(w http.ResponseWriter, r *http.Request) { g.model(w, r, models) })
+			}
+		}
+		mux.HandleFunc(d.prefix+"/{rest...}", func(w http.ResponseWriter, r *http.Request) {
+			g.serve(w, r, raw, asked{rest: strings.TrimPrefix(r.URL.EscapedPath(), d.prefix)})
 		})
 	}
-	list := func(r *http.Request) *door { return &door{dialects[like(r)], llm.OpModels} }
+	list := func(r *http.Request) *door { return like(r).door(llm.OpModels) }
 	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, r *http.Request) { g.models(w, r, list(r)) })
 	mux.HandleFunc("GET /v1/models/{id...}", func(w http.ResponseWriter, r *http.Request) { g.model(w, r, list(r)) })
 	mux.HandleFunc("GET /v1/requests/{id}", g.request)
@@ -126,10 +262,78 @@ func (g *Gateway) Handler() http.Handler {
 	return mux
 }
 
-// like says which dialect a request on a shared path speaks.
-func like(r *http.Request) llm.Dialect {
-	if r.Header["Anthropic-Version"] != nil || strings.HasPrefix(r.URL.Path, "/v1/messages") || strings.HasPrefix(r.URL.Path, "/anthropic") {
-		return llm.Anthropic
+// gemini serves the paths whose end says the operation:
+// {model}:generateContent. What is no verb of the table is passed as it is.
+func (g *Gateway) gemini(dialect *dialect) http.HandlerFunc {
+	doors := make([]*door, len(verbs))
+	for i, v := range verbs {
+		doors[i] = dialect.door(v.op)
+		doors[i].form, doors[i].stream, doors[i].array = v.form, v.stream, v.array
+		if v.codec != nil {
+			doors[i].Codec = v.codec
+		}
 	}
-	return llm.OpenAI
+	raw := dialect.door(llm.OpRaw)
+	return func(w http.ResponseWriter, r *http.Request) {
+		call := r.PathValue("call")
+		if at := strings.LastIndexByte(call, ':'); at > 0 {
+			array := r.URL.Query().Get("alt") != "sse"
+			for i, v := range verbs {
+				if v.name == call[at+1:] && (!v.stream || v.array == array) {
+					g.serve(w, r, doors[i], asked{model: strings.TrimPrefix(call[:at], "models/")})
+					return
+				}
+			}
+		}
+		g.serve(w, r, raw, asked{rest: strings.TrimPrefix(r.URL.EscapedPath(), dialect.prefix)})
+	}
+}
+
+// likely are the paths that belong to one dialect alone.
+var likely = []struct {
+	prefix  string
+	dialect llm.Dialect
+}{
+	{"/v1/messages", llm.Anthropic}, {"/anthropic", llm.Anthropic},
+	{"/v1/responses", llm.Responses}, {"/openai", llm.OpenAI},
+	{"/v1beta", llm.Gemini}, {"/gemini", llm.Gemini},
+	{"/api/", llm.Ollama}, {"/ollama", llm.Ollama},
+}
+
+// like says which dialect a request on a shared path speaks.
+func like(r *http.Request) *dialect {
+	for _, l := range likely {
+		if strings.HasPrefix(r.URL.Path, l.prefix) && dialects[l.dialect] != nil {
+			return dialects[l.dialect]
+		}
+	}
+	switch {
+	case r.Header["Anthropic-Version"] != nil, strings.HasPrefix(r.UserAgent(), "claude-"):
+		// Claude Code looks for models with its name alone (2.1.330, 2026-11).
+		return dialects[llm.Anthropic]
+	case dialects[llm.Gemini] != nil && (r.Header["X-Goog-Api-Key"] != nil || r.URL.Query().Has("key")):
+		return dialects[llm.Gemini]
+	}
+	return dialects[llm.OpenAI]
+}
+
+// withoutKey takes the key that Gemini's clients may put into the query out of
+// it; the rest stays as it was written.
+func withoutKey(query string) string {
+	if query == "" {
+		return ""
+	}
+	parts := strings.Split(query, "&")
+	kept := parts[:0]
+	for _, part := range parts {
+		name, _, _ := strings.Cut(part, "=")
+		if plain, err := url.QueryUnescape(name); err == nil && plain == "key" {
+			continue
+		}
+		kept = append(kept, part)
+	}
+	if len(kept) == len(parts) {
+		return query
+	}
+	return strings.Join(kept, "&")
 }

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
+
 	"headrace/internal/access"
 	"headrace/internal/catalog"
 	"headrace/internal/ledger"
@@ -20,7 +22,6 @@ import (
 	"headrace/internal/relay"
 	"headrace/internal/route"
 	"headrace/internal/tokens"
-	"headrace/internal/wire/anthropic"
 )
 
 // Keys says who a caller is.
@@ -62,8 +63,9 @@ type Snapshot struct {
 	// WriteIn is how long the client may take to accept what is written to it; 0
 	// means no bound.
 	WriteIn time.Duration
-	// Counts says whether a provider can count tokens itself.
-	Counts func(provider string) bool
+	// Counts says whether a provider can count the tokens of a request of the
+	// dialect itself.
+	Counts func(provider string, from llm.Dialect) bool
 }
 
 // Options set up a Gateway. All are required but Snapshot, which may come
@@ -102,9 +104,8 @@ func (g *Gateway) Running() int { return int(g.running.Load()) }
 // Drain makes /readyz say no, so that load balancers look elsewhere.
 func (g *Gateway) Drain() { g.draining.Store(true) }
 
-// serve takes a request through the rooms. rest is what follows the vendor
-// prefix of a raw path.
-func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, d *door, rest string) {
+// serve takes a request through the rooms.
+func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, d *door, path asked) {
 	g.running.Add(1)
 	defer g.running.Add(-1)
 	s := g.snapshot.Load()
@@ -118,11 +119,12 @@ func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, d *door, rest 
 		x.refuse(fail)
 		return
 	}
-	draft, fail := x.read(req, rest)
+	draft, fail := x.read(req, path)
 	if fail != nil {
 		x.refuse(fail)
 		return
 	}
+	x.draft = &draft
 	plan, fail := x.plan(&caller, &draft)
 	if fail != nil {
 		x.refuse(fail)
@@ -154,6 +156,7 @@ type exchange struct {
 	door  *door
 	start time.Time
 	reply *reply
+	draft *llm.Draft
 	entry ledger.Entry
 	// tokens is what the request really took.
 	tokens int64
@@ -161,7 +164,7 @@ type exchange struct {
 
 func newReply(w http.ResponseWriter, d *door, x *exchange) *reply {
 	flush, _ := w.(http.Flusher)
-	return &reply{w: w, flush: flush, door: d, writeIn: x.s.WriteIn, id: x.entry.ID, start: x.start, cost: func(m relay.Meta, u llm.Usage) (llm.Nanodollars, bool) {
+	return &reply{w: w, flush: flush, door: d, x: x, writeIn: x.s.WriteIn, id: x.entry.ID, start: x.start, cost: func(m relay.Meta, u llm.Usage) (llm.Nanodollars, bool) {
 		if m.Target == nil || u.Source == "" {
 			return 0, false
 		}
@@ -169,20 +172,24 @@ func newReply(w http.ResponseWriter, d *door, x *exchange) *reply {
 	}}
 }
 
-// caller says who is calling: x-api-key or a bearer token. With both, the key
-// that is ours counts.
+// caller says who is calling: x-api-key, a bearer token, or Gemini's
+// x-goog-api-key and ?key=. Of several, the key that is ours counts.
 func (g *Gateway) caller(req *http.Request, x *exchange) (access.Principal, *llm.Error) {
-	p, fail := g.check(req.Header)
+	query := ""
+	if x.door.name == llm.Gemini {
+		query = req.URL.Query().Get("key")
+	}
+	p, fail := g.check(req.Header, query)
 	if fail == nil {
 		x.entry.KeyID, x.entry.KeyName, x.entry.Team = p.KeyID, p.Name, p.Team
 	}
 	return p, fail
 }
 
-func (g *Gateway) check(h http.Header) (access.Principal, *llm.Error) {
+func (g *Gateway) check(h http.Header, query string) (access.Principal, *llm.Error) {
 	var fail *llm.Error
 	now := time.Now()
-	for _, token := range [2]string{h.Get("X-Api-Key"), bearer(h.Get("Authorization"))} {
+	for _, token := range [4]string{h.Get("X-Api-Key"), bearer(h.Get("Authorization")), h.Get("X-Goog-Api-Key"), query} {
 		if token == "" {
 			continue
 		}
@@ -209,7 +216,7 @@ func bearer(v string) string {
 }
 
 // read takes the bounded body and makes the draft.
-func (x *exchange) read(req *http.Request, rest string) (llm.Draft, *llm.Error) {
+func (x *exchange) read(req *http.Request, path asked) (llm.Draft, *llm.Error) {
 	rc := http.NewResponseController(x.reply.w)
 	if x.s.ReadIn > 0 && req.ContentLength != 0 {
 		if err := rc.SetReadDeadline(x.start.Add(x.s.ReadIn)); err == nil {
@@ -228,16 +235,50 @@ func (x *exchange) read(req *http.Request, rest string) (llm.Draft, *llm.Error) 
 			return llm.Draft{}, asError(err, llm.InvalidRequest)
 		}
 	}
-	d := llm.NewDraft(x.door.name, x.door.op, body, head, x.door.DecodeRequest)
-	d.Header, d.Query = x.door.forwarded(req.Header), req.URL.RawQuery
+	if path.model != "" {
+		head.Model, head.Stream = path.model, x.door.stream
+	}
+	head.Stream = head.Stream && x.door.op == llm.OpChat
+	d := x.door.draft(body, head, path)
+	d.Header, d.Query = x.door.forwarded(req.Header), withoutKey(req.URL.RawQuery)
 	d.Rehearse = req.Header.Get("X-Headrace-Rehearse")
 	if x.door.op == llm.OpRaw {
-		d.Method, d.Path = req.Method, rest
+		d.Method, d.Path = req.Method, path.rest
 	}
 	x.entry.Asked, x.entry.Streamed = head.Model, head.Stream
 	x.reply.opts = llm.StreamOptions{IncludeUsage: head.IncludeUsage, Model: head.Model, ID: x.entry.ID.String(), Created: x.start.Unix()}
 	return d, nil
 }
+
+// draft makes the draft of a body. What the path says is written to the words
+// too, once they are made.
+func (d *door) draft(body []byte, head llm.Head, path asked) (out llm.Draft) {
+	if embed, ok := d.Codec.(embedder); ok && d.op == llm.OpEmbed {
+		out = llm.NewEmbedDraft(d.name, body, head, func(body []byte) (*llm.EmbedRequest, error) {
+			r, err := embed.DecodeEmbed(body)
+			if err == nil && path.model != "" {
+				r.Model = path.model
+			}
+			return r, err
+		})
+	} else if decode := d.DecodeRequest; path.model == "" {
+		out = llm.NewDraft(d.name, d.op, body, head, decode)
+	} else {
+		out = llm.NewDraft(d.name, d.op, body, head, func(body []byte) (*llm.Request, error) {
+			r, err := decode(body)
+			if err == nil {
+				r.Model, r.Stream = path.model, head.Stream
+			}
+			return r, err
+		})
+	}
+	out.Form = d.form
+	return out
+}
+
+// zstdWindow is the largest window of a zstd body in bytes: what every decoder
+// must take (RFC 8878, 3.1.1.1.2), and what bounds the memory of ours.
+const zstdWindow = 8 << 20
 
 // readBody reads the whole body before anything is sent on: an attempt may
 // have to be repeated, and an answer that comes early would otherwise break
@@ -265,8 +306,16 @@ func readBody(req *http.Request, limit int64) ([]byte, *llm.Error) {
 			return nil, llm.Errorf(llm.InvalidRequest, "the request body is not gzip, as content-encoding says")
 		}
 		src = z
+	case "zstd":
+		z, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(zstdWindow), zstd.WithDecoderMaxMemory(zstdWindow))
+		if err != nil {
+			return nil, llm.Errorf(llm.InvalidRequest, "the request body is not zstd, as content-encoding says")
+		}
+		defer z.Close()
+		src = z
 	default:
-		return nil, llm.Errorf(llm.InvalidRequest, "content-encoding %q is not taken; send gzip or none", enc)
+		return nil, llm.Errorf(llm.InvalidRequest, "content-encoding %q is not taken; send gzip, zstd or none", enc)
 	}
 	body, err := io.ReadAll(io.LimitReader(src, limit+1))
 	if err != nil {
@@ -284,15 +333,20 @@ func cutBody(err error) *llm.Error {
 
 // plan says which targets to try.
 func (x *exchange) plan(p *access.Principal, d *llm.Draft) (route.Plan, *llm.Error) {
-	if d.Op != llm.OpRaw {
-		return route.Make(route.Facts{Model: d.Head.Model, Vendor: x.door.vendor, Allowed: p.MayUse}, x.s.Catalog, x.s.Policy)
-	}
-	plan := route.Plan{Targets: []route.Target{{Provider: x.door.vendor, Why: "raw pass"}}}
+	vendor := x.door.vendor
+	what, why := d.Path, "raw pass"
 	switch {
-	case !x.s.Policy.Configured[x.door.vendor]:
-		return plan, llm.Errorf(llm.NotFound, "%s is passed to %s as it is, but that provider is not configured", d.Path, x.door.vendor)
-	case !p.MayUse(x.door.vendor, "*", ""):
-		return plan, llm.Errorf(llm.Forbidden, "this key may not use %s", x.door.vendor)
+	case d.Op == llm.OpModerate && d.Head.Model == "":
+		what, why = "a moderation without a model", "the vendor of this door"
+	case d.Op != llm.OpRaw:
+		return route.Make(route.Facts{Model: d.Head.Model, Vendor: vendor, Allowed: p.MayUse}, x.s.Catalog, x.s.Policy)
+	}
+	plan := route.Plan{Targets: []route.Target{{Provider: vendor, Why: why}}}
+	switch {
+	case !x.s.Policy.Configured[vendor]:
+		return plan, llm.Errorf(llm.NotFound, "%s is passed to %s as it is, but that provider is not configured", what, vendor)
+	case !p.MayUse(vendor, "*", ""):
+		return plan, llm.Errorf(llm.Forbidden, "this key may not use %s", vendor)
 	}
 	return plan, nil
 }
@@ -300,7 +354,7 @@ func (x *exchange) plan(p *access.Principal, d *llm.Draft) (route.Plan, *llm.Err
 // counted answers a count_tokens request for a model whose provider cannot
 // count, with our own estimate.
 func (x *exchange) counted(plan *route.Plan, d *llm.Draft) bool {
-	if d.Op != llm.OpCountTokens || x.s.Counts(plan.Targets[0].Provider) {
+	if d.Op != llm.OpCountTokens || x.s.Counts(plan.Targets[0].Provider, d.Dialect) {
 		return false
 	}
 	t := &plan.Targets[0]
@@ -310,7 +364,7 @@ func (x *exchange) counted(plan *route.Plan, d *llm.Draft) bool {
 		return true
 	}
 	n := x.g.o.Tokens.Adjust(t.Model, tokens.EstimateRequest(r, tokens.FamilyOf(t.Model)))
-	a := &llm.Answer{Native: true, Status: http.StatusOK, ContentType: "application/json", Body: anthropic.AppendCount(nil, n)}
+	a := &llm.Answer{Status: http.StatusOK, Count: n}
 	err = x.reply.Whole(a, relay.Meta{Target: t, Warnings: []string{"count: estimated, " + t.Provider + " does not count"}})
 	if err != nil {
 		x.entry.Class = llm.ClientGone
@@ -361,13 +415,21 @@ func (x *exchange) refuse(e *llm.Error) {
 	}
 }
 
+// prompt is our own count of the request's prompt.
+func (x *exchange) prompt(t *route.Target) int64 {
+	if x.draft == nil || t == nil {
+		return 0
+	}
+	return x.g.o.Tokens.Estimate(x.draft.Raw, t.Model)
+}
+
 // ended notes how the relay went.
 func (x *exchange) ended(out *relay.Outcome, d *llm.Draft) {
 	x.entry.Class, x.entry.Committed, x.entry.Warnings = out.Class, out.Committed, out.Warnings
 	x.entry.Attempts = make([]ledger.Attempt, len(out.Attempts))
 	for i := range out.Attempts {
 		a := &out.Attempts[i]
-		if a.Usage.Source == "" && a.Sent && a.Status/100 == 2 && d.Op == llm.OpChat && !(a.OutputBytes == 0 && refusedUnread[a.Class]) {
+		if a.Usage.Source == "" && a.Sent && a.Status/100 == 2 && (d.Op == llm.OpChat || d.Op == llm.OpEmbed) && !(a.OutputBytes == 0 && refusedUnread[a.Class]) {
 			a.Usage = x.guess(a, d)
 		}
 		x.tokens += a.Usage.Total()
@@ -375,7 +437,7 @@ func (x *exchange) ended(out *relay.Outcome, d *llm.Draft) {
 			N: a.N, Provider: a.Provider, Model: a.Model, Why: a.Why, Start: a.Start, FirstByte: a.FirstByte, Total: a.Total,
 			Status: a.Status, Class: a.Class, Message: a.Message, Usage: a.Usage, Finish: a.Finish.Reason, UpstreamID: a.UpstreamID,
 		}
-		if a.Usage.Source == llm.UsageProvider && a.Class == "" && int64(x.entry.ID)%learnEvery == 0 {
+		if a.Usage.Source == llm.UsageProvider && a.Class == "" && d.Op == llm.OpChat && int64(x.entry.ID)%learnEvery == 0 {
 			x.g.o.Tokens.Learn(a.Model, tokens.Estimate(d.Raw, tokens.FamilyOf(a.Model)), a.Usage.Prompt())
 		}
 	}

@@ -1,16 +1,21 @@
 package gateway
 
 import (
+	"cmp"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"headrace/internal/access"
 	"headrace/internal/ledger"
 	"headrace/internal/llm"
 	"headrace/internal/relay"
+	"headrace/internal/route"
 )
 
 // allowed gives the models that a caller may use.
@@ -45,26 +50,106 @@ func (g *Gateway) ask(w http.ResponseWriter, r *http.Request, d *door, answer fu
 // models lists what the caller may use.
 func (g *Gateway) models(w http.ResponseWriter, r *http.Request, d *door) {
 	g.ask(w, r, d, func(p *access.Principal) ([]byte, *llm.Error) {
-		return d.AppendModels(nil, g.snapshot.Load().allowed(p)), nil
+		all := g.snapshot.Load().allowed(p)
+		paged, ok := d.Codec.(pager)
+		if !ok {
+			return d.AppendModels(nil, all), nil
+		}
+		page, err := paged.AppendPage(nil, all, r.URL.Query())
+		if err != nil {
+			return nil, asError(err, llm.InvalidRequest)
+		}
+		return page, nil
 	})
 }
 
 // model shows one model.
 func (g *Gateway) model(w http.ResponseWriter, r *http.Request, d *door) {
-	id := r.PathValue("id")
-	g.ask(w, r, d, func(p *access.Principal) ([]byte, *llm.Error) {
-		for _, m := range g.snapshot.Load().allowed(p) {
-			if m.ID == id {
-				return d.AppendModel(nil, m), nil
+	g.ask(w, r, d, func(p *access.Principal) ([]byte, *llm.Error) { return g.shown(p, d, r.PathValue("id")) })
+}
+
+// shown gives one model: by the name that the list shows, else by any name that
+// it can be asked for.
+func (g *Gateway) shown(p *access.Principal, d *door, id string) ([]byte, *llm.Error) {
+	s := g.snapshot.Load()
+	all := s.allowed(p)
+	find := func(id string) *llm.ModelInfo {
+		for i := range all {
+			if all[i].ID == id {
+				return &all[i]
 			}
 		}
+		return nil
+	}
+	m := find(id)
+	if m == nil {
+		plan, fail := route.Make(route.Facts{Model: id, Vendor: d.vendor, Allowed: p.MayUse}, s.Catalog, s.Policy)
+		for i := range plan.Targets {
+			t := &plan.Targets[i]
+			if row, ok := s.Catalog.Model(t.Provider, t.Model); ok && fail == nil && m == nil {
+				m = find(row.Provider + "/" + row.ID)
+			}
+		}
+	}
+	if m == nil {
 		return nil, llm.Errorf(llm.ModelNotFound, "model: %s", id)
+	}
+	return d.AppendModel(nil, *m), nil
+}
+
+// show shows the model that the body names, as Ollama's clients ask for it.
+func (g *Gateway) show(w http.ResponseWriter, r *http.Request, d *door) {
+	g.ask(w, r, d, func(p *access.Principal) ([]byte, *llm.Error) {
+		body, fail := readBody(r, 1<<20)
+		if fail != nil {
+			return nil, fail
+		}
+		var named struct {
+			Model string `json:"model"`
+			Name  string `json:"name"` // what it was called before
+		}
+		if err := json.Unmarshal(body, &named); err != nil {
+			return nil, &llm.Error{Class: llm.InvalidRequest, Message: "the request body cannot be read", Cause: err}
+		}
+		id := cmp.Or(named.Model, named.Name)
+		if id == "" {
+			return nil, llm.Errorf(llm.InvalidRequest, "model is required")
+		}
+		return g.shown(p, d, id)
+	})
+}
+
+// loaded answers what models are in memory: none, they are at their providers.
+func (g *Gateway) loaded(w http.ResponseWriter, r *http.Request, d *door) {
+	g.ask(w, r, d, func(*access.Principal) ([]byte, *llm.Error) { return []byte(`{"models":[]}`), nil })
+}
+
+// ollamaVersion is the version of Ollama whose API this is: clients look at it
+// to know what they may ask for.
+const ollamaVersion = "0.40.8"
+
+// version and alive answer without a key, as Ollama does: clients look with
+// them whether anybody is there.
+func (g *Gateway) version(w http.ResponseWriter, _ *http.Request, _ *door) {
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprintf(w, `{"version":%q}`, ollamaVersion)
+}
+
+func (g *Gateway) alive(w http.ResponseWriter, _ *http.Request, _ *door) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	io.WriteString(w, "Ollama is running")
+}
+
+// immovable refuses to fetch, make, copy and delete models.
+func (g *Gateway) immovable(w http.ResponseWriter, r *http.Request, d *door) {
+	g.ask(w, r, d, func(*access.Principal) ([]byte, *llm.Error) {
+		return nil, llm.Errorf(llm.Unsupported, "%s is not done here: this is a gateway, and models stay with their providers; GET /api/tags lists them", r.URL.Path)
 	})
 }
 
 // request shows the ledger's row of a request to the key that made it.
 func (g *Gateway) request(w http.ResponseWriter, r *http.Request) {
-	d := &door{dialects[like(r)], llm.OpModels}
+	d := like(r).door(llm.OpModels)
 	g.ask(w, r, d, func(p *access.Principal) ([]byte, *llm.Error) {
 		id, err := ledger.ParseID(r.PathValue("id"))
 		if err != nil {
@@ -83,7 +168,7 @@ func (g *Gateway) request(w http.ResponseWriter, r *http.Request) {
 
 // nowhere answers every other path, in the dialect that it looks like.
 func (g *Gateway) nowhere(w http.ResponseWriter, r *http.Request) {
-	d := &door{dialects[like(r)], llm.OpRaw}
+	d := like(r).door(llm.OpRaw)
 	g.ask(w, r, d, func(*access.Principal) ([]byte, *llm.Error) {
 		return nil, llm.Errorf(llm.NotFound, "there is no %s %s here", r.Method, r.URL.Path)
 	})

@@ -17,6 +17,7 @@ type reply struct {
 	w     http.ResponseWriter
 	flush http.Flusher
 	door  *door
+	x     *exchange
 	id    ledger.ID
 	cost  func(m relay.Meta, u llm.Usage) (llm.Nanodollars, bool)
 	opts  llm.StreamOptions
@@ -91,11 +92,30 @@ func (r *reply) Whole(a *llm.Answer, m relay.Meta) error {
 		return r.send(a.Status, h, a.Body)
 	}
 	h["Content-Type"] = []string{"application/json"}
+	body, err := r.spell(a)
+	if err != nil {
+		return err
+	}
+	return r.send(http.StatusOK, h, body)
+}
+
+// spell writes a whole answer in the door's dialect.
+func (r *reply) spell(a *llm.Answer) ([]byte, error) {
+	switch r.door.op {
+	case llm.OpCountTokens:
+		return r.door.Codec.(counter).AppendCount(nil, a.Count), nil
+	case llm.OpEmbed:
+		asked, err := r.x.draft.Embed()
+		if err != nil {
+			return nil, err
+		}
+		return r.door.Codec.(embedder).AppendEmbeddings(nil, asked, a.Embeddings), nil
+	}
 	answer := *a.Response
 	if answer.Created == 0 { // a dialect without a time of its own
 		answer.Created = r.opts.Created
 	}
-	return r.send(http.StatusOK, h, r.door.AppendResponse(nil, &answer))
+	return r.door.AppendResponse(nil, &answer), nil
 }
 
 // pass takes over the provider's own headers.
@@ -112,7 +132,11 @@ func pass(h http.Header, a *llm.Answer) {
 func (r *reply) Begin(a *llm.Answer, m relay.Meta) error {
 	h := r.headers(m)
 	if r.door.op != llm.OpRaw {
-		h["Content-Type"] = []string{"text/event-stream; charset=utf-8"}
+		kind := r.door.streamType
+		if r.door.array {
+			kind = "application/json"
+		}
+		h["Content-Type"] = []string{kind}
 		h["Cache-Control"] = []string{"no-cache"}
 	}
 	h["X-Accel-Buffering"] = []string{"no"} // nginx would hold the stream back
@@ -120,6 +144,9 @@ func (r *reply) Begin(a *llm.Answer, m relay.Meta) error {
 	if a.Native {
 		pass(h, a)
 	} else {
+		if r.door.promptFirst {
+			r.opts.PromptEstimate = r.x.prompt(m.Target)
+		}
 		r.encoder = r.door.NewEncoder(r.opts)
 	}
 	status := http.StatusOK
@@ -178,7 +205,7 @@ func (r *reply) Flush() error {
 
 // Ping keeps a streamed answer alive.
 func (r *reply) Ping() error {
-	if r.door.op == llm.OpRaw {
+	if r.door.op == llm.OpRaw || r.door.ping == "" {
 		return nil
 	}
 	_, err := r.w.Write([]byte(r.door.ping))

@@ -19,6 +19,10 @@ type Answer struct {
 	Body []byte
 	// Response is a whole answer in words; nil when Native.
 	Response *Response
+	// Embeddings is the answer to an OpEmbed request, Count that to an
+	// OpCountTokens one, in words; nil and 0 when Native.
+	Embeddings *Embeddings
+	Count      int64
 	// Glance is what a whole answer says at first sight.
 	Glance Glance
 	// TextBytes is how much text a whole answer holds; it may be 0 when Glance

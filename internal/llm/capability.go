@@ -77,6 +77,9 @@ type Capability struct {
 	Closed bool
 	// CacheMarks: the wire takes Anthropic-like cache_control marks.
 	CacheMarks bool
+	// Wire is the one dialect in which the model answers, where its provider
+	// speaks several; empty means any of them.
+	Wire Dialect
 	// Manners are the smaller differences of the provider's wire.
 	Manners
 }

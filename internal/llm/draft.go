@@ -83,8 +83,8 @@ type Draft struct {
 	// same dialect (an allow-list of the dialect), never a credential.
 	Header http.Header
 	// Form is which of a dialect's several forms of the operation this is:
-	// Gemini's "batchEmbedContents" beside "embedContent", Ollama's "generate"
-	// beside "chat". Empty for the only or the usual one.
+	// Gemini's "embedContent" beside batchEmbedContents, Ollama's "generate"
+	// beside chat. Empty for the only or the usual one.
 	Form string
 	// Method and Path belong to OpRaw: Path is what follows the vendor prefix.
 	// Query goes on to a provider of the same dialect. Method is POST when
@@ -99,8 +99,10 @@ type Draft struct {
 
 type lazy struct {
 	decode  func([]byte) (*Request, error)
+	embed   func([]byte) (*EmbedRequest, error)
 	done    bool
 	request *Request
+	inputs  *EmbedRequest
 	err     error
 }
 
@@ -121,6 +123,26 @@ func (d *Draft) Request() (*Request, error) {
 		l.done = true
 	}
 	return l.request, l.err
+}
+
+// NewEmbedDraft makes a Draft of OpEmbed; decode is called at most once, on
+// first demand.
+func NewEmbedDraft(d Dialect, raw []byte, head Head, decode func([]byte) (*EmbedRequest, error)) Draft {
+	return Draft{Dialect: d, Op: OpEmbed, Raw: raw, Head: head, lazy: &lazy{embed: decode}}
+}
+
+// Embed decodes the body of an OpEmbed request, once for all drafts made from
+// this one. As with Request, the edits are not applied.
+func (d *Draft) Embed() (*EmbedRequest, error) {
+	l := d.lazy
+	if l == nil || l.embed == nil {
+		return nil, Errorf(Unsupported, "a %s request has no inputs to embed", d.Op)
+	}
+	if !l.done {
+		l.inputs, l.err = l.embed(d.Raw)
+		l.done = true
+	}
+	return l.inputs, l.err
 }
 
 // With returns the draft with one more edit.

@@ -97,4 +97,6 @@ type ModelInfo struct {
 	Created           int64
 	Window, MaxOutput int64
 	Capability        Capability
+	// Gives are the kinds of output, such as "embedding"; nil means text alone.
+	Gives []string
 }

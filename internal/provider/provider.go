@@ -25,8 +25,7 @@ import (
 	"headrace/internal/catalog"
 	"headrace/internal/llm"
 	"headrace/internal/provider/cred"
-	"headrace/internal/wire/anthropic"
-	"headrace/internal/wire/openai"
+	"headrace/internal/wire/sse"
 )
 
 // Codec is what a provider needs of its dialect.
@@ -39,31 +38,6 @@ type Codec interface {
 	NewDecoder() llm.StreamDecoder
 	Telling(data []byte) bool
 	DecodeError(status int, h http.Header, body []byte) *llm.Error
-}
-
-// codecs has a row for every dialect that a provider can speak, with the paths
-// of its operations behind the base URL.
-var codecs = map[llm.Dialect]struct {
-	Codec
-	paths map[llm.Op]string
-}{
-	llm.OpenAI: {openai.Codec{}, map[llm.Op]string{
-		llm.OpChat:   "/chat/completions",
-		llm.OpModels: "/models",
-		llm.OpRaw:    "",
-	}},
-	llm.Anthropic: {anthropic.Codec{}, map[llm.Op]string{
-		llm.OpChat:        "/v1/messages",
-		llm.OpCountTokens: "/v1/messages/count_tokens",
-		llm.OpModels:      "/v1/models",
-		llm.OpRaw:         "",
-	}},
-}
-
-// Speaks reports whether providers of the dialect have the operation.
-func Speaks(d llm.Dialect, op llm.Op) bool {
-	_, ok := codecs[d].paths[op]
-	return ok
 }
 
 // Options set up a Provider.
@@ -101,8 +75,7 @@ type Provider struct {
 	client http.RoundTripper
 	plays  bool
 	slow   func() bool
-	codec  Codec
-	paths  map[llm.Op]string
+	wires  []wire // what it speaks, its row's own dialect first
 	quirk  Quirk
 
 	maxAnswer, maxEvent int64
@@ -118,9 +91,9 @@ func New(o Options) (*Provider, error) {
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return nil, fmt.Errorf("provider %s: base URL %q is not an http(s) URL", o.Row.ID, base)
 	}
-	d, ok := codecs[o.Row.Dialect]
+	spoken, unknown, ok := wires(o.Row.Dialect, o.Row.Also)
 	if !ok {
-		return nil, fmt.Errorf("provider %s: dialect %q is not spoken", o.Row.ID, o.Row.Dialect)
+		return nil, fmt.Errorf("provider %s: dialect %q is not spoken", o.Row.ID, unknown)
 	}
 	quirk, ok := quirks[o.Row.Quirk]
 	if !ok {
@@ -130,7 +103,7 @@ func New(o Options) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Provider{row: o.Row, base: u, signer: signer, key: o.Key, header: http.Header{}, client: o.Transport, plays: o.Rehearsal, slow: o.Slow, codec: d.Codec, paths: d.paths, quirk: quirk,
+	p := &Provider{row: o.Row, base: u, signer: signer, key: o.Key, header: http.Header{}, client: o.Transport, plays: o.Rehearsal, slow: o.Slow, wires: spoken, quirk: quirk,
 		maxAnswer: cmp.Or(o.MaxAnswer, 64<<20), maxEvent: o.MaxEvent}
 	for _, h := range []map[string]string{o.Row.Headers, o.Header} {
 		for k, v := range h {
@@ -152,7 +125,7 @@ func signer(row *catalog.Provider, key llm.Secret) (cred.Signer, error) {
 		return cred.Bearer{Key: key}, nil
 	case catalog.Bearer:
 		return cred.Bearer{Key: key}, nil
-	case catalog.XAPIKey, catalog.APIKey:
+	case catalog.XAPIKey, catalog.APIKey, catalog.GoogleKey:
 		return cred.Header{Name: string(row.Auth), Key: key}, nil
 	}
 	return nil, fmt.Errorf("provider %s: there is no auth kind %q", row.ID, row.Auth)
@@ -188,15 +161,14 @@ func (p *Provider) BaseURL() *url.URL { return p.base }
 
 // Send makes one attempt. A failure is an *llm.Error, or the error of ctx.
 func (p *Provider) Send(ctx context.Context, model string, c *llm.Capability, d *llm.Draft) (*llm.Answer, error) {
-	same := d.Dialect == p.row.Dialect
-	enc, native, err := p.encode(model, c, d)
+	out, err := p.encode(model, c, d)
 	if err != nil {
 		return nil, err
 	}
-	if loss := llm.Refusal(enc.Losses); loss != nil {
+	if loss := llm.Refusal(out.Losses); loss != nil {
 		return nil, &llm.Error{Class: llm.Unsupported, Provider: p.row.ID, Model: model, Param: loss.Path, Message: loss.Path + ": " + loss.Why}
 	}
-	req, err := p.request(ctx, d, enc, same)
+	req, err := p.request(ctx, model, d, &out)
 	if err != nil {
 		return nil, err
 	}
@@ -205,48 +177,61 @@ func (p *Provider) Send(ctx context.Context, model string, c *llm.Capability, d 
 		return nil, p.unreached(ctx, model, err)
 	}
 	ans := &llm.Answer{
-		Native: native, Status: resp.StatusCode, ContentType: resp.Header.Get("Content-Type"),
-		Header: passHeader(resp.Header), Losses: enc.Losses, UpstreamID: upstreamID(resp.Header),
+		Native: out.native, Status: resp.StatusCode, ContentType: resp.Header.Get("Content-Type"),
+		Header: passHeader(resp.Header), Losses: out.Losses, UpstreamID: upstreamID(resp.Header),
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return nil, p.failed(ctx, model, resp)
+		return nil, p.failed(ctx, model, out.codec, resp)
 	}
 	if d.Op == llm.OpRaw {
 		ans.Header = rawHeader(ans.Header, resp)
 		ans.Stream = &rawStream{body: resp.Body}
 		return ans, nil
 	}
-	if d.Head.Stream && streamed(resp) {
-		ans.Stream = p.stream(resp.Body, model, native, enc)
-		return ans, nil
+	if d.Head.Stream {
+		if frames := p.frames(resp, out.events); frames != nil {
+			ans.Stream = p.stream(resp.Body, frames, model, &out)
+			return ans, nil
+		}
 	}
-	return ans, p.whole(ctx, model, d, enc, resp, ans)
+	return ans, p.whole(ctx, model, d, &out, resp, ans)
 }
 
-// streamed says whether an answer is an event stream. Some providers name the
-// wrong content type, or none; then the first byte says it: JSON and HTML begin
-// like nothing that an event stream begins with.
-func streamed(resp *http.Response) bool {
+// frames gives the reader of a streamed answer; nil when the answer is whole.
+// Some providers name the wrong content type, or none; then the first byte says
+// it: JSON and HTML begin like nothing that an event stream begins with. Where
+// streams are lines of JSON, a whole answer is one line of it.
+func (p *Provider) frames(resp *http.Response, cut framing) *sse.Reader {
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if kind == "text/event-stream" {
-		return true
+	switch kind {
+	case "text/event-stream":
+		return sse.NewReader(resp.Body, int(p.maxEvent))
+	case "application/x-ndjson", "application/ndjson", "application/jsonl":
+		return sse.NewLineReader(resp.Body, int(p.maxEvent))
 	}
 	b := bufio.NewReader(resp.Body)
 	resp.Body = readCloser{b, resp.Body}
-	for n := 1; n <= b.Size(); n++ {
+	first := byte(0)
+	for n := 1; n <= b.Size() && first == 0; n++ {
 		head, err := b.Peek(n)
 		if err != nil {
-			return false // nothing but white space: not a stream, and whole says so
+			return nil // nothing but white space: not a stream, and whole says so
 		}
 		switch head[n-1] {
 		case ' ', '\t', '\r', '\n':
-		case '{', '[', '<':
-			return false
 		default:
-			return true
+			first = head[n-1]
 		}
 	}
-	return true
+	switch {
+	case first == '{' && cut == lines && kind != "application/json":
+		return sse.NewLineReader(resp.Body, int(p.maxEvent))
+	case first == '[' && cut == array:
+		return sse.NewArrayReader(resp.Body, int(p.maxEvent))
+	case first == '{' || first == '[' || first == '<':
+		return nil
+	}
+	return sse.NewReader(resp.Body, int(p.maxEvent))
 }
 
 type readCloser struct {
@@ -254,54 +239,112 @@ type readCloser struct {
 	io.Closer
 }
 
-// encode writes the request for the target: by splices when the dialect is the
-// client's own, else from the words. native says that the answer's bytes may go
-// to the client; it is false for the client's own dialect, too, when the
-// request was sent through the words.
-func (p *Provider) encode(model string, c *llm.Capability, d *llm.Draft) (enc llm.Encoded, native bool, err error) {
-	if d.Dialect == p.row.Dialect {
-		if d.Op == llm.OpRaw || d.Op == llm.OpModels {
-			return llm.Encoded{Body: [][]byte{d.Raw}}, true, nil
+// outgoing is a request as it goes out.
+type outgoing struct {
+	llm.Encoded
+	*way
+	codec  Codec
+	events framing
+	// streamQuery is as in speech.
+	streamQuery [2]string
+	// same says that it goes out in the client's own dialect; native, that the
+	// answer's bytes may go to the client: not so when the request was sent
+	// through the words all the same.
+	same, native bool
+}
+
+// on sets the way of a request.
+func (o *outgoing) on(w *wire, way *way) {
+	o.way, o.codec, o.events, o.streamQuery = way, w.of(way), w.speech.events, w.speech.streamQuery
+}
+
+// encode writes the request for the target: by splices when the provider speaks
+// the client's dialect, else from the words.
+func (p *Provider) encode(model string, c *llm.Capability, d *llm.Draft) (out outgoing, err error) {
+	w := p.wire(d, c)
+	if w != nil && d.Dialect == w.dialect {
+		if way := w.way(d.Op, d.Form); way != nil {
+			out.same, out.native = true, true
+			out.on(w, way)
+			return out, p.splice(w, model, w.over(c), d, &out)
 		}
-		draft := *d
-		if model != d.Head.Model {
-			draft = draft.With(llm.Edit{Kind: llm.EditModel, Text: model})
-		}
-		if d.Op == llm.OpChat && d.Head.Stream && p.row.Usage == "ask" {
-			draft = draft.With(llm.Edit{Kind: llm.EditUsage})
-		}
-		enc, err = p.codec.Patch(&draft, c)
-		if err != nil || d.Op != llm.OpChat || p.slow == nil || !p.slow() {
-			return enc, true, err
-		}
-		enc, err = p.respell(enc, model)
-		return enc, false, err
 	}
-	if d.Op != llm.OpChat {
-		return enc, false, &llm.Error{Class: llm.Unsupported, Provider: p.row.ID, Model: model, Message: fmt.Sprintf("%s has no %s", p.row.ID, d.Op)}
+	if w == nil || w.first(d.Op) == nil || !w.translates(d.Op) {
+		return out, &llm.Error{Class: llm.Unsupported, Provider: p.row.ID, Model: model, Message: fmt.Sprintf("%s has no %s", p.row.ID, d.Op)}
+	}
+	out.on(w, w.first(d.Op))
+	out.Encoded, err = translate(out.codec, model, w.over(c), d)
+	return out, err
+}
+
+// splice writes a request of the provider's own dialect.
+func (p *Provider) splice(w *wire, model string, c *llm.Capability, d *llm.Draft, out *outgoing) (err error) {
+	if d.Op == llm.OpRaw || d.Op == llm.OpModels {
+		out.Body = [][]byte{d.Raw}
+		return nil
+	}
+	draft := *d
+	if model != d.Head.Model {
+		draft = draft.With(llm.Edit{Kind: llm.EditModel, Text: model})
+	}
+	if d.Op == llm.OpChat && d.Head.Stream && p.row.Usage == "ask" {
+		draft = draft.With(llm.Edit{Kind: llm.EditUsage})
+	}
+	out.Encoded, err = out.codec.Patch(&draft, c)
+	if err != nil || p.slow == nil || !w.respells(d.Op) || !p.slow() {
+		return err
+	}
+	out.native = false
+	out.Encoded, err = respell(out.codec, d.Op, out.Encoded, model)
+	return err
+}
+
+// translate writes a request from its words.
+func translate(codec Codec, model string, c *llm.Capability, d *llm.Draft) (llm.Encoded, error) {
+	if d.Op == llm.OpEmbed {
+		r, err := d.Embed()
+		if err != nil {
+			return llm.Encoded{}, err
+		}
+		return codec.(embedder).EncodeEmbed(r, model, c)
 	}
 	r, err := d.Request()
 	if err != nil {
-		return enc, false, err
+		return llm.Encoded{}, err
 	}
 	if e, ok := d.Edit(llm.EditMaxTokens); ok {
 		changed := *r
 		changed.MaxTokens = &e.Number
 		r = &changed
 	}
-	enc, err = p.codec.EncodeRequest(r, model, c)
-	return enc, false, err
+	if d.Op == llm.OpCountTokens {
+		return codec.(counter).EncodeCount(r, model, c)
+	}
+	return codec.EncodeRequest(r, model, c)
+}
+
+// respells reports whether respell does the operation.
+func (w *wire) respells(op llm.Op) bool {
+	return op == llm.OpChat || op == llm.OpEmbed && w.translates(op)
 }
 
 // respell sends a request of the provider's own dialect through the words. The
 // splices have fitted it to the target; it is written for one of which nothing
 // is known, so that nothing is fitted twice.
-func (p *Provider) respell(spliced llm.Encoded, model string) (llm.Encoded, error) {
-	r, err := p.codec.DecodeRequest(slices.Concat(spliced.Body...))
+func respell(codec Codec, op llm.Op, spliced llm.Encoded, model string) (llm.Encoded, error) {
+	body := slices.Concat(spliced.Body...)
+	if op == llm.OpEmbed {
+		r, err := codec.(embedder).DecodeEmbed(body)
+		if err != nil {
+			return spliced, err
+		}
+		return codec.(embedder).EncodeEmbed(r, model, &llm.Capability{})
+	}
+	r, err := codec.DecodeRequest(body)
 	if err != nil {
 		return spliced, err
 	}
-	enc, err := p.codec.EncodeRequest(r, model, &llm.Capability{})
+	enc, err := codec.EncodeRequest(r, model, &llm.Capability{})
 	enc.Header = spliced.Header
 	enc.Losses = append(spliced.Losses, enc.Losses...)
 	enc.DropUsage = spliced.DropUsage
@@ -311,19 +354,27 @@ func (p *Provider) respell(spliced llm.Encoded, model string) (llm.Encoded, erro
 // request builds the HTTP request anew: our framing, allow-listed headers, the
 // provider's credential and nothing else. The client's own headers and query go
 // on to a provider of the same dialect.
-func (p *Provider) request(ctx context.Context, d *llm.Draft, enc llm.Encoded, same bool) (*http.Request, error) {
+func (p *Provider) request(ctx context.Context, model string, d *llm.Draft, out *outgoing) (*http.Request, error) {
 	u := *p.base
-	path, query := p.paths[d.Op], ""
-	if same {
+	query := out.query
+	if out.same && d.Op != llm.OpModels {
 		query = d.Query
 	}
-	if d.Op == llm.OpRaw {
-		path = d.Path
-		if strings.HasSuffix(u.Path, "/v1") { // the base URL has it already
-			path = strings.TrimPrefix(path, "/v1")
+	if name := out.streamQuery[0]; name != "" && d.Head.Stream && !out.native {
+		q, err := url.ParseQuery(query)
+		if err != nil {
+			return nil, llm.Errorf(llm.InvalidRequest, "the query is not escaped rightly")
 		}
+		q.Set(name, out.streamQuery[1])
+		query = q.Encode()
 	}
-	// d.Path is as the client escaped it; the rest holds nothing to escape.
+	path := d.Path
+	if d.Op != llm.OpRaw {
+		path = out.fill(model, d.Head.Stream)
+	}
+	path = behind(u.Path, path)
+	// d.Path is as the client escaped it, and so is a model in a path; the rest
+	// holds nothing to escape.
 	plain, err := url.PathUnescape(path)
 	if err != nil {
 		return nil, llm.Errorf(llm.InvalidRequest, "the path %q is not escaped rightly", path)
@@ -333,12 +384,12 @@ func (p *Provider) request(ctx context.Context, d *llm.Draft, enc llm.Encoded, s
 	if d.Method != "" {
 		method = d.Method
 	}
-	h := make(http.Header, len(d.Header)+len(p.header)+len(enc.Header)+4)
-	if same {
+	h := make(http.Header, len(d.Header)+len(p.header)+len(out.Header)+4)
+	if out.same {
 		maps.Copy(h, d.Header)
 	}
 	maps.Copy(h, p.header)
-	maps.Copy(h, enc.Header)
+	maps.Copy(h, out.Header)
 	if h["Content-Type"] == nil && len(d.Raw) > 0 {
 		h["Content-Type"] = []string{"application/json"}
 	}
@@ -351,17 +402,17 @@ func (p *Provider) request(ctx context.Context, d *llm.Draft, enc llm.Encoded, s
 		h["User-Agent"] = []string{"headrace"}
 	}
 	req := &http.Request{Method: method, URL: &u, Host: u.Host, Header: h, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
-	size := int64(0)
-	for _, s := range enc.Body {
+	body, size := out.Body, int64(0)
+	for _, s := range body {
 		size += int64(len(s))
 	}
 	if size > 0 {
 		req.ContentLength = size
-		if len(enc.Body) > 1 && size <= oneWrite {
-			enc.Body = [][]byte{bytes.Join(enc.Body, nil)}
+		if len(body) > 1 && size <= oneWrite {
+			body = [][]byte{bytes.Join(body, nil)}
 		}
-		req.Body = newBody(enc.Body)
-		req.GetBody = func() (io.ReadCloser, error) { return newBody(enc.Body), nil }
+		req.Body = newBody(body)
+		req.GetBody = func() (io.ReadCloser, error) { return newBody(body), nil }
 	}
 	if err := p.signer.Sign(req); err != nil {
 		return nil, &llm.Error{Class: llm.Auth, Provider: p.row.ID, Message: "the credential of " + p.row.ID + " cannot be used", Cause: err}
@@ -427,7 +478,7 @@ func (p *Provider) unreached(ctx context.Context, model string, err error) error
 const maxError = 256 << 10
 
 // failed reads the error that a provider answered with.
-func (p *Provider) failed(ctx context.Context, model string, resp *http.Response) error {
+func (p *Provider) failed(ctx context.Context, model string, codec Codec, resp *http.Response) error {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxError))
 	if err != nil && ctx.Err() != nil {
@@ -437,7 +488,7 @@ func (p *Provider) failed(ctx context.Context, model string, resp *http.Response
 		// A redirect would take the prompt, and perhaps the key, elsewhere.
 		return &llm.Error{Class: llm.MalformedUpstream, Status: resp.StatusCode, Provider: p.row.ID, Model: model, Message: p.row.ID + " answered with a redirect, which is not followed"}
 	}
-	e := p.own(p.codec.DecodeError(resp.StatusCode, resp.Header, p.hide(body)), model)
+	e := p.own(codec.DecodeError(resp.StatusCode, resp.Header, p.hide(body)), model)
 	e.UpstreamID = upstreamID(resp.Header)
 	return e
 }
@@ -462,7 +513,7 @@ func (p *Provider) own(e *llm.Error, model string) *llm.Error {
 }
 
 // whole reads an answer that is not streamed.
-func (p *Provider) whole(ctx context.Context, model string, d *llm.Draft, enc llm.Encoded, resp *http.Response, ans *llm.Answer) error {
+func (p *Provider) whole(ctx context.Context, model string, d *llm.Draft, out *outgoing, resp *http.Response, ans *llm.Answer) error {
 	defer resp.Body.Close()
 	body, err := readAll(resp, p.maxAnswer)
 	if err != nil {
@@ -472,36 +523,76 @@ func (p *Provider) whole(ctx context.Context, model string, d *llm.Draft, enc ll
 		return &llm.Error{Class: llm.MalformedUpstream, Status: resp.StatusCode, Provider: p.row.ID, Model: model, Message: "the answer of " + p.row.ID + " was cut off or too large", Cause: err}
 	}
 	ans.Body = body
-	if d.Op == llm.OpCountTokens || d.Op == llm.OpModels {
+	switch d.Op {
+	case llm.OpModels, llm.OpModerate:
 		return nil
+	case llm.OpCountTokens:
+		if !ans.Native {
+			ans.Count, err = out.codec.(counter).DecodeCount(body)
+		}
+		return p.wrong(err, model, resp)
+	case llm.OpEmbed:
+		return p.wrong(p.embedded(model, d, out, ans), model, resp)
 	}
 	if ans.Native && !d.Head.Stream {
-		if ans.Glance, err = p.codec.Glance(body); err != nil {
-			_, err = p.codec.Glance(p.hide(body)) // it may quote the body
+		if ans.Glance, err = out.codec.Glance(body); err != nil {
+			_, err = out.codec.Glance(p.hide(body)) // it may quote the body
 			return p.wrong(err, model, resp)
 		}
 		p.fixUsage(model, &ans.Glance.Usage)
 		if ans.Glance.Usage.Source == "" { // an estimate needs the text
-			if r, err := p.codec.DecodeResponse(body); err == nil {
+			if r, err := out.codec.DecodeResponse(body); err == nil {
 				ans.TextBytes = textBytes(r)
 			}
 		}
 		return nil
 	}
 	ans.Native = false
-	r, err := p.codec.DecodeResponse(body)
+	r, err := out.codec.DecodeResponse(body)
 	if err != nil {
-		_, err = p.codec.DecodeResponse(p.hide(body))
+		_, err = out.codec.DecodeResponse(p.hide(body))
 		return p.wrong(err, model, resp)
 	}
 	ans.TextBytes = textBytes(r)
-	restore(r, &enc)
+	restore(r, &out.Encoded)
 	p.fixUsage(model, &r.Usage)
 	ans.Response = r
 	ans.Glance = llm.Glance{ID: r.ID, Model: r.Model, Usage: r.Usage, Finish: r.Finish}
 	if d.Head.Stream { // asked for a stream, answered whole
 		ans.Stream = &eventStream{events: llm.Replay(r)}
 	}
+	return nil
+}
+
+// embedded reads the answer to an OpEmbed request.
+func (p *Provider) embedded(model string, d *llm.Draft, out *outgoing, ans *llm.Answer) (err error) {
+	codec, ok := out.codec.(embedder)
+	switch {
+	case !ok:
+		return nil // passed as it is
+	case ans.Native:
+		if ans.Glance, err = codec.GlanceEmbed(ans.Body); err != nil {
+			_, err = codec.GlanceEmbed(p.hide(ans.Body)) // it may quote the body
+			return err
+		}
+		p.fixUsage(model, &ans.Glance.Usage)
+		return nil
+	}
+	e, err := codec.DecodeEmbeddings(ans.Body)
+	if err != nil {
+		_, err = codec.DecodeEmbeddings(p.hide(ans.Body))
+		return err
+	}
+	r, err := d.Embed()
+	if err != nil {
+		return err
+	}
+	if len(e.Vectors) != len(r.Inputs) {
+		return llm.Errorf(llm.MalformedUpstream, "%s gave %d embeddings for %d inputs", p.row.ID, len(e.Vectors), len(r.Inputs))
+	}
+	p.fixUsage(model, &e.Usage)
+	ans.Embeddings = e
+	ans.Glance = llm.Glance{Model: e.Model, Usage: e.Usage}
 	return nil
 }
 
@@ -532,8 +623,11 @@ func (p *Provider) malformed(err error, model string) error {
 	}
 }
 
-// wrong is malformed with what is known of the answer that was.
+// wrong is malformed with what is known of the answer that was; nil stays nil.
 func (p *Provider) wrong(err error, model string, resp *http.Response) error {
+	if err == nil {
+		return nil
+	}
 	err = p.malformed(err, model)
 	var e *llm.Error
 	if errors.As(err, &e) {

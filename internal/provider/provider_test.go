@@ -163,7 +163,7 @@ func TestCustomTools(t *testing.T) {
 			u := &upstream{}
 			d := draft(t, llm.OpenAI, strings.ReplaceAll(request, "STREAM", map[bool]string{true: "true", false: "false"}[streamed]))
 			p := at(t, llm.Anthropic, u, false)
-			enc, _, err := p.encode("m", &llm.Capability{}, d)
+			enc, err := p.encode("m", &llm.Capability{}, d)
 			if err != nil {
 				t.Fatal(err)
 			}

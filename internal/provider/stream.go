@@ -10,10 +10,10 @@ import (
 	"headrace/internal/wire/sse"
 )
 
-func (p *Provider) stream(body io.ReadCloser, model string, native bool, enc llm.Encoded) *stream {
+func (p *Provider) stream(body io.ReadCloser, frames *sse.Reader, model string, out *outgoing) *stream {
 	return &stream{
-		body: body, frames: sse.NewReader(body, int(p.maxEvent)), codec: p.codec, decoder: p.codec.NewDecoder(),
-		native: native, dropUsage: enc.DropUsage, names: enc.Names, customs: enc.Customs, provider: p, model: model,
+		body: body, frames: frames, codec: out.codec, decoder: out.codec.NewDecoder(),
+		native: out.native, dropUsage: out.DropUsage, names: out.Names, customs: out.Customs, provider: p, model: model,
 	}
 }
 

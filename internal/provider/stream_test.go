@@ -9,6 +9,7 @@ import (
 	"headrace/internal/catalog"
 	"headrace/internal/llm"
 	"headrace/internal/wire/openai"
+	"headrace/internal/wire/sse"
 )
 
 // pieces gives a text in reads of one size.
@@ -56,9 +57,9 @@ func TestNativeStream(t *testing.T) {
 	add(true, "[DONE]")
 
 	for _, size := range []int{1, 13, 110, 111, 700, 4096, 1 << 20} {
-		p := &Provider{row: &catalog.Provider{ID: "p"}, codec: openai.Codec{}}
+		p := &Provider{row: &catalog.Provider{ID: "p"}}
 		src := &pieces{text: in.String(), size: size}
-		s := p.stream(src, "m", true, llm.Encoded{DropUsage: true})
+		s := p.stream(src, sse.NewReader(src, 0), "m", &outgoing{codec: openai.Codec{}, native: true, Encoded: llm.Encoded{DropUsage: true}})
 		var got strings.Builder
 		var usage llm.Usage
 		finished, text, count := false, 0, 0

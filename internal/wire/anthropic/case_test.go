@@ -99,8 +99,8 @@ func TestCaseAnswers(t *testing.T) {
 		}
 		t.Run(c.name, func(t *testing.T) {
 			if c.Meta.Op == string(llm.OpCountTokens) {
-				n, err := DecodeCount([]byte(c.response))
-				if err != nil || string(AppendCount(nil, n)) != `{"input_tokens":14}` {
+				n, err := Codec{}.DecodeCount([]byte(c.response))
+				if err != nil || string(Codec{}.AppendCount(nil, n)) != `{"input_tokens":14}` {
 					t.Errorf("count %d, %v", n, err)
 				}
 				return

@@ -236,7 +236,7 @@ func TestNotMessages(t *testing.T) {
 			t.Errorf("glance at %s: %v", body, err)
 		}
 	}
-	if _, err := DecodeCount([]byte(`{"input_tokens":"x"}`)); err == nil {
+	if _, err := (Codec{}).DecodeCount([]byte(`{"input_tokens":"x"}`)); err == nil {
 		t.Error("a count that is no number")
 	}
 }

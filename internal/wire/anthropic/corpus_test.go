@@ -88,7 +88,7 @@ func TestRecordedAnswers(t *testing.T) {
 		}
 		n++
 		if r.Operation == "count_tokens" {
-			if c, err := DecodeCount(body); err != nil || c <= 0 {
+			if c, err := (Codec{}).DecodeCount(body); err != nil || c <= 0 {
 				t.Errorf("%s: count %d, %v", r.ID, c, err)
 			}
 			continue

@@ -73,7 +73,7 @@ func FuzzDecodeResponse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		_, _ = Codec{}.Glance(body)
-		_, _ = DecodeCount(body)
+		_, _ = Codec{}.DecodeCount(body)
 		e := Codec{}.DecodeError(429, nil, body)
 		if _, b := (Codec{}).EncodeErrorFor(e, "req"); !validJSON(b) {
 			t.Fatalf("%s", b)

@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,17 +12,64 @@ import (
 
 // AppendModels writes a page of GET /v1/models that holds all models.
 func (c Codec) AppendModels(dst []byte, models []llm.ModelInfo) []byte {
+	return c.page(dst, models, false)
+}
+
+func (c Codec) page(dst []byte, models []llm.ModelInfo, more bool) []byte {
 	dst = append(dst, `{"data":[`...)
 	for i := range models {
 		dst = c.AppendModel(comma(dst), models[i])
 	}
-	dst = append(dst, `],"has_more":false,"first_id":`...)
+	dst = strconv.AppendBool(append(dst, `],"has_more":`...), more)
 	if len(models) == 0 {
-		return append(dst, `null,"last_id":null}`...)
+		return append(dst, `,"first_id":null,"last_id":null}`...)
 	}
-	dst = quote(dst, models[0].ID)
+	dst = quote(key(dst, "first_id"), models[0].ID)
 	dst = quote(key(dst, "last_id"), models[len(models)-1].ID)
 	return append(dst, '}')
+}
+
+// AppendPage writes the page of GET /v1/models that a query asks for: limit (1
+// to 1000), and after_id or before_id, each an id of the list. Without a limit
+// the page holds all that there is, where the API itself would stop after 20:
+// clients that do not page see every model. Errors are *llm.Error of class
+// InvalidRequest.
+func (c Codec) AppendPage(dst []byte, models []llm.ModelInfo, query url.Values) ([]byte, error) {
+	limit := len(models)
+	if v := query.Get("limit"); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 || n > 1000 {
+			return nil, invalid("limit", "must be a whole number from 1 to 1000")
+		}
+		limit = n
+	}
+	after, before := query.Get("after_id"), query.Get("before_id")
+	place := func(name, id string) (int, error) {
+		at := slices.IndexFunc(models, func(m llm.ModelInfo) bool { return m.ID == id })
+		if at < 0 {
+			return 0, invalid(name, "is no id of the list")
+		}
+		return at, nil
+	}
+	switch {
+	case after != "" && before != "":
+		return nil, invalid("before_id", "does not go together with after_id")
+	case before != "":
+		at, err := place("before_id", before)
+		if err != nil {
+			return nil, err
+		}
+		from := max(0, at-limit)
+		return c.page(dst, models[from:at], from > 0), nil
+	case after != "":
+		at, err := place("after_id", after)
+		if err != nil {
+			return nil, err
+		}
+		models = models[at+1:]
+	}
+	n := min(limit, len(models))
+	return c.page(dst, models[:n], n < len(models)), nil
 }
 
 // AppendModel writes one model as GET /v1/models/{id} shows it. Limits that

@@ -435,18 +435,3 @@ func (Codec) Glance(body []byte) (llm.Glance, error) {
 	g.Usage = u.total()
 	return g, nil
 }
-
-// AppendCount writes the answer to a count_tokens request.
-func AppendCount(dst []byte, n int64) []byte {
-	dst = append(dst, `{"input_tokens":`...)
-	return append(strconv.AppendInt(dst, n, 10), '}')
-}
-
-// DecodeCount reads the answer to a count_tokens request.
-func DecodeCount(body []byte) (int64, error) {
-	n, ok := integer(get(body, "input_tokens"))
-	if !ok || !validJSON(body) {
-		return 0, malformed("the answer is not a token count", body)
-	}
-	return n, nil
-}

@@ -91,7 +91,7 @@ func (Codec) Head(op llm.Op, body []byte) (llm.Head, error) {
 	if h.MaxTokens == 0 {
 		h.MaxTokens = maxTokens
 	}
-	if !hasModel && (op == llm.OpChat || op == llm.OpCountTokens) {
+	if !hasModel && (op == llm.OpChat || op == llm.OpCountTokens || op == llm.OpEmbed) {
 		return h, &llm.Error{Class: llm.InvalidRequest, Param: "model", Message: "you must provide a model parameter"}
 	}
 	return h, nil

@@ -46,6 +46,7 @@ type Reader struct {
 	src   io.Reader
 	max   int
 	lines bool
+	array *array // set for a growing array; holds how far it is read
 	buf   []byte // buf[start:end] is read and not yet given out
 	start int
 	end   int
@@ -74,6 +75,17 @@ func NewReader(r io.Reader, maxFrame int) *Reader { return newReader(r, maxFrame
 // NewLineReader reads newline-delimited JSON from r: each line is a frame
 // whose Data is the line without its end, nil for a blank line.
 func NewLineReader(r io.Reader, maxFrame int) *Reader { return newReader(r, maxFrame, true) }
+
+// NewArrayReader reads one JSON array as it grows, such as Gemini's streams
+// without alt=sse: each object of it is a frame as soon as it is whole. Data is
+// the object; Raw has what stands before it too, and the closing bracket is a
+// frame without data. A single object that stands in no array is a frame too. An
+// array that is never closed ends in ErrCut.
+func NewArrayReader(r io.Reader, maxFrame int) *Reader {
+	a := newReader(r, maxFrame, false)
+	a.array = &array{}
+	return a
+}
 
 func newReader(r io.Reader, maxFrame int, lines bool) *Reader {
 	if maxFrame <= 0 {
@@ -122,7 +134,7 @@ func (r *Reader) Next() (Frame, error) {
 		if r.err != nil {
 			rest := r.buf[r.start:r.end]
 			if len(rest) == 0 || r.err != io.EOF {
-				if r.cut && r.err == io.EOF {
+				if (r.cut || r.array != nil && !r.array.closed()) && r.err == io.EOF {
 					r.err = ErrCut
 				}
 				r.fail(r.err)
@@ -134,7 +146,7 @@ func (r *Reader) Next() (Frame, error) {
 			}
 			r.start, r.line, r.marked = r.end, r.end, 0
 			// A last line end shows that the last line is whole.
-			r.cut = rest[len(rest)-1] != '\n' && rest[len(rest)-1] != '\r'
+			r.cut = r.array == nil && rest[len(rest)-1] != '\n' && rest[len(rest)-1] != '\r'
 			return r.parse(rest), nil
 		}
 		if r.end-r.start > r.max {
@@ -194,6 +206,9 @@ func (r *Reader) move(buf []byte) {
 	r.buf = buf
 	r.start, r.end, r.line = 0, r.end-by, r.line-by
 	r.lf, r.cr = max(r.lf-by, 0), max(r.cr-by, 0)
+	if r.array != nil {
+		r.array.at, r.array.from = r.array.at-by, r.array.from-by
+	}
 }
 
 // frameEnd gives the index behind the first whole frame in the buffer, or 0.
@@ -202,6 +217,10 @@ func (r *Reader) frameEnd() int {
 		return r.whole
 	}
 	b := r.buf[:r.end]
+	if r.array != nil {
+		r.whole = r.array.end(b)
+		return r.whole
+	}
 	if r.lines {
 		r.lf = seek(b, r.lf, r.line, '\n')
 		if r.lf < len(b) {
@@ -259,6 +278,13 @@ var bom = []byte("\xef\xbb\xbf")
 // parse reads the fields of a frame.
 func (r *Reader) parse(raw []byte) Frame {
 	f := Frame{Raw: raw}
+	if r.array != nil {
+		// raw ends where the buffer's next frame begins.
+		if from := r.array.from - (r.start - len(raw)); from >= 0 && from < len(raw) {
+			f.Data = raw[from:]
+		}
+		return f
+	}
 	if r.lines {
 		if line := bytes.TrimRight(raw, "\r\n"); len(line) > 0 {
 			f.Data = line

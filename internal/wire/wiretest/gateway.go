@@ -387,6 +387,11 @@ func (g *gateway) pair(r *Record, client llm.Dialect, door *door) {
 		if client != g.dialect && (want.Finish == llm.FinishOther || want.Finish == llm.FinishFailed || want.Finish == "") {
 			want.Finish = a.Finish
 		}
+		if r.Streaming && client != g.dialect && want.Usage.Prompt == 0 {
+			// A stream that names the prompt first has our own estimate where the
+			// provider tells nothing.
+			want.Usage.Prompt = a.Usage.Prompt
+		}
 		if err := same(want, a.SeenBy(client)); err != nil {
 			return err
 		}

@@ -1,0 +1,265 @@
+package provider
+
+import (
+	"bytes"
+	"net/url"
+	"slices"
+	"strings"
+
+	"headrace/internal/llm"
+	"headrace/internal/wire/anthropic"
+	"headrace/internal/wire/openai"
+)
+
+// speech is how a dialect is spoken to a provider.
+type speech struct {
+	Codec
+	// ways are the operations that providers of the dialect have, in each of
+	// their forms. The first one of an operation is what encoders write for.
+	ways []way
+	// events says how a streamed answer is cut where its content type does not.
+	events framing
+	// streamQuery is set in the query of streamed requests that are written
+	// here; a client's own request keeps its own.
+	streamQuery [2]string
+}
+
+// way is one operation in one of its forms.
+type way struct {
+	op llm.Op
+	// form is llm.Draft.Form of a client's own request that takes this way.
+	form string
+	// path stands behind the base URL, with {model} for the model's name;
+	// streamed is the path of streamed answers when it is another one. A version
+	// at its beginning is left out where the base URL ends with it.
+	path, streamed string
+	// query is that of requests that no client wrote.
+	query string
+	// codec speaks the form when it is not the dialect's own.
+	codec Codec
+}
+
+// framing is how a streamed answer is cut into frames.
+type framing int
+
+const (
+	events framing = iota // server-sent events
+	lines                 // JSON, one value a line
+	array                 // JSON, one array that grows, where the client asks for no event stream
+)
+
+// codecs has a row for every dialect that a provider can speak.
+var codecs = map[llm.Dialect]*speech{
+	llm.OpenAI: {Codec: openai.Codec{}, ways: []way{
+		{op: llm.OpChat, path: "/chat/completions"},
+		{op: llm.OpEmbed, path: "/embeddings"},
+		{op: llm.OpModerate, path: "/moderations"},
+		{op: llm.OpModels, path: "/models"},
+		{op: llm.OpRaw},
+	}},
+	llm.Anthropic: {Codec: anthropic.Codec{}, ways: []way{
+		{op: llm.OpChat, path: "/v1/messages"},
+		{op: llm.OpCountTokens, path: "/v1/messages/count_tokens"},
+		{op: llm.OpModels, path: "/v1/models"},
+		{op: llm.OpRaw},
+	}},
+}
+
+// embedder is what a codec of a dialect with embeddings has beside Codec.
+type embedder interface {
+	DecodeEmbed(body []byte) (*llm.EmbedRequest, error)
+	EncodeEmbed(r *llm.EmbedRequest, model string, c *llm.Capability) (llm.Encoded, error)
+	DecodeEmbeddings(body []byte) (*llm.Embeddings, error)
+	GlanceEmbed(body []byte) (llm.Glance, error)
+}
+
+// counter is what a codec of a dialect with token counting has beside Codec.
+type counter interface {
+	EncodeCount(r *llm.Request, model string, c *llm.Capability) (llm.Encoded, error)
+	DecodeCount(body []byte) (int64, error)
+}
+
+// way gives the way of an operation in a form; nil when there is none.
+func (s *speech) way(op llm.Op, form string) *way {
+	for i := range s.ways {
+		if w := &s.ways[i]; w.op == op && (w.form == form || op == llm.OpRaw) {
+			return w
+		}
+	}
+	return nil
+}
+
+// first gives the way that encoders write for; nil when there is none.
+func (s *speech) first(op llm.Op) *way {
+	for i := range s.ways {
+		if s.ways[i].op == op {
+			return &s.ways[i]
+		}
+	}
+	return nil
+}
+
+// of gives the codec of a way.
+func (s *speech) of(w *way) Codec {
+	if w.codec != nil {
+		return w.codec
+	}
+	return s.Codec
+}
+
+// fill writes the path of a request.
+func (w *way) fill(model string, stream bool) string {
+	path := w.path
+	if stream && w.streamed != "" {
+		path = w.streamed
+	}
+	if strings.Contains(path, "{model}") {
+		path = strings.Replace(path, "{model}", url.PathEscape(model), 1)
+	}
+	return path
+}
+
+// versions are the beginnings of paths that a base URL may hold already.
+var versions = []string{"/v1", "/v1beta", "/api"}
+
+// behind takes off what the base URL ends with already.
+func behind(base, path string) string {
+	for _, v := range versions {
+		if rest, ok := strings.CutPrefix(path, v); ok && strings.HasSuffix(base, v) && (rest == "" || rest[0] == '/') {
+			return rest
+		}
+	}
+	return path
+}
+
+// wire is one dialect that a provider speaks.
+type wire struct {
+	dialect llm.Dialect
+	*speech
+}
+
+// wires gives what a provider speaks, its row's own dialect first.
+func wires(own llm.Dialect, also []llm.Dialect) ([]wire, llm.Dialect, bool) {
+	all := make([]wire, 0, 1+len(also))
+	for _, d := range slices.Concat([]llm.Dialect{own}, also) {
+		s, ok := codecs[d]
+		if !ok {
+			return nil, d, false
+		}
+		all = append(all, wire{d, s})
+	}
+	return all, "", true
+}
+
+// wire picks the wire for a request; nil when none has the operation.
+func (p *Provider) wire(d *llm.Draft, c *llm.Capability) *wire {
+	if len(p.wires) == 1 {
+		return &p.wires[0]
+	}
+	has := make([]llm.Dialect, 0, len(p.wires))
+	for i := range p.wires {
+		if p.wires[i].first(d.Op) != nil {
+			has = append(has, p.wires[i].dialect)
+		}
+	}
+	chat := d.Op == llm.OpChat || d.Op == llm.OpCountTokens
+	at := pick(has, d.Dialect, c, chat && !c.Can(llm.ToolEffortFree) && toolsWithThinking(d, c))
+	for i := range p.wires {
+		if p.wires[i].dialect == at {
+			return &p.wires[i]
+		}
+	}
+	return nil
+}
+
+// pick chooses among the dialects that a provider has for an operation, its
+// row's own first: the one in which the model answers at all; Responses for
+// tools with thinking where Chat Completions refuses the two together; else the
+// client's own, and last the row's. It gives "" when has is empty.
+func pick(has []llm.Dialect, from llm.Dialect, c *llm.Capability, toolsWithThinking bool) llm.Dialect {
+	switch {
+	case len(has) == 0:
+		return ""
+	case c.Wire != "" && slices.Contains(has, c.Wire):
+		return c.Wire
+	case toolsWithThinking && slices.Contains(has, llm.Responses):
+		return llm.Responses
+	case slices.Contains(has, from):
+		return from
+	}
+	return has[0]
+}
+
+// toolsWithThinking reports whether a request has tools, on offer or in its
+// history, and lets the model think. What cannot be decoded has not: the
+// provider is to say what is wrong with it.
+func toolsWithThinking(d *llm.Draft, c *llm.Capability) bool {
+	if !d.Head.Tools && !bytes.Contains(d.Raw, []byte("tool")) && !bytes.Contains(d.Raw, []byte("unction")) {
+		return false
+	}
+	r, err := d.Request()
+	if err != nil {
+		return false
+	}
+	tools := len(r.Tools) > 0 || slices.ContainsFunc(r.Items, func(it llm.Item) bool { return it.Kind == llm.ItemToolCall })
+	return tools && thinks(&r.Reasoning, c)
+}
+
+// thinks reports whether the model will think: as it is told, else as it does
+// unasked.
+func thinks(r *llm.Reasoning, c *llm.Capability) bool {
+	effort := r.Effort
+	switch {
+	case r.Mode == llm.ThinkOff:
+		effort = "none"
+	case effort == "" && r.Mode != "":
+		return true
+	case effort == "":
+		effort = c.DefaultEffort
+	}
+	if effort != "" {
+		if effort, _ = c.Effort(effort); effort == "" { // the model takes none, and does as ever
+			effort = c.DefaultEffort
+		}
+	}
+	return effort != "none" && (effort != "" || c.ThinksByDefault)
+}
+
+// over fits what is known of a model to the wire that it is reached by.
+func (w *wire) over(c *llm.Capability) *llm.Capability {
+	if w.dialect != llm.Responses || c.Can(llm.ToolEffortFree) {
+		return c
+	}
+	// The limit is that of Chat Completions.
+	fit := *c
+	fit.Has |= llm.ToolEffortFree
+	return &fit
+}
+
+// Does reports whether a provider that speaks own, and also the others, does an
+// operation for clients of a dialect: in that dialect, or through the words.
+func Does(own llm.Dialect, also []llm.Dialect, client llm.Dialect, op llm.Op) bool {
+	for _, d := range slices.Concat([]llm.Dialect{own}, also) {
+		s, ok := codecs[d]
+		if !ok || s.first(op) == nil {
+			continue
+		}
+		if d == client || s.translates(op) {
+			return true
+		}
+	}
+	return false
+}
+
+// translates reports whether an operation can be written from the words.
+func (s *speech) translates(op llm.Op) (ok bool) {
+	switch op {
+	case llm.OpChat:
+		return true
+	case llm.OpEmbed:
+		_, ok = s.of(s.first(op)).(embedder)
+	case llm.OpCountTokens:
+		_, ok = s.of(s.first(op)).(counter)
+	}
+	return ok
+}
