@@ -17,6 +17,7 @@ import (
 	"headrace/internal/catalog"
 	"headrace/internal/ledger"
 	"headrace/internal/llm"
+	"headrace/internal/recall"
 	"headrace/internal/relay"
 	"headrace/internal/route"
 	"headrace/internal/tokens"
@@ -66,13 +67,17 @@ type Snapshot struct {
 	Counts func(provider string) bool
 }
 
-// Options set up a Gateway. All are required but Snapshot, which may come
-// later.
+// Options set up a Gateway. All are required but Recall and Responses,
+// and Snapshot, which may come later.
 type Options struct {
 	Keys   Keys
 	Limits Limits
 	Ledger Ledger
 	Tokens *tokens.Learner
+	// Recall may be nil: then clients that keep no state lose it.
+	Recall Recall
+	// Responses has the answers that clients ask to be stored; nil stores none.
+	Responses *recall.Responses
 }
 
 // Gateway serves the front doors. Safe for concurrent use.
@@ -123,6 +128,7 @@ func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, d *door, rest 
 		x.refuse(fail)
 		return
 	}
+	x.restore(&draft)
 	plan, fail := x.plan(&caller, &draft)
 	if fail != nil {
 		x.refuse(fail)
@@ -161,7 +167,7 @@ type exchange struct {
 
 func newReply(w http.ResponseWriter, d *door, x *exchange) *reply {
 	flush, _ := w.(http.Flusher)
-	return &reply{w: w, flush: flush, door: d, writeIn: x.s.WriteIn, id: x.entry.ID, start: x.start, cost: func(m relay.Meta, u llm.Usage) (llm.Nanodollars, bool) {
+	return &reply{w: w, flush: flush, door: d, x: x, writeIn: x.s.WriteIn, id: x.entry.ID, start: x.start, cost: func(m relay.Meta, u llm.Usage) (llm.Nanodollars, bool) {
 		if m.Target == nil || u.Source == "" {
 			return 0, false
 		}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -44,8 +43,6 @@ type ResponsesOptions struct {
 	// Store and Seal are required.
 	Store Store
 	Seal  *Seal
-	// Log is told of failures of the sweep; nil is silent.
-	Log *slog.Logger
 	// Keep is how long a response is kept; 0 means 30 days.
 	Keep time.Duration
 	// Bytes bounds the memory that serves the last ones without the store; 0
@@ -72,9 +69,6 @@ type Responses struct {
 
 // NewResponses makes a Responses.
 func NewResponses(o ResponsesOptions) *Responses {
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
 	o.Keep = cmp.Or(o.Keep, 30*24*time.Hour)
 	o.Bytes = cmp.Or(o.Bytes, 32<<20)
 	o.Depth = cmp.Or(o.Depth, 1000)
@@ -270,29 +264,6 @@ func appendOutput(items []jsontext.Value, response jsontext.Value) ([]jsontext.V
 	}
 	err := json.Unmarshal(response, &r)
 	return append(items, r.Output...), err
-}
-
-// sweepEvery is how often expired rows are dropped.
-const sweepEvery = time.Hour
-
-// Run drops what has expired, of every kind, until ctx ends. The caller owns
-// its goroutine.
-func (s *Responses) Run(ctx context.Context) {
-	for pause := time.Minute; ; pause = sweepEvery {
-		sleep(ctx, pause)
-		if ctx.Err() != nil {
-			return
-		}
-		bounded, cancel := context.WithTimeout(ctx, writeIn)
-		n, err := s.o.Store.SweepSealed(bounded, time.Now())
-		cancel()
-		switch {
-		case err != nil && ctx.Err() == nil:
-			s.o.Log.Warn("what has expired cannot be swept", "error", err)
-		case n > 0:
-			s.o.Log.Debug("expired rows are swept", "rows", n)
-		}
-	}
 }
 
 func (r *Record) size() int64 { return int64(len(r.Input)+len(r.Response)) + 512 }

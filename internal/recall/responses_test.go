@@ -84,7 +84,7 @@ func TestResponsesExpire(t *testing.T) {
 		s := recall.NewResponses(recall.ResponsesOptions{Store: db, Seal: newSeal(t, 1), Keep: 90 * time.Minute})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
-		go func() { defer close(done); s.Run(ctx) }()
+		go func() { defer close(done); recall.Sweep(ctx, db, nil) }()
 		if err := s.Save(t.Context(), recall.Record{ID: "r", Owner: "key", Response: []byte(`{}`)}); err != nil {
 			t.Fatal(err)
 		}

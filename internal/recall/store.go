@@ -7,6 +7,7 @@ package recall
 import (
 	"context"
 	"iter"
+	"log/slog"
 	"time"
 )
 
@@ -55,4 +56,31 @@ type Store interface {
 	DropSealed(ctx context.Context, id SealedID, now time.Time) (bool, error)
 	// SweepSealed drops what has expired and says how many rows that were.
 	SweepSealed(ctx context.Context, now time.Time) (int64, error)
+}
+
+// sweepEvery is how often expired rows are dropped; the first time is soon
+// after the start.
+const sweepEvery = time.Hour
+
+// Sweep drops what has expired, of every kind, until ctx ends. log, which may
+// be nil, is told of failures. The caller owns the goroutine.
+func Sweep(ctx context.Context, s Store, log *slog.Logger) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	for pause := time.Minute; ; pause = sweepEvery {
+		sleep(ctx, pause)
+		if ctx.Err() != nil {
+			return
+		}
+		bounded, cancel := context.WithTimeout(ctx, writeIn)
+		n, err := s.SweepSealed(bounded, time.Now())
+		cancel()
+		switch {
+		case err != nil && ctx.Err() == nil:
+			log.Warn("what has expired cannot be swept", "error", err)
+		case n > 0:
+			log.Debug("expired rows are swept", "rows", n)
+		}
+	}
 }
