@@ -27,6 +27,7 @@ import (
 	"headrace/internal/llm"
 	"headrace/internal/provider"
 	"headrace/internal/provider/rehearsal"
+	"headrace/internal/recall"
 	"headrace/internal/store/sqlite"
 	"headrace/internal/tokens"
 	"headrace/internal/wire/anthropic"
@@ -76,6 +77,7 @@ type App struct {
 	health    *health.Table
 	ledger    *ledger.Ledger
 	tokens    *tokens.Learner
+	recall    *recall.State // nil when none is kept
 	rehearsal *rehearsal.Provider
 	gateway   *gateway.Gateway
 	admin     http.Handler
@@ -141,13 +143,25 @@ func (a *App) build(ctx context.Context) error {
 	a.ledger = ledger.New(a.db, ledger.Options{Log: a.log, Price: func(provider, model string, u llm.Usage, at time.Time) (llm.Nanodollars, bool) {
 		return a.prices.Load().Cost(provider, model, u, at)
 	}})
+	seal, err := recall.OpenSeal(filepath.Join(a.data, keyFile))
+	if err != nil {
+		return err
+	}
 	a.rehearsal = rehearsal.New(rehearsal.Options{Codecs: map[llm.Dialect]rehearsal.Codec{
 		llm.OpenAI: openai.Codec{}, llm.Anthropic: anthropic.Codec{},
 	}})
 	a.found = look(a.cfg, a.o.Env, a.catalog)
-	a.gateway = gateway.New(gateway.Options{
-		Keys: a.directory, Limits: callerLimits{a}, Ledger: a.ledger, Tokens: a.tokens,
-	}, a.snapshot())
+	front := gateway.Options{Keys: a.directory, Limits: callerLimits{a}, Ledger: a.ledger, Tokens: a.tokens}
+	if c := &a.cfg.Recall; c.State > 0 {
+		a.recall = recall.NewState(recall.StateOptions{Store: a.db, Seal: seal, Log: a.log,
+			Keep: c.State.Std(), Bytes: int64(c.StateMemory), Turns: c.StateTurns})
+		front.Recall = a.recall
+	}
+	if c := &a.cfg.Recall; c.Responses > 0 {
+		front.Responses = recall.NewResponses(recall.ResponsesOptions{Store: a.db, Seal: seal,
+			Keep: c.Responses.Std(), Bytes: int64(c.ResponsesMemory), ChainBytes: int64(c.Conversation)})
+	}
+	a.gateway = gateway.New(front, a.snapshot())
 	a.admin = admin.New(a.adminOptions(admin.Options{
 		Door:     admin.DirectoryDoor{Directory: a.directory},
 		Loopback: loopback(a.cfg.Listen),
@@ -188,6 +202,10 @@ func (a *App) credentials(ctx context.Context) error {
 	}
 	return nil
 }
+
+// keyFile holds the key in the data directory that recall's rows are sealed
+// with.
+const keyFile = "recall.key"
 
 // callerLimits holds callers to the limits of their key, or of the
 // configuration where the key has none.
@@ -246,9 +264,14 @@ func (a *App) Serve(ctx context.Context) (err error) {
 	for _, run := range killed {
 		a.info.Notes = append(a.info.Notes, fmt.Sprintf("the run that last wrote at %s was killed; at most the second after that is missing from the ledger", run.Written.Format(time.DateTime)))
 	}
+	if a.recall != nil {
+		if err := a.recall.Load(ctx); err != nil {
+			a.log.Error("the state of tool loops from before the start is lost", "error", err)
+		}
+	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var services sync.WaitGroup
-	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.watchRefresh, a.firstDiscovery, a.write} {
+	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.watchRefresh, a.firstDiscovery, a.write, a.keep, a.sweep} {
 		services.Go(func() { service(background) })
 	}
 	defer services.Wait()
@@ -302,6 +325,19 @@ func (a *App) write(ctx context.Context) {
 		a.log.Error("the ledger's last rows could not be written", "error", err)
 	}
 }
+
+// keep writes the state of tool loops.
+func (a *App) keep(ctx context.Context) {
+	if a.recall == nil {
+		return
+	}
+	if err := a.recall.Run(ctx); err != nil {
+		a.log.Error("the state of the last tool loops could not be written", "error", err)
+	}
+}
+
+// sweep drops what must not come back any more.
+func (a *App) sweep(ctx context.Context) { recall.Sweep(ctx, a.db, a.log) }
 
 // Close closes the state.
 func (a *App) Close() error { return a.db.Close() }

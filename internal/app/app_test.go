@@ -60,6 +60,7 @@ func newUpstream(t *testing.T, answer func(w http.ResponseWriter, r *http.Reques
 		u.mu.Lock()
 		u.seen = append(u.seen, seen{r.Method, r.URL.Path, r.URL.RawQuery, r.Header.Clone(), string(body)})
 		u.mu.Unlock()
+		r.Body = io.NopCloser(bytes.NewReader(body)) // for answers that look at it
 		u.answer(w, r)
 	}))
 	t.Cleanup(u.Close)
@@ -77,6 +78,7 @@ type house struct {
 	t    *testing.T
 	base string
 	log  *buffer
+	stop func()
 }
 
 type buffer struct {
@@ -121,12 +123,19 @@ func openFor(t *testing.T, upstream string, d llm.Dialect, slow func() bool) *ho
 
 func start(t *testing.T, env map[string]string, yaml string, slow func() bool) *house {
 	t.Helper()
+	return startIn(t, t.TempDir(), env, yaml, slow)
+}
+
+// startIn starts a gateway over a data directory. It ends with the test, or
+// with stop.
+func startIn(t *testing.T, data string, env map[string]string, yaml string, slow func() bool) *house {
+	t.Helper()
 	env["HEADRACE_KEY"], env["HEADRACE_ADMIN_TOKEN"] = key, adminToken
 	if env["OLLAMA_HOST"] == "" {
 		env["OLLAMA_HOST"] = "127.0.0.1:1" // nobody is there
 	}
 	getenv := func(name string) string { return env[name] }
-	cfg, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\ndata: "+t.TempDir()+"\nlog: {level: debug}\n"+yaml), getenv)
+	cfg, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\ndata: "+data+"\nlog: {level: debug}\n"+yaml), getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,12 +153,13 @@ func start(t *testing.T, env map[string]string, yaml string, slow func() bool) *
 	case err := <-done:
 		t.Fatalf("serve: %v", err)
 	}
-	t.Cleanup(func() {
+	h.stop = sync.OnceFunc(func() {
 		stop()
 		if err := <-done; err != nil {
 			t.Errorf("serve ended with %v", err)
 		}
 	})
+	t.Cleanup(h.stop)
 	return h
 }
 

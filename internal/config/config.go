@@ -48,6 +48,10 @@ type Config struct {
 	// Retries say what happens when an attempt fails before its first word.
 	// Nothing is tried again after that.
 	Retries Retries `yaml:"retries"`
+	// Recall says how long what must come back is kept: the state of tool
+	// loops, and stored responses. At rest it is sealed, with the key in the
+	// file recall.key of the data directory.
+	Recall Recall `yaml:"recall"`
 	// Shutdown says how the process ends.
 	Shutdown Shutdown `yaml:"shutdown"`
 
@@ -200,6 +204,28 @@ type ClassPolicy struct {
 	MaxWait *Duration `yaml:"max_wait"`
 }
 
+// Recall says how long what must come back is kept.
+type Recall struct {
+	// State is how long the thoughts and signatures of a turn with tool calls
+	// are kept after their last use, for clients that have no place for them
+	// while the model cannot go on without. 0 keeps none.
+	State Duration `yaml:"state"`
+	// StateMemory is the most memory for them. What was used longest ago goes
+	// first.
+	StateMemory ByteSize `yaml:"state_memory" min:"1MB"`
+	// StateTurns is the largest number of turns that are kept.
+	StateTurns int `yaml:"state_turns" min:"1"`
+	// Responses is how long a response is kept that its client asked to be
+	// stored. 0 stores none.
+	Responses Duration `yaml:"responses"`
+	// ResponsesMemory is the memory from which the last ones are served without
+	// the database.
+	ResponsesMemory ByteSize `yaml:"responses_memory" min:"1MB"`
+	// Conversation is the largest conversation that previous_response_id brings
+	// back.
+	Conversation ByteSize `yaml:"conversation" min:"1KB"`
+}
+
 // Shutdown says how the process ends.
 type Shutdown struct {
 	// Drain is how long running requests may go on after the signal to stop.
@@ -228,7 +254,11 @@ func Default() *Config {
 			Hold:      Duration(15 * time.Second),
 			Read:      Duration(60 * time.Second),
 		},
-		Retries:  Retries{Failures: 5, Probe: Duration(5 * time.Second)},
+		Retries: Retries{Failures: 5, Probe: Duration(5 * time.Second)},
+		Recall: Recall{
+			State: Duration(6 * time.Hour), StateMemory: 64 * MB, StateTurns: 100_000,
+			Responses: Duration(30 * 24 * time.Hour), ResponsesMemory: 32 * MB, Conversation: 32 * MB,
+		},
 		Shutdown: Shutdown{Drain: Duration(30 * time.Second)},
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"headrace/internal/catalog"
 	"headrace/internal/ledger"
 	"headrace/internal/llm"
+	"headrace/internal/recall"
 	"headrace/internal/relay"
 	"headrace/internal/route"
 	"headrace/internal/tokens"
@@ -68,13 +69,17 @@ type Snapshot struct {
 	Counts func(provider string, from llm.Dialect) bool
 }
 
-// Options set up a Gateway. All are required but Snapshot, which may come
-// later.
+// Options set up a Gateway. All are required but Recall and Responses,
+// and Snapshot, which may come later.
 type Options struct {
 	Keys   Keys
 	Limits Limits
 	Ledger Ledger
 	Tokens *tokens.Learner
+	// Recall may be nil: then clients that keep no state lose it.
+	Recall Recall
+	// Responses has the answers that clients ask to be stored; nil stores none.
+	Responses *recall.Responses
 }
 
 // Gateway serves the front doors. Safe for concurrent use.
@@ -125,6 +130,7 @@ func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, d *door, path 
 		return
 	}
 	x.draft = &draft
+	x.restore(&draft)
 	plan, fail := x.plan(&caller, &draft)
 	if fail != nil {
 		x.refuse(fail)

@@ -8,6 +8,7 @@ import (
 
 	"headrace/internal/ledger"
 	"headrace/internal/llm"
+	"headrace/internal/recall"
 	"headrace/internal/relay"
 )
 
@@ -27,6 +28,10 @@ type reply struct {
 	begun   bool
 	encoder llm.StreamEncoder
 	buf     []byte
+	// heard gathers what must come back from a translated stream, which meta
+	// tells the maker of; nil when nothing is kept.
+	heard *recall.Collector
+	meta  relay.Meta
 	// status and first are for the ledger: what the client saw, and when.
 	status int
 	first  time.Duration
@@ -91,6 +96,7 @@ func (r *reply) Whole(a *llm.Answer, m relay.Meta) error {
 		pass(h, a)
 		return r.send(a.Status, h, a.Body)
 	}
+	r.x.keep(a, m)
 	h["Content-Type"] = []string{"application/json"}
 	body, err := r.spell(a)
 	if err != nil {
@@ -148,6 +154,7 @@ func (r *reply) Begin(a *llm.Answer, m relay.Meta) error {
 			r.opts.PromptEstimate = r.x.prompt(m.Target)
 		}
 		r.encoder = r.door.NewEncoder(r.opts)
+		r.heard, r.meta = r.x.collector(), m
 	}
 	status := http.StatusOK
 	if a.Native {
@@ -187,6 +194,7 @@ func (r *reply) Piece(p llm.Piece) error {
 		return err
 	}
 	r.buf = r.buf[:0]
+	r.hear(p.Events)
 	for i := range p.Events {
 		r.buf = r.encoder.Encode(r.buf, p.Events[i])
 	}

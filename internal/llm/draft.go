@@ -100,6 +100,7 @@ type Draft struct {
 type lazy struct {
 	decode  func([]byte) (*Request, error)
 	embed   func([]byte) (*EmbedRequest, error)
+	refine  func(*Request) *Request
 	done    bool
 	request *Request
 	inputs  *EmbedRequest
@@ -120,6 +121,9 @@ func (d *Draft) Request() (*Request, error) {
 	}
 	if !l.done {
 		l.request, l.err = l.decode(d.Raw)
+		if l.err == nil && l.refine != nil {
+			l.request = l.refine(l.request)
+		}
 		l.done = true
 	}
 	return l.request, l.err
@@ -143,6 +147,14 @@ func (d *Draft) Embed() (*EmbedRequest, error) {
 		l.done = true
 	}
 	return l.inputs, l.err
+}
+
+// Refine has f complete the request once it is decoded, for all drafts made
+// from this one: f returns it as it is, or a copy. It must come before Request.
+func (d *Draft) Refine(f func(*Request) *Request) {
+	if d.lazy != nil {
+		d.lazy.refine = f
+	}
 }
 
 // With returns the draft with one more edit.

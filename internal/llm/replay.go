@@ -14,6 +14,7 @@ func Replay(r *Response) []Event {
 		var deltas []Delta
 		switch it.Kind {
 		case ItemToolCall:
+			block.Opaque = it.Opaque
 			deltas = append(deltas, Delta{Kind: DeltaArguments, Text: string(it.Call.Arguments)})
 		case ItemReasoning:
 			for j := range it.Blocks {

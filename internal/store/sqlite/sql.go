@@ -38,6 +38,7 @@ var onWriter = map[string]bool{
 	"ledger_add_hour": true, "ledger_last_seq": true, "ledger_seq": true,
 	"ledger_begin_run": true, "ledger_killed_runs": true, "ledger_run_batch": true,
 	"ledger_note_batch": true, "ledger_end_run": true,
+	"recall_put": true, "recall_drop": true, "recall_drop_live": true, "recall_sweep": true,
 }
 
 // prepare reads and prepares every statement, so that a wrong one is found at

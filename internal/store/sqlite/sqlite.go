@@ -1,6 +1,6 @@
-// Package sqlite keeps keys and the ledger in one SQLite file. Several
-// processes may have the file open: one that serves, and the command line
-// beside it.
+// Package sqlite keeps keys, the ledger and what must come back in one SQLite
+// file. Several processes may have the file open: one that serves, and the
+// command line beside it.
 package sqlite
 
 import (
@@ -20,6 +20,7 @@ import (
 
 	"headrace/internal/access"
 	"headrace/internal/ledger"
+	"headrace/internal/recall"
 )
 
 //go:embed migrations/*.sql
@@ -41,6 +42,7 @@ type DB struct {
 var (
 	_ access.Store = (*DB)(nil)
 	_ ledger.Store = (*DB)(nil)
+	_ recall.Store = (*DB)(nil)
 )
 
 // readers bounds the read pool: each connection has a page cache of 2 MB.

@@ -13,6 +13,7 @@ import (
 	"headrace/internal/access"
 	"headrace/internal/ledger"
 	"headrace/internal/llm"
+	"headrace/internal/recall"
 	"headrace/internal/store/sqlite"
 	"headrace/internal/store/storetest"
 )
@@ -112,4 +113,36 @@ func entries(ids *ledger.IDs, n int, at time.Time) []ledger.Entry {
 		}
 	}
 	return out
+}
+
+// A file that another process holds locked makes a write of what must come
+// back fail within its context, and leaves nothing of it.
+func TestLockedByAnotherProcess(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "headrace.db")
+	db, other := open(t, path), open(t, path)
+	row := recall.Sealed{SealedID: recall.SealedID{Kind: recall.KindResponse, Owner: "key", ID: "r"},
+		Created: time.Now(), Expires: time.Now().Add(time.Hour), Key: "k", Data: []byte("x")}
+	if err := other.Exec(t.Context(), "BEGIN IMMEDIATE"); err != nil { // its one connection keeps the lock
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	from := time.Now()
+	err := db.PutSealed(ctx, []recall.Sealed{row}, nil)
+	if took := time.Since(from); err == nil || took > 8*time.Second {
+		t.Errorf("a write to a locked file: %v after %v", err, took)
+	}
+	if _, ok, err := db.Sealed(t.Context(), row.SealedID, time.Now()); ok || err != nil {
+		t.Errorf("a read beside the lock: %v %v", ok, err)
+	}
+	if err := other.Exec(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.PutSealed(t.Context(), []recall.Sealed{row}, nil); err != nil {
+		t.Errorf("after the lock is gone: %v", err)
+	}
+	if err := errors.Join(db.Close(), other.Close()); err != nil {
+		t.Error(err)
+	}
 }

@@ -1,5 +1,5 @@
-// Package storetest states what every store of keys and of the ledger does,
-// whatever engine it stands on. It imports no engine.
+// Package storetest states what every store of keys, of the ledger and of what
+// must come back does, whatever engine it stands on. It imports no engine.
 package storetest
 
 import (
@@ -19,12 +19,14 @@ import (
 	"headrace/internal/access"
 	"headrace/internal/ledger"
 	"headrace/internal/llm"
+	"headrace/internal/recall"
 )
 
 // Store is what is tested.
 type Store interface {
 	access.Store
 	ledger.Store
+	recall.Store
 	Close() error
 }
 
@@ -69,11 +71,20 @@ func Run(t *testing.T, open Open) {
 		{"two processes", "a second process must see and add to the same data", twoProcesses},
 		{"cancelled", "a context that is over must be an error, not a result", cancelled},
 		{"ledger", "the ledger over this store must lose nothing", wholeLedger},
+		{"sealed", "a sealed row must come back as it was put", sealed},
+		{"sealed owners", "the row of one owner must never be another's", sealedOwners},
+		{"sealed expiry", "what has expired is not there, swept or not", sealedExpiry},
+		{"sealed batch", "a batch is written and dropped whole, or not at all", sealedBatch},
+		{"sealed at once", "writers at the same time must all be heard, and readers see whole rows", sealedAtOnce},
+		{"sealed and closed", "a store that is closed must give errors, not results", sealedClosed},
+		{"state", "a tool loop must go on after a restart", wholeState},
+		{"responses", "a stored response must outlive the process, for its owner alone", wholeResponses},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			store, again := open(t)
 			f := &fixture{T: t, ctx: t.Context(), store: store}
+			f.anew = func() Store { return again(t) }
 			f.again = func() Store {
 				s := again(t)
 				t.Cleanup(func() { f.ok(s.Close()) })
@@ -98,8 +109,10 @@ type fixture struct {
 	ctx   context.Context
 	store Store
 	again func() Store
-	run   ledger.ID
-	n     int64
+	// anew is again without a Close at the end.
+	anew func() Store
+	run  ledger.ID
+	n    int64
 }
 
 func (f *fixture) ok(err error) {
@@ -688,12 +701,18 @@ func cancelled(f *fixture) {
 		"WriteBatch":  f.store.WriteBatch(ctx, f.batch([]ledger.Entry{sample(&ids, noon)})),
 		"Recent":      second(f.store.Recent(ctx, ledger.Filter{})),
 		"Usage":       second(f.store.Usage(ctx, ledger.ByDay, noon, noon)),
+		"PutSealed":   f.store.PutSealed(ctx, []recall.Sealed{row(1)}, nil),
+		"Sealed":      third(f.store.Sealed(ctx, row(1).SealedID, noon)),
+		"LastSealed":  lastErr(f.store.LastSealed(ctx, recall.KindTurn, noon)),
+		"DropSealed":  second(f.store.DropSealed(ctx, row(1).SealedID, noon)),
+		"SweepSealed": second(f.store.SweepSealed(ctx, noon)),
 	} {
 		if !errors.Is(err, context.Canceled) {
 			f.Errorf("%s with a context that is over: %v", name, err)
 		}
 	}
 	f.same("entries", 0, len(f.recent(ledger.Filter{})))
+	f.same("sealed rows", 0, len(f.lastSealed(recall.KindTurn, noon)))
 }
 
 func second[T any](_ T, err error) error { return err }

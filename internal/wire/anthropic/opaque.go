@@ -95,6 +95,10 @@ func toolID(id, seed string) string {
 	return "toolu_" + hash(id)
 }
 
+// CallID gives the id under which a client of this dialect sees a call of
+// another provider: its own where that fits.
+func (Codec) CallID(id string) string { return toolID(id, "") }
+
 func hash(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return hex.EncodeToString(sum[:12])

@@ -1,0 +1,242 @@
+package recall
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// This file is the side of a State that its store sees: what is noted is
+// written behind the requests, and read once at the start.
+
+const (
+	// batchRows is how many rows are written at once.
+	batchRows = 128
+	// The pause between two tries at a store that fails, doubling with jitter.
+	firstPause = 100 * time.Millisecond
+	lastPause  = 5 * time.Second
+	// writeIn bounds one try.
+	writeIn = 10 * time.Second
+)
+
+// write puts a turn on the list of those to be written. mu is held.
+func (s *State) write(t *turn) {
+	if s.o.Store == nil || t.waiting {
+		return
+	}
+	t.waiting = true
+	s.waiting = append(s.waiting, t)
+	if len(s.waiting) == 1 {
+		select {
+		case s.some <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Load brings back what the store has, the last used first, as far as there is
+// room. Rows that cannot be opened are left out and counted in the log.
+func (s *State) Load(ctx context.Context) error {
+	if s.o.Store == nil {
+		return nil
+	}
+	now := time.Now()
+	var lost int
+	var why error
+	for row, err := range s.o.Store.LastSealed(ctx, KindTurn, now) {
+		if err != nil {
+			return fmt.Errorf("load kept turns: %w", err)
+		}
+		t, err := s.read(&row)
+		if err != nil {
+			lost, why = lost+1, err
+			continue
+		}
+		if !s.load(t) {
+			break
+		}
+	}
+	if lost > 0 {
+		s.o.Log.Warn("state of tool loops cannot be read and is left out", "turns", lost, "error", why)
+	}
+	return nil
+}
+
+func (s *State) read(row *Sealed) (*turn, error) {
+	plain, err := s.o.Seal.open(row)
+	if err != nil {
+		return nil, err
+	}
+	t, err := unmarshal(row.Owner, row.ID, plain)
+	if err != nil {
+		return nil, err
+	}
+	t.expires, t.told = row.Expires, row.Expires
+	return t, nil
+}
+
+// load puts a turn in behind all others and reports whether there was room.
+func (s *State) load(t *turn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bytes+t.size > s.o.Bytes || len(s.byID) >= s.o.Turns {
+		return false
+	}
+	if s.byID[rowKey{t.owner, t.id}] == nil {
+		s.insert(t, false)
+	}
+	return true
+}
+
+// Run writes what is noted until ctx ends, then what is left, within
+// StateOptions.StopIn. Its error says what could not be written at the end.
+// The caller owns its goroutine; Run is called once.
+func (s *State) Run(ctx context.Context) error {
+	if s.o.Store == nil {
+		<-ctx.Done()
+		return nil
+	}
+	pause := time.Duration(0)
+	for ctx.Err() == nil {
+		wait := s.o.Every
+		if pause == 0 {
+			select {
+			case <-ctx.Done():
+				continue
+			case <-s.some:
+			}
+		} else {
+			wait = pause - rand.N(pause/4)
+		}
+		sleep(ctx, wait)
+		if ctx.Err() != nil {
+			break
+		}
+		if err := s.drain(ctx); err != nil {
+			pause = min(max(2*pause, firstPause), lastPause)
+		} else {
+			pause = 0
+		}
+	}
+	// What was said to the client has to be known after a restart.
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.o.StopIn)
+	defer cancel()
+	for pause = firstPause; ; pause = min(2*pause, lastPause) {
+		err := s.drain(last)
+		if err == nil {
+			return nil
+		}
+		sleep(last, pause)
+		if last.Err() != nil {
+			return fmt.Errorf("the state of %d turns is not written: %w", s.Stats().Waiting, err)
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// drain writes all that waits, batch by batch.
+func (s *State) drain(ctx context.Context) error {
+	for {
+		turns, drops := s.take()
+		if len(turns)+len(drops) == 0 {
+			return nil
+		}
+		rows, err := s.rows(turns)
+		if err == nil {
+			err = s.put(ctx, rows, drops)
+		}
+		s.settle(turns, rows, drops, err)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (s *State) put(ctx context.Context, rows []Sealed, drops []SealedID) error {
+	ctx, cancel := context.WithTimeout(ctx, writeIn)
+	defer cancel()
+	return s.o.Store.PutSealed(ctx, rows, drops)
+}
+
+// take takes a batch off the lists.
+func (s *State) take() (turns []*turn, drops []SealedID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.waiting) > 0 && len(turns) < batchRows {
+		t := s.waiting[0]
+		s.waiting[0] = nil
+		s.waiting = s.waiting[1:]
+		t.waiting = false
+		if !t.gone {
+			turns = append(turns, t)
+		}
+	}
+	n := min(len(s.drops), batchRows)
+	for _, d := range s.drops[:n] {
+		if s.byID[rowKey{d.Owner, d.ID}] == nil { // it may have been noted again
+			drops = append(drops, d)
+		}
+	}
+	if s.drops = s.drops[n:]; len(s.drops) == 0 {
+		s.drops = nil
+	}
+	return turns, drops
+}
+
+// rows seals turns.
+func (s *State) rows(turns []*turn) ([]Sealed, error) {
+	now := time.Now()
+	rows := make([]Sealed, 0, len(turns))
+	for _, t := range turns {
+		plain, err := t.marshal()
+		if err != nil {
+			return nil, fmt.Errorf("write a kept turn: %w", err)
+		}
+		s.mu.Lock()
+		row := Sealed{SealedID: SealedID{KindTurn, t.owner, t.id}, Created: now, Expires: t.expires}
+		s.mu.Unlock()
+		s.o.Seal.close(&row, plain)
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// settle notes what the store has taken, or puts it back on the lists.
+func (s *State) settle(turns []*turn, rows []Sealed, drops []SealedID, err error) {
+	s.mu.Lock()
+	back := s.failing && err == nil
+	first := !s.failing && err != nil && !errors.Is(err, context.Canceled)
+	s.failing = err != nil
+	for i, t := range turns {
+		switch {
+		case err == nil:
+			t.told = rows[i].Expires
+			if t.gone && s.byID[rowKey{t.owner, t.id}] == nil { // while it was written
+				s.drops = append(s.drops, rows[i].SealedID)
+			}
+		case !t.gone:
+			s.write(t)
+		}
+	}
+	if err != nil {
+		s.drops = append(drops, s.drops...)
+	}
+	waiting := len(s.waiting)
+	s.mu.Unlock()
+	switch {
+	case first:
+		s.o.Log.Error("the state of tool loops cannot be written: it is kept in memory only", "error", err, "waiting", waiting)
+	case back:
+		s.o.Log.Info("the state of tool loops is written again")
+	}
+}

@@ -1,0 +1,1 @@
+DELETE FROM recall_sealed WHERE kind = $1 AND owner = $2 AND id = $3 AND expires > $4

@@ -1,0 +1,1 @@
+DELETE FROM recall_sealed WHERE expires <= $1
