@@ -368,7 +368,7 @@ func TestNothingToDoCostsNothing(t *testing.T) {
 		s.Note(recall.Turn{Owner: "key", By: "p", Items: []llm.Item{thought("hm", "S"), tool(fmt.Sprint("call_", i), `{}`)}})
 	}
 	var items []llm.Item
-	for i := range 20 { // half of them known, and the client has kept it all
+	for i := range 20 { // half of them known, and the client has kept all that was noted
 		items = append(items, thought("hm", "S"), tool(fmt.Sprint("call_", i), `{}`), result(fmt.Sprint("call_", i)))
 	}
 	for name, r := range map[string]*llm.Request{"kept": turns(items[:24]...), "unknown": turns(tool("x", `{}`), result("x")), "no calls": turns(user("q"))} {

@@ -1,6 +1,10 @@
 package recall
 
-import "headrace/internal/llm"
+import (
+	"sync"
+
+	"headrace/internal/llm"
+)
 
 // walk goes through the items of a request, run by run. A run is the items
 // that an assistant said without anyone between; it is one turn, or some.
@@ -9,7 +13,26 @@ type walk struct {
 	owner string
 	items []llm.Item
 	// out is the copy, nil as long as nothing has changed.
-	out []llm.Item
+	out  []llm.Item
+	room *room
+}
+
+// room is what a walk writes down: the hits of the run it is in, and the turns
+// it has met so far.
+type room struct {
+	hits []hit
+	used []use
+}
+
+// rooms are used again, so that a long conversation that lacks nothing costs
+// no memory.
+var rooms = sync.Pool{New: func() any { return new(room) }}
+
+func (r *room) empty() {
+	clear(r.hits[:cap(r.hits)])
+	clear(r.used)
+	r.hits, r.used = r.hits[:0], r.used[:0]
+	rooms.Put(r)
 }
 
 // hit is a call of the request of which a turn is kept.
@@ -41,9 +64,8 @@ func (w *walk) change(i int) {
 	}
 }
 
-// run goes through one run. hits is room for its hits; used are the turns that
-// were met so far, and come back with those met here.
-func (w *walk) run(from, to int, hits []hit, used []use) []use {
+// run goes through one run.
+func (w *walk) run(from, to int) {
 	thinks, stateful := false, false
 	for i := from; i < to; i++ {
 		if it := &w.items[i]; it.Kind == llm.ItemReasoning {
@@ -51,14 +73,23 @@ func (w *walk) run(from, to int, hits []hit, used []use) []use {
 			stateful = stateful || hasState(it.Opaque)
 		}
 	}
+	hits := w.room.hits[:0]
 	for i := from; i < to; i++ {
 		if t, c := w.find(&w.items[i]); t != nil {
 			hits = append(hits, hit{i, t, c})
 		}
 	}
+	w.room.hits = hits
+	if len(hits) == 0 {
+		for i := from; i < to; i++ {
+			w.keep(i)
+		}
+		return
+	}
+	used := w.room.used
 	// Thoughts that come back as bare text have lost their state; the kept ones
 	// stand in for them if they say the same.
-	replace := thinks && !stateful && len(hits) > 0 && hits[0].t.stateful && one(hits) &&
+	replace := thinks && !stateful && hits[0].t.stateful && one(hits) &&
 		indexOf(used, hits[0].t) < 0 && sameText(w.items[from:to], hits[0].t.items)
 	for i := range hits {
 		n := indexOf(used, hits[i].t)
@@ -70,12 +101,7 @@ func (w *walk) run(from, to int, hits []hit, used []use) []use {
 			used[n].done = true // the client keeps its own
 		}
 	}
-	if len(hits) == 0 {
-		for i := from; i < to; i++ {
-			w.keep(i)
-		}
-		return used
-	}
+	w.room.used = used
 	var u *use
 	for i := from; i < to; i++ {
 		it := &w.items[i]
@@ -115,7 +141,6 @@ func (w *walk) run(from, to int, hits []hit, used []use) []use {
 		}
 	}
 	w.rest(u, to, to-1)
-	return used
 }
 
 // rest gives back what stood behind the last call of a turn, once that call
@@ -201,7 +226,7 @@ func one(hits []hit) bool {
 }
 
 func indexOf(used []use, t *turn) int {
-	for i := range used {
+	for i := len(used) - 1; i >= 0; i-- { // mostly the last
 		if used[i].t == t {
 			return i
 		}

@@ -276,10 +276,9 @@ func (s *State) Restore(owner string, r *llm.Request) *llm.Request {
 	if !s.begin(now) {
 		return r
 	}
-	var hits [16]hit
-	var uses [8]use
-	w := walk{state: s, owner: owner, items: r.Items}
-	used := uses[:0]
+	room := rooms.Get().(*room)
+	defer room.empty()
+	w := walk{state: s, owner: owner, items: r.Items, room: room}
 	for i := 0; i < len(r.Items); {
 		if r.Items[i].Role != llm.Assistant {
 			w.keep(i)
@@ -290,11 +289,11 @@ func (s *State) Restore(owner string, r *llm.Request) *llm.Request {
 		for end < len(r.Items) && r.Items[end].Role == llm.Assistant {
 			end++
 		}
-		used = w.run(i, end, hits[:0], used)
+		w.run(i, end)
 		i = end
 	}
-	for i := range used {
-		s.touch(used[i].t, now)
+	for i := range room.used {
+		s.touch(room.used[i].t, now)
 	}
 	if w.out == nil {
 		return r
