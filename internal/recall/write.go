@@ -151,10 +151,8 @@ func (s *State) drain(ctx context.Context) error {
 		if len(turns)+len(drops) == 0 {
 			return nil
 		}
-		rows, err := s.rows(turns)
-		if err == nil {
-			err = s.put(ctx, rows, drops)
-		}
+		turns, rows := s.rows(turns)
+		err := s.put(ctx, rows, drops)
 		s.settle(turns, rows, drops, err)
 		if err != nil {
 			return err
@@ -193,22 +191,24 @@ func (s *State) take() (turns []*turn, drops []SealedID) {
 	return turns, drops
 }
 
-// rows seals turns.
-func (s *State) rows(turns []*turn) ([]Sealed, error) {
+// rows seals turns. One that cannot be written stays in memory only: it must
+// not hold up the others.
+func (s *State) rows(turns []*turn) ([]*turn, []Sealed) {
 	now := time.Now()
-	rows := make([]Sealed, 0, len(turns))
+	rows, written := make([]Sealed, 0, len(turns)), turns[:0]
 	for _, t := range turns {
 		plain, err := t.marshal()
 		if err != nil {
-			return nil, fmt.Errorf("write a kept turn: %w", err)
+			s.o.Log.Error("the state of a turn cannot be written", "error", err)
+			continue
 		}
 		s.mu.Lock()
 		row := Sealed{SealedID: SealedID{KindTurn, t.owner, t.id}, Created: now, Expires: t.expires}
 		s.mu.Unlock()
 		s.o.Seal.close(&row, plain)
-		rows = append(rows, row)
+		rows, written = append(rows, row), append(written, t)
 	}
-	return rows, nil
+	return written, rows
 }
 
 // settle notes what the store has taken, or puts it back on the lists.
