@@ -70,17 +70,17 @@ type Log struct {
 // means what the provider's catalogue row says.
 type Provider struct {
 	// BaseURL is where the API is, written as the vendor's own SDK writes it:
-	// OpenAI's ends in /v1, Anthropic's does not.
+	// OpenAI's ends in /v1, the others' do not.
 	BaseURL string `yaml:"base_url" format:"url"`
 	// APIKey is the provider's key: best as ${NAME} or ${file:/path}. A key of
 	// Headrace's own (hr-...) is refused.
 	APIKey llm.Secret `yaml:"api_key"`
 	// Dialect is the wire format that the provider speaks. A provider that is
 	// not in the catalogue must say it.
-	Dialect string `yaml:"dialect" enum:"openai,anthropic"`
-	// Auth is how the key is sent: Authorization: Bearer, the x-api-key or
-	// api-key header, or not at all.
-	Auth string `yaml:"auth" enum:"bearer,x-api-key,api-key,none"`
+	Dialect string `yaml:"dialect" enum:"openai,anthropic,responses,gemini,ollama"`
+	// Auth is how the key is sent: Authorization: Bearer, the x-api-key, api-key
+	// or x-goog-api-key header, or not at all.
+	Auth string `yaml:"auth" enum:"bearer,x-api-key,api-key,x-goog-api-key,none"`
 	// Headers are sent with every request to this provider. Their values are
 	// treated as secrets.
 	Headers map[string]llm.Secret `yaml:"headers" keys:"header"`
