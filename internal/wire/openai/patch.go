@@ -332,7 +332,7 @@ func (p *patcher) manners() {
 			p.plan.put(or(c.MaxTokensField, "max_completion_tokens"), strconv.AppendInt(nil, n, 10))
 		}
 	}
-	if !c.Closed || c.Accepts == nil {
+	if (!c.Closed || c.Accepts == nil) && c.Refuses == nil {
 		return
 	}
 	for i := range p.members {
