@@ -11,6 +11,7 @@ import (
 
 	"headrace/internal/catalog"
 	"headrace/internal/llm"
+	"headrace/internal/wire/openai"
 )
 
 // send writes a Messages request for a provider's model, as its rows say, and
@@ -204,6 +205,23 @@ func TestToolCaps(t *testing.T) {
 		}
 		if len(seen) != x.tools {
 			t.Errorf("%s: %d names for %d tools", x.provider, len(seen), x.tools)
+		}
+	}
+}
+
+// TestManyInputs: more inputs than one embeddings request may hold are not sent.
+func TestManyInputs(t *testing.T) {
+	t.Parallel()
+	c, err := catalog.Load(catalog.Overrides{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	qwen := c.Capability("qwen", "text-embedding-v4")
+	for n, fits := range map[int]bool{10: true, 11: false} {
+		r := &llm.EmbedRequest{From: llm.Gemini, Inputs: make([]llm.EmbedInput, n)}
+		enc, err := openai.Codec{}.EncodeEmbed(r, "text-embedding-v4", &qwen)
+		if err != nil || (llm.Refusal(enc.Losses) == nil) != fits {
+			t.Errorf("%d inputs: %v %v", n, enc.Losses, err)
 		}
 	}
 }
