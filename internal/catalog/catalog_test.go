@@ -492,3 +492,79 @@ func BenchmarkCost(b *testing.B) {
 		c.Cost("anthropic", "claude-haiku-5-5", u, day)
 	}
 }
+
+// TestEmbeddingsArePriced: the models that make embeddings at the vendors of
+// the front doors have a price, and their answers cost by their input alone.
+func TestEmbeddingsArePriced(t *testing.T) {
+	t.Parallel()
+	c := load(t, Overrides{})
+	at := time.Date(2026, 11, 25, 0, 0, 0, 0, time.UTC)
+	for _, provider := range []string{"openai", "gemini", "mistral", "cohere"} {
+		n := 0
+		for _, m := range c.Models() {
+			if m.Provider != provider || !m.Embeds() {
+				continue
+			}
+			n++
+			if cost, ok := c.Cost(provider, m.ID, llm.Usage{Input: 1_000_000}, at); !ok || cost < 10_000_000 || cost > 500_000_000 {
+				t.Errorf("%s/%s: a million tokens cost %d (priced %v)", provider, m.ID, cost, ok)
+			}
+		}
+		if n == 0 {
+			t.Errorf("%s has none", provider)
+		}
+	}
+}
+
+// TestGPTTable: what each GPT takes, by the beginning of its name (profiles
+// verified live in 2026-07, documentation of 2026-11).
+func TestGPTTable(t *testing.T) {
+	t.Parallel()
+	c := load(t, Overrides{})
+	for _, m := range []struct {
+		id         string
+		reasons    bool // unasked
+		none       bool // effort none is taken
+		responses  bool // the only wire
+		chatTools  bool // tools and reasoning together on Chat Completions
+		firstLevel string
+	}{
+		{"gpt-6-astra", true, false, false, false, "low"},
+		{"gpt-6.1-sol", true, false, false, false, "low"},
+		{"gpt-6-sol", true, true, false, false, "none"},
+		{"gpt-6-luna", true, true, false, false, "none"},
+		{"gpt-5.6-sol", true, true, false, false, "none"},
+		{"gpt-5.5", true, true, false, false, "none"},
+		{"gpt-5.5-pro", true, false, true, false, "medium"},
+		{"gpt-5.4", false, true, false, false, "none"},
+		{"gpt-5.4-pro", true, false, true, false, "medium"},
+		{"gpt-5.3-chat-latest", true, false, false, true, "medium"},
+		{"gpt-5.2-chat-latest", true, false, false, true, "medium"},
+		{"gpt-5.2-pro", true, false, true, true, "medium"},
+		{"gpt-5.2-codex", true, false, true, true, "low"},
+		{"gpt-5.1-codex-max", true, false, true, true, "low"},
+		{"gpt-5.3-codex", false, true, true, true, "none"},
+		{"gpt-5.2", false, true, false, true, "none"},
+		{"gpt-5.1", false, true, false, true, "none"},
+		{"gpt-5", true, false, false, true, "minimal"},
+		{"gpt-5-mini", true, false, false, true, "minimal"},
+		{"gpt-5-pro", true, false, true, true, "high"},
+		{"o3", true, false, false, true, "low"},
+		{"o3-pro", true, false, true, true, "low"},
+		{"gpt-5-chat-latest", false, false, false, true, ""},
+		{"gpt-4.1", false, false, false, true, ""},
+	} {
+		k := c.Capability("openai", m.id)
+		first := ""
+		if len(k.Efforts) > 0 {
+			first = k.Efforts[0]
+		}
+		if !k.Known || k.ThinksByDefault != m.reasons || first != m.firstLevel || (first == "none") != m.none ||
+			(k.Wire == llm.Responses) != m.responses || k.Can(llm.ToolEffortFree) != m.chatTools {
+			t.Errorf("%s: thinks %v, efforts %v, wire %q, tools with effort %v", m.id, k.ThinksByDefault, k.Efforts, k.Wire, k.Can(llm.ToolEffortFree))
+		}
+		if m.reasons == k.Can(llm.SamplingParams) {
+			t.Errorf("%s: reasons %v, sampling %v", m.id, m.reasons, k.Can(llm.SamplingParams))
+		}
+	}
+}

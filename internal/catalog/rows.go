@@ -213,6 +213,8 @@ func (b *builder) provider(line string) error {
 			p.CacheMarks, err = flag(v)
 		case "takes":
 			p.Accepts = b.list(v)
+		case "refuses":
+			p.Refuses = b.list(v)
 		case "max_tools":
 			p.MaxTools, err = strconv.Atoi(v)
 		case "max_stops":

@@ -90,6 +90,8 @@ type Manners struct {
 	// Accepts are the top-level members that a closed wire takes; nil means that
 	// they are not known one by one.
 	Accepts []string
+	// Refuses are top-level members that an open wire refuses all the same.
+	Refuses []string
 	// MaxTools is how many tools one request may offer, MaxStops how many stop
 	// sequences, EmbedInputs how many inputs one embeddings request may hold.
 	MaxTools, MaxStops, EmbedInputs int
@@ -133,7 +135,7 @@ const SchemaTyped SchemaSubset = "typed"
 
 // Takes reports whether the wire takes a top-level member.
 func (c *Capability) Takes(name string) bool {
-	return !c.Closed || c.Accepts == nil || slices.Contains(c.Accepts, name)
+	return (!c.Closed || c.Accepts == nil || slices.Contains(c.Accepts, name)) && !slices.Contains(c.Refuses, name)
 }
 
 // Can reports whether the target has the feature; an unknown target can.

@@ -11,6 +11,7 @@ import (
 
 	"headrace/internal/catalog"
 	"headrace/internal/llm"
+	"headrace/internal/wire/openai"
 )
 
 // send writes a Messages request for a provider's model, as its rows say, and
@@ -162,6 +163,19 @@ func TestMannersBySwitch(t *testing.T) {
 	if slices.Sort(told); !slices.Equal(told, []string{"logit_bias", "user"}) {
 		t.Errorf("told of %v", told)
 	}
+	quiet := draft(t, llm.OpenAI, `{"model":"m","reasoning_effort":"high","tool_choice":{"type":"function","function":{"name":"f"}},"tools":[{"type":"function","function":{"name":"f"}}],"messages":[{"role":"user","content":"a"}]}`)
+	if body, _, err = send(t, c, "deepseek", "deepseek-v4-pro", ptr(quiet.With(llm.Edit{Kind: llm.EditReshape}))); err != nil {
+		t.Fatal(err)
+	}
+	if s, _ := json.Marshal(body["thinking"]); string(s) != `{"type":"disabled"}` || body["reasoning_effort"] != nil || body["tool_choice"] == nil {
+		t.Errorf("%v", body)
+	}
+	for provider, stops := range map[string]int{"groq": 5, "deepseek": 17} {
+		d := draft(t, llm.OpenAI, `{"model":"m","stop":["a"`+strings.Repeat(`,"b"`, stops-1)+`],"messages":[{"role":"user","content":"a"}]}`)
+		if _, _, err := send(t, c, provider, "x", ptr(d.With(llm.Edit{Kind: llm.EditReshape}))); err == nil {
+			t.Errorf("%s took %d stop sequences", provider, stops)
+		}
+	}
 	// One that names the model itself is sent as it is.
 	if body, _, err = send(t, c, "mistral", "mistral-large-latest", d); err != nil || body["seed"] != 7.0 || body["user"] != "u" {
 		t.Errorf("%v %v", body, err)
@@ -204,6 +218,23 @@ func TestToolCaps(t *testing.T) {
 		}
 		if len(seen) != x.tools {
 			t.Errorf("%s: %d names for %d tools", x.provider, len(seen), x.tools)
+		}
+	}
+}
+
+// TestManyInputs: more inputs than one embeddings request may hold are not sent.
+func TestManyInputs(t *testing.T) {
+	t.Parallel()
+	c, err := catalog.Load(catalog.Overrides{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	qwen := c.Capability("qwen", "text-embedding-v4")
+	for n, fits := range map[int]bool{10: true, 11: false} {
+		r := &llm.EmbedRequest{From: llm.Gemini, Inputs: make([]llm.EmbedInput, n)}
+		enc, err := openai.Codec{}.EncodeEmbed(r, "text-embedding-v4", &qwen)
+		if err != nil || (llm.Refusal(enc.Losses) == nil) != fits {
+			t.Errorf("%d inputs: %v %v", n, enc.Losses, err)
 		}
 	}
 }

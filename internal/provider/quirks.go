@@ -3,6 +3,8 @@ package provider
 import (
 	"strings"
 
+	"github.com/go-json-experiment/json"
+
 	"headrace/internal/llm"
 )
 
@@ -18,13 +20,13 @@ type Quirk struct {
 // quirks has a row for every quirk that a catalogue row names; "" is none.
 var quirks = map[string]Quirk{
 	"": {},
-	// xAI's completion_tokens leave the reasoning tokens out (wire facts 5.7,
-	// 2026-11).
-	"xai": {Usage: func(_ string, u *llm.Usage) { u.Output += u.Reasoning }},
+	// xAI's completion_tokens leave the reasoning tokens out (recorded in 40
+	// answers of 40, 2026).
+	"xai": {Usage: func(_ string, u *llm.Usage) { reasoningBeside(u) }},
 	// So do DeepInfra's, for Google's models only.
 	"deepinfra": {Usage: func(model string, u *llm.Usage) {
 		if strings.HasPrefix(model, "google/") {
-			u.Output += u.Reasoning
+			reasoningBeside(u)
 		}
 	}},
 	// Z.ai and Zhipu tell everything by numbers, under 429 and 400 alike
@@ -46,6 +48,24 @@ var quirks = map[string]Quirk{
 			e.Class = llm.Overloaded
 		}
 	}},
+}
+
+// reasoningBeside counts the output of a Chat usage object in which
+// completion_tokens do not hold the reasoning tokens. It starts from what the
+// provider sent: the dialect's rules may have seen it by the total already.
+func reasoningBeside(u *llm.Usage) {
+	var raw struct {
+		Completion *int64 `json:"completion_tokens"`
+		Details    struct {
+			Reasoning int64 `json:"reasoning_tokens"`
+		} `json:"completion_tokens_details"`
+	}
+	if json.Unmarshal(u.Raw, &raw) != nil || raw.Completion == nil || *raw.Completion < 0 || raw.Details.Reasoning <= 0 {
+		return
+	}
+	const most = 1 << 50
+	u.Reasoning = min(raw.Details.Reasoning, most)
+	u.Output = min(*raw.Completion, most) + u.Reasoning
 }
 
 // zai maps the business codes of Z.ai and Zhipu.

@@ -1,6 +1,10 @@
 package anthropic
 
-import "headrace/internal/llm"
+import (
+	"testing"
+
+	"headrace/internal/llm"
+)
 
 // Words as the Chat Completions decoder makes them.
 
@@ -80,4 +84,18 @@ func haiku45() *llm.Capability {
 	c := row(base|llm.ForcedTool|llm.SamplingParams|llm.Prefill, nil, []string{"enabled", "disabled"}, false)
 	c.MaxOutput = 64000
 	return c
+}
+
+// TestToolCap: a target over its cap is refused, with the numbers.
+func TestToolCap(t *testing.T) {
+	r := &llm.Request{From: llm.OpenAI, Tools: make([]llm.Tool, 3), Items: []llm.Item{{Kind: llm.ItemMessage, Role: llm.User, Blocks: []llm.Block{{Kind: llm.BlockText, Text: "x"}}}}}
+	for i := range r.Tools {
+		r.Tools[i].Name = string(rune('a' + i))
+	}
+	for most, fits := range map[int]bool{0: true, 2: false, 3: true} {
+		e, err := Codec{}.EncodeRequest(r, "m", &llm.Capability{Manners: llm.Manners{MaxTools: most}})
+		if err != nil || (llm.Refusal(e.Losses) == nil) != fits {
+			t.Errorf("at most %d: %v %v", most, e.Losses, err)
+		}
+	}
 }

@@ -119,6 +119,9 @@ func (Codec) EncodeEmbed(r *llm.EmbedRequest, model string, c *llm.Capability) (
 	lose := func(kind llm.LossKind, path, why string) {
 		out.Losses = append(out.Losses, llm.Loss{Kind: kind, Path: path, Why: why})
 	}
+	if most := c.EmbedInputs; most > 0 && len(r.Inputs) > most {
+		lose(llm.LossRefuse, "input", "the provider takes at most "+strconv.Itoa(most)+" inputs, not "+strconv.Itoa(len(r.Inputs)))
+	}
 	o := open(make([]byte, 0, len(r.Raw)+64))
 	o.str("model", model)
 	o.name("input")

@@ -320,6 +320,21 @@ func (p *patcher) manners() {
 			p.lose(llm.LossRefuse, "tools", "the provider takes at most "+strconv.Itoa(most)+" tools, not "+strconv.Itoa(n))
 		}
 	}
+	if v := p.value("tool_choice"); c.QuietForced && c.ThinksByDefault && c.ThinkSwitch != "" && p.plan.find(c.ThinkSwitch) < 0 &&
+		(text(v) == "required" || isObject(v) && text(at(v, "allowed_tools", "mode")) != "auto") {
+		p.lose(llm.LossWarn, "tool_choice", "thinking was turned off: the model takes no forced tool choice while it thinks")
+		p.plan.put(c.ThinkSwitch, switched(c.ThinkSwitch, false))
+		p.plan.remove("reasoning_effort")
+	}
+	if v := p.value("stop"); isArray(v) {
+		n := 0
+		for range elements(v) {
+			n++
+		}
+		if most := maxStops(c); n > most {
+			p.lose(llm.LossRefuse, "stop", "the provider takes at most "+strconv.Itoa(most)+" stop sequences, not "+strconv.Itoa(n))
+		}
+	}
 	if c.ToolAny != "" && text(p.value("tool_choice")) == "required" {
 		p.plan.put("tool_choice", quote(nil, c.ToolAny))
 	}
@@ -332,7 +347,7 @@ func (p *patcher) manners() {
 			p.plan.put(or(c.MaxTokensField, "max_completion_tokens"), strconv.AppendInt(nil, n, 10))
 		}
 	}
-	if !c.Closed || c.Accepts == nil {
+	if (!c.Closed || c.Accepts == nil) && c.Refuses == nil {
 		return
 	}
 	for i := range p.members {

@@ -34,8 +34,10 @@ func readUsage(raw []byte) llm.Usage {
 				switch string(k) {
 				case "cached_tokens":
 					cached = max(cached, count(v))
-				case "cache_write_tokens", "cache_creation_tokens":
+				case "cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens": // the last at DashScope
 					write = max(write, count(v))
+				case "cache_creation":
+					write5m, write1h = count(member(v, "ephemeral_5m_input_tokens")), count(member(v, "ephemeral_1h_input_tokens"))
 				case "audio_tokens":
 					audio = count(v)
 				}
