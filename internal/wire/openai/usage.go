@@ -34,7 +34,7 @@ func readUsage(raw []byte) llm.Usage {
 				switch string(k) {
 				case "cached_tokens":
 					cached = max(cached, count(v))
-				case "cache_write_tokens", "cache_creation_tokens":
+				case "cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens": // the last is DashScope's
 					write = max(write, count(v))
 				case "audio_tokens":
 					audio = count(v)

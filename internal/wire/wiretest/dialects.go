@@ -698,9 +698,9 @@ func (a Answer) SeenBy(d llm.Dialect) Answer {
 	return a
 }
 
-// nextTurn makes the request that a client sends after an answer: the answer
+// NextTurn makes the request that a client sends after an answer: the answer
 // as it came, a result for each call or a next question.
-func nextTurn(d llm.Dialect, answer []byte) ([]byte, error) {
+func NextTurn(d llm.Dialect, answer []byte) ([]byte, error) {
 	v, err := of(d).next(answer)
 	if err != nil {
 		return nil, err

@@ -445,7 +445,7 @@ func (s *suite) whole(r *Record, body []byte) {
 // history in its next request, and goes to the provider again. What the
 // provider wrote (text, calls with their ids, signed thinking) must be there.
 func (s *suite) twoTurns(c Codec, resp *llm.Response) error {
-	next, err := nextTurn(c.Dialect(), c.AppendResponse(nil, resp))
+	next, err := NextTurn(c.Dialect(), c.AppendResponse(nil, resp))
 	if err != nil {
 		return err
 	}

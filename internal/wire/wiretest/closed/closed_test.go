@@ -329,7 +329,7 @@ func TestConversationsMove(t *testing.T) {
 
 // capabilityOf gives the catalogue's row; what a vendor without one takes is
 // unknown.
-func capabilityOf(t testing.TB, cat *catalog.Catalog, v *closed.Vendor) *llm.Capability {
+func capabilityOf(t interface{ Errorf(string, ...any) }, cat *catalog.Catalog, v *closed.Vendor) *llm.Capability {
 	c := cat.Capability(v.Provider, v.Model)
 	if v.Provider != "" && codecs[v.Dialect] != nil && !c.Known {
 		t.Errorf("the catalogue has no row for %s/%s", v.Provider, v.Model)
