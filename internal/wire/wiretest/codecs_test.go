@@ -1,8 +1,6 @@
 package wiretest_test
 
 import (
-	"testing"
-
 	"headrace/internal/llm"
 	"headrace/internal/wire/anthropic"
 	"headrace/internal/wire/openai"
@@ -25,28 +23,4 @@ func codec(d llm.Dialect, form string) wiretest.Codec {
 		return c
 	}
 	return codecs[d]
-}
-
-// TestCodecs runs every room's codec, translated to every other.
-func TestCodecs(t *testing.T) {
-	t.Parallel()
-	for _, d := range wiretest.Dialects() {
-		c, ok := codecs[d]
-		if !ok {
-			continue
-		}
-		var others []wiretest.Codec
-		for _, o := range wiretest.Dialects() {
-			if o != d && codecs[o] != nil {
-				others = append(others, codecs[o])
-			}
-		}
-		t.Run(string(d), func(t *testing.T) {
-			t.Parallel()
-			wiretest.Run(t, c, wiretest.Options{Others: others})
-			for form, f := range forms[d] {
-				wiretest.Run(t, f, wiretest.Options{Others: others, Operation: form})
-			}
-		})
-	}
 }

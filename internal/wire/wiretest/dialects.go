@@ -287,7 +287,7 @@ func framesOf(d llm.Dialect, r io.Reader) frames {
 			head, err := b.Peek(n)
 			if err != nil || len(bytes.TrimSpace(head)) > 0 {
 				if bytes.HasPrefix(bytes.TrimSpace(head), []byte("[")) {
-					return &elements{src: b}
+					return sse.NewArrayReader(b, 0)
 				}
 				break
 			}
@@ -295,58 +295,6 @@ func framesOf(d llm.Dialect, r io.Reader) frames {
 		return sse.NewReader(b, 0)
 	}
 	return sse.NewReader(r, 0)
-}
-
-// elements gives the elements of a JSON array that grows. The Raw of the first
-// has the bracket, that of each what came before it; the last frame is what
-// closes the array.
-type elements struct {
-	src   io.Reader
-	held  []byte
-	depth int
-	text  bool // inside a string
-	back  bool // behind a backslash
-	err   error
-}
-
-func (e *elements) Next() (sse.Frame, error) {
-	for at, start := 0, -1; ; {
-		for ; at < len(e.held); at++ {
-			c := e.held[at]
-			switch {
-			case e.back:
-				e.back = false
-			case e.text:
-				e.back, e.text = c == '\\', c != '"'
-			case c == '"':
-				e.text = true
-			case c == '{' || c == '[':
-				if e.depth++; e.depth == 2 {
-					start = at
-				}
-			case c == '}' || c == ']':
-				if e.depth--; e.depth == 1 && start >= 0 {
-					raw := e.held[:at+1]
-					e.held = bytes.Clone(e.held[at+1:])
-					return sse.Frame{Raw: raw, Data: raw[start:]}, nil
-				}
-			}
-		}
-		if e.err != nil {
-			if rest := e.held; len(rest) > 0 {
-				e.held = nil
-				return sse.Frame{Raw: rest}, nil
-			}
-			if e.err == io.EOF && e.depth > 0 {
-				return sse.Frame{}, sse.ErrCut
-			}
-			return sse.Frame{}, e.err
-		}
-		piece := make([]byte, 4096)
-		var n int
-		n, e.err = e.src.Read(piece)
-		e.held = append(e.held, piece[:n]...)
-	}
 }
 
 // errorFirst says that a stream brings an error before any content.
@@ -698,9 +646,9 @@ func (a Answer) SeenBy(d llm.Dialect) Answer {
 	return a
 }
 
-// nextTurn makes the request that a client sends after an answer: the answer
+// NextTurn makes the request that a client sends after an answer: the answer
 // as it came, a result for each call or a next question.
-func nextTurn(d llm.Dialect, answer []byte) ([]byte, error) {
+func NextTurn(d llm.Dialect, answer []byte) ([]byte, error) {
 	v, err := of(d).next(answer)
 	if err != nil {
 		return nil, err

@@ -35,6 +35,8 @@ type GatewayOptions struct {
 	// Clients and Providers are the dialects that the gateway speaks on either
 	// side; nil means all that the kit knows.
 	Clients, Providers []llm.Dialect
+	// Table sums up what is found, if set.
+	Table *Table
 	// Words says that the gateway's fast path is off, now and then or always:
 	// bytes may differ, but not what the client reads.
 	Words bool
@@ -57,7 +59,7 @@ func RunGateway(t *testing.T, start StartGateway, o GatewayOptions) {
 	for _, upstream := range o.Providers {
 		records := append(Cases(t, upstream), Slice(chats(t, upstream), o.OneIn)...)
 		t.Run(string(upstream), func(t *testing.T) {
-			g := &gateway{tally: newTally(t, "gateway-"+string(upstream)), up: NewReplay(t), dialect: upstream, row: of(upstream), exact: !o.Words, client: &http.Client{Timeout: 30 * time.Second}}
+			g := &gateway{tally: newTally(t, "gateway-"+string(upstream), upstream, o.Table), up: NewReplay(t), row: of(upstream), exact: !o.Words, client: &http.Client{Timeout: 30 * time.Second}}
 			defer g.report()
 			g.base, g.key = start(t, g.up.URL+Base(upstream), upstream)
 			for i, r := range records {
@@ -97,7 +99,6 @@ func chats(t testing.TB, d llm.Dialect) (records []*Record) {
 type gateway struct {
 	*tally
 	up        *Replay
-	dialect   llm.Dialect
 	row       *row
 	base, key string
 	exact     bool

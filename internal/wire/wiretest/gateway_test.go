@@ -15,18 +15,17 @@ import (
 	"headrace/internal/wire/wiretest"
 )
 
-// TestGateway runs the gateway suite against the least gateway that there is:
-// the codecs, one attempt, everything in memory. It shows that the suite can
-// be passed, and what a gateway owes is the codecs' work and not the relay's.
-func TestGateway(t *testing.T) {
-	t.Parallel()
+// gateway runs the gateway suite against the least gateway that there is: the
+// codecs, one attempt, everything in memory. It shows that the suite can be
+// passed, and what a gateway owes is the codecs' work and not the relay's.
+func gateway(t *testing.T, table *wiretest.Table) {
 	spoken := slices.Sorted(maps.Keys(codecs))
 	wiretest.RunGateway(t, func(t *testing.T, upstream string, d llm.Dialect) (string, string) {
 		g := &least{upstream: upstream, dialect: d}
 		s := httptest.NewServer(g)
 		t.Cleanup(s.Close)
 		return s.URL, "a-key-of-our-own"
-	}, wiretest.GatewayOptions{Clients: spoken, Providers: spoken})
+	}, wiretest.GatewayOptions{Clients: spoken, Providers: spoken, Table: table})
 }
 
 type least struct {

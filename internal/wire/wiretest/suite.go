@@ -28,6 +28,8 @@ type Options struct {
 	// Operation picks the records by what they do, in the recordings' words;
 	// empty means "chat".
 	Operation string
+	// Table sums up what is found, if set.
+	Table *Table
 	// OneIn is the share of the recorded traffic that a slice takes: one
 	// record in so many; 0 means 4. HEADRACE_FULL=1 takes all.
 	OneIn int
@@ -47,7 +49,7 @@ func Run(t *testing.T, c Codec, o Options) {
 	if o.Operation != "chat" {
 		name += "-" + o.Operation
 	}
-	s := &suite{tally: newTally(t, name), c: c, op: o.Operation, others: o.Others}
+	s := &suite{tally: newTally(t, name, c.Dialect(), o.Table), c: c, op: o.Operation, others: o.Others}
 	defer s.report()
 	for i, r := range records {
 		s.rnd = rand.New(rand.NewPCG(uint64(i), uint64(len(r.ID))))
@@ -191,6 +193,7 @@ func (s *suite) request(r *Record) {
 			if err != nil {
 				return err
 			}
+			s.table.lost(s.c.Dialect(), other.Dialect(), enc.Losses)
 			if l := llm.Refusal(enc.Losses); l != nil {
 				if r.Case != nil && r.Case.Losses != nil && !slices.Contains(r.Case.Losses, l.Path) {
 					return fmt.Errorf("refused: %s: %s", l.Path, l.Why)
@@ -445,7 +448,7 @@ func (s *suite) whole(r *Record, body []byte) {
 // history in its next request, and goes to the provider again. What the
 // provider wrote (text, calls with their ids, signed thinking) must be there.
 func (s *suite) twoTurns(c Codec, resp *llm.Response) error {
-	next, err := nextTurn(c.Dialect(), c.AppendResponse(nil, resp))
+	next, err := NextTurn(c.Dialect(), c.AppendResponse(nil, resp))
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"headrace/internal/llm"
 )
 
 // tally counts what a suite did and applies the exceptions. Safe for
@@ -19,6 +21,9 @@ import (
 type tally struct {
 	t     testing.TB
 	suite string
+	// table, if any, sums up what the suites find; dialect is the suite's.
+	table   *Table
+	dialect llm.Dialect
 
 	mu         sync.Mutex // guards what follows
 	counts     map[string]*count
@@ -42,9 +47,9 @@ type exception struct {
 
 const maxFailures = 25 // printed; the rest are counted
 
-func newTally(t testing.TB, suite string) *tally {
+func newTally(t testing.TB, suite string, d llm.Dialect, table *Table) *tally {
 	t.Helper()
-	c := &tally{t: t, suite: suite, counts: map[string]*count{}, seen: map[string]bool{}, skipped: map[string]int{}}
+	c := &tally{t: t, suite: suite, table: table, dialect: d, counts: map[string]*count{}, seen: map[string]bool{}, skipped: map[string]int{}}
 	name := filepath.Join(Root(), "testdata", "wire", "exceptions.tsv")
 	f, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -116,6 +121,7 @@ func (c *tally) check(r *Record, name string, err error) {
 			}
 		}
 	}
+	c.table.note(r, c.dialect, name, err, excepted)
 	switch {
 	case err == nil:
 		n.passed++

@@ -188,6 +188,9 @@ func claude(u *Upstream, b object) *Refusal {
 		if i == 0 && role != "user" {
 			return claudeError(`messages: first message must use the "user" role`)
 		}
+		if role == "system" && u.Name == "preserved" && last != "" {
+			continue // newer models take instructions in mid-conversation
+		}
 		if role != "user" && role != "assistant" {
 			return claudeError("messages.%d.role: Input should be 'user' or 'assistant'", i)
 		}
