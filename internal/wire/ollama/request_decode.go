@@ -28,14 +28,9 @@ const (
 
 // generates says whether the members are those of /api/generate.
 func (c Codec) generates(h *llm.Head) bool {
-	if c.Form == FormGenerate {
-		return true
-	}
-	if _, chat := h.At("messages"); chat {
-		return false
-	}
+	_, chat := h.At("messages")
 	_, prompt := h.At("prompt")
-	return prompt
+	return !chat && (prompt || c.Form == FormGenerate)
 }
 
 // DecodeRequest reads a chat or a generate request. Errors are *llm.Error of
