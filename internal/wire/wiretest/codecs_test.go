@@ -3,6 +3,7 @@ package wiretest_test
 import (
 	"headrace/internal/llm"
 	"headrace/internal/wire/anthropic"
+	"headrace/internal/wire/ollama"
 	"headrace/internal/wire/openai"
 	"headrace/internal/wire/wiretest"
 )
@@ -11,11 +12,14 @@ import (
 var codecs = map[llm.Dialect]wiretest.Codec{
 	llm.OpenAI:    openai.Codec{},
 	llm.Anthropic: anthropic.Codec{},
+	llm.Ollama:    ollama.Codec{},
 }
 
 // forms has the codecs of the forms that are not the usual one of their
 // dialect, by dialect and form.
-var forms = map[llm.Dialect]map[string]wiretest.Codec{}
+var forms = map[llm.Dialect]map[string]wiretest.Codec{
+	llm.Ollama: {"generate": ollama.Codec{Form: ollama.FormGenerate}},
+}
 
 // codec gives the codec of a door.
 func codec(d llm.Dialect, form string) wiretest.Codec {

@@ -653,7 +653,11 @@ func NextTurn(d llm.Dialect, answer []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(v)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // arguments that are an object are compared by their bytes
+	err = e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // knows says whether the dialect's own vendor takes the member in a request.

@@ -34,7 +34,8 @@ type ollamaLine struct {
 	Error              string
 }
 
-var ollamaFinish = map[string]llm.FinishReason{"stop": llm.FinishStop, "length": llm.FinishLength, "": llm.FinishStop, "load": llm.FinishStop, "unload": llm.FinishStop}
+var ollamaFinish = map[string]llm.FinishReason{"stop": llm.FinishStop, "length": llm.FinishLength, "": llm.FinishStop, "load": llm.FinishStop, "unload": llm.FinishStop,
+	"content_filter": llm.FinishRefusal, "error": llm.FinishFailed} // words of our own: no reader of Ollama's takes offence
 
 func (l *ollamaLine) into(a *Answer) error {
 	if m := l.Message; m != nil {
@@ -195,7 +196,7 @@ func ollamaSeen(a Answer) Answer {
 	a.Refusal = ""
 	a.Usage.CacheRead, a.Usage.CacheWrite, a.Usage.Reasoning = 0, 0, 0
 	switch a.Finish {
-	case llm.FinishStopSequence, llm.FinishRefusal:
+	case llm.FinishStopSequence:
 		a.Finish = llm.FinishStop // there is no other word
 	case llm.FinishContext, llm.FinishPaused:
 		a.Finish = llm.FinishLength

@@ -247,6 +247,9 @@ type step struct {
 func talk(r *llm.Request, from, to llm.Dialect) conversation {
 	var c conversation
 	for _, t := range r.Tools {
+		if to == llm.Ollama && r.Choice.Mode == llm.ToolNone {
+			break // there is no other way to say so than to send no tools
+		}
 		if t.Type == "" || t.Type == "function" || t.Type == "custom" {
 			c.Tools = append(c.Tools, t.Name)
 		}

@@ -1,0 +1,213 @@
+package ollama
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+
+	"headrace/internal/llm"
+	"headrace/internal/wire/span"
+)
+
+// Root is the answer to GET and HEAD / of an Ollama server.
+const Root = "Ollama is running"
+
+// Version is what the gateway says when it is asked for Ollama's version:
+// clients hide what an older server cannot do. v0.40.8 was current in 2026-11.
+const Version = "0.40.8"
+
+// AppendVersion appends the answer to GET /api/version.
+func (Codec) AppendVersion(dst []byte) []byte {
+	o := open(dst)
+	o.str("version", Version)
+	return o.close()
+}
+
+// AppendModels appends the GET /api/tags page.
+func (c Codec) AppendModels(dst []byte, models []llm.ModelInfo) []byte {
+	return c.AppendTags(dst, models)
+}
+
+// AppendModel appends the POST /api/show object.
+func (c Codec) AppendModel(dst []byte, m llm.ModelInfo) []byte { return c.AppendShow(dst, m) }
+
+// AppendTags appends the GET /api/tags page.
+func (Codec) AppendTags(dst []byte, models []llm.ModelInfo) []byte {
+	dst = append(dst, `{"models":[`...)
+	for i := range models {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		o := open(dst)
+		listed(&o, &models[i])
+		o.name("modified_at")
+		o.b = appendTime(o.b, models[i].Created)
+		capabilities(&o, &models[i])
+		dst = o.close()
+	}
+	return append(dst, "]}"...)
+}
+
+// AppendPS appends the GET /api/ps page. What a gateway serves is never
+// loaded here and never unloaded, so size_vram is 0 and the end is far.
+func (Codec) AppendPS(dst []byte, models []llm.ModelInfo) []byte {
+	dst = append(dst, `{"models":[`...)
+	for i := range models {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		o := open(dst)
+		listed(&o, &models[i])
+		o.str("expires_at", "9999-12-31T23:59:59Z")
+		o.int("size_vram", 0)
+		if w := models[i].Window; w > 0 {
+			o.int("context_length", w)
+		}
+		dst = o.close()
+	}
+	return append(dst, "]}"...)
+}
+
+// listed writes what tags and ps share. The digest stands for the name: there
+// is no file of which it could be one.
+func listed(o *object, m *llm.ModelInfo) {
+	o.str("name", m.ID)
+	o.str("model", m.ID)
+	o.int("size", 0)
+	sum := sha256.Sum256([]byte(m.ID))
+	o.str("digest", hex.EncodeToString(sum[:]))
+	details(o, m)
+}
+
+func details(o *object, m *llm.ModelInfo) {
+	family := m.OwnedBy
+	if family == "" {
+		family = architecture
+	}
+	o.name("details")
+	d := open(o.b)
+	d.str("parent_model", "")
+	d.str("format", "")
+	d.str("family", family)
+	d.name("families")
+	d.b = append(d.b, '[')
+	d.b = quote(d.b, family)
+	d.b = append(d.b, ']')
+	d.str("parameter_size", "")
+	d.str("quantization_level", "")
+	if m.Window > 0 {
+		d.int("context_length", m.Window)
+	}
+	o.b = d.close()
+}
+
+// capabilities writes what the model can do in Ollama's words. Of a model that
+// nobody knows only what nearly all can do is said.
+func capabilities(o *object, m *llm.ModelInfo) {
+	o.name("capabilities")
+	b := append(o.b, `["completion"`...)
+	c := &m.Capability
+	for _, f := range []struct {
+		has  bool
+		name string
+	}{
+		{c.Can(llm.Tools), "tools"},
+		{c.Known && c.Can(llm.Vision), "vision"},
+		{c.Known && c.Can(llm.Thinking), "thinking"},
+	} {
+		if f.has {
+			b = append(b, ',')
+			b = quote(b, f.name)
+		}
+	}
+	o.b = append(b, ']')
+}
+
+// architecture is the prefix of model_info's members: clients read
+// general.architecture, then <that>.context_length.
+const architecture = "headrace"
+
+// AppendShow appends the answer to POST /api/show.
+func (Codec) AppendShow(dst []byte, m llm.ModelInfo) []byte {
+	o := open(dst)
+	for _, name := range []string{"license", "modelfile", "parameters", "template"} {
+		o.str(name, "")
+	}
+	details(&o, &m)
+	o.name("model_info")
+	i := open(o.b)
+	i.str("general.architecture", architecture)
+	name := m.Name
+	if name == "" {
+		name = m.ID
+	}
+	i.str("general.basename", name)
+	if m.Window > 0 {
+		i.int(architecture+".context_length", m.Window)
+	}
+	o.b = i.close()
+	capabilities(&o, &m)
+	o.name("modified_at")
+	o.b = appendTime(o.b, m.Created)
+	return o.close()
+}
+
+// DecodeShow reads the body of POST /api/show: the model, also under its old
+// name. Errors are *llm.Error of class InvalidRequest.
+func (Codec) DecodeShow(body []byte) (model string, err error) {
+	found, err := span.Members(nil, body, []string{"model", "name"})
+	if err != nil {
+		return "", broken(err)
+	}
+	for _, want := range []string{"model", "name"} {
+		for _, m := range found {
+			if m.Name == want && model == "" {
+				model = text(body[m.Value.From:m.Value.To])
+			}
+		}
+	}
+	if model == "" {
+		return "", &llm.Error{Class: llm.InvalidRequest, Param: "model", Message: "model is required"}
+	}
+	return model, nil
+}
+
+// Loads reports whether a request has no prompt: it only asks to load the
+// model, or, with keep_alive 0, to unload it. AppendLoaded answers it without
+// asking anybody.
+func Loads(r *llm.Request) (load, unload bool) {
+	for i := range r.Items {
+		if it := &r.Items[i]; it.Kind == llm.ItemOpaque && it.From == llm.Ollama && it.Type == typeLoad {
+			load = true
+		}
+	}
+	if load {
+		for _, m := range r.Ext {
+			if n, ok := number(m.Value); ok && m.Name == "keep_alive" && n == 0 {
+				unload = true
+			}
+		}
+	}
+	return load, unload
+}
+
+// AppendLoaded appends the answer to a request that only loads or unloads a
+// model, in the codec's form; created is in Unix seconds. It is one object, and
+// with a line end behind it one line of a stream.
+func (c Codec) AppendLoaded(dst []byte, model string, created int64, unload bool) []byte {
+	o := open(dst)
+	o.str("model", model)
+	o.name("created_at")
+	o.b = appendTime(o.b, created)
+	if c.Form == FormGenerate {
+		o.str("response", "")
+	} else {
+		o.raw("message", []byte(`{"role":"assistant","content":""}`))
+	}
+	o.bool("done", true)
+	if unload {
+		o.str("done_reason", "unload")
+	} else {
+		o.str("done_reason", "load")
+	}
+	return o.close()
+}
