@@ -117,8 +117,13 @@ func openFor(t *testing.T, upstream string, d llm.Dialect, slow func() bool) *ho
 	if d == llm.Anthropic {
 		env = map[string]string{"ANTHROPIC_API_KEY": claudeKey, "HEADRACE_ANTHROPIC_BASE_URL": upstream}
 	}
-	// The records fail as they were recorded, one after another.
-	return start(t, env, "retries: {failures: 0}\n", slow)
+	yaml := "retries: {failures: 0}\n" // the records fail as they were recorded, one after another
+	switch d {
+	case llm.Ollama:
+		env = map[string]string{}
+		yaml += "providers: {ollama: {dialect: ollama, auth: none, base_url: " + upstream + "}}\n"
+	}
+	return start(t, env, yaml, slow)
 }
 
 func start(t *testing.T, env map[string]string, yaml string, slow func() bool) *house {
@@ -212,6 +217,14 @@ const (
 	chatAnswer = `{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"gpt-4o-mini","choices":[{"index":0,"message":{"role":"assistant","content":"Hello","refusal":null},"finish_reason":"stop","logprobs":null}],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}`
 	msgAnswer  = `{"id":"msg_1","type":"message","role":"assistant","model":"claude-haiku-4-5","content":[{"type":"text","text":"Hello"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":5,"output_tokens":2}}`
 )
+
+// claudeStream is a streamed answer of the Messages dialect.
+const claudeStream = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"c\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":5,\"output_tokens\":1}}}\n\n" +
+	"event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n" +
+	"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hello\"}}\n\n" +
+	"event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n" +
+	"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_sequence\":null},\"usage\":{\"output_tokens\":2}}\n\n" +
+	"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
 
 func write(w http.ResponseWriter, kind, body string) {
 	w.Header().Set("Content-Type", kind)
@@ -757,12 +770,6 @@ func TestCountTokens(t *testing.T) {
 // TestFourPairs: both doors against both dialects, whole and streamed.
 func TestFourPairs(t *testing.T) {
 	t.Parallel()
-	claudeStream := "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"c\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":5,\"output_tokens\":1}}}\n\n" +
-		"event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n" +
-		"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hello\"}}\n\n" +
-		"event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n" +
-		"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_sequence\":null},\"usage\":{\"output_tokens\":2}}\n\n" +
-		"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {})
 	u.answer = func(w http.ResponseWriter, r *http.Request) {
 		all := u.asked()
@@ -815,10 +822,10 @@ func TestOllamaComesLater(t *testing.T) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/version", func(w http.ResponseWriter, r *http.Request) { write(w, "application/json", `{"version":"0.40.0"}`) })
-	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, r *http.Request) {
-		write(w, "application/json", `{"object":"list","data":[{"id":"qwen3:8b","object":"model","created":1,"owned_by":"library"}]}`)
+	mux.HandleFunc("GET /api/tags", func(w http.ResponseWriter, r *http.Request) {
+		write(w, "application/json", `{"models":[{"name":"qwen3:8b","model":"qwen3:8b","capabilities":["completion","tools"]}]}`)
 	})
-	mux.HandleFunc("POST /v1/chat/completions", func(w http.ResponseWriter, r *http.Request) { write(w, "application/json", chatAnswer) })
+	mux.HandleFunc("POST /api/chat", func(w http.ResponseWriter, r *http.Request) { write(w, "application/json", lamaAnswer) })
 	ollama := &http.Server{Handler: mux}
 	go ollama.Serve(l)
 	waitFor(t, func() bool { return strings.Contains(h.call("GET", "/v1/models", "").body, `"ollama/qwen3:8b"`) }, "Ollama's model in the list")

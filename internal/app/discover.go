@@ -35,7 +35,7 @@ func (a *App) watchOllama(ctx context.Context) {
 	if moved := a.o.Env.Provider(ollamaID, nil).BaseURL; moved != "" {
 		return // configured by hand: found like any other
 	}
-	f := Found{Row: row, Ready: true, Source: "found at " + base, BaseURL: base + "/v1", connect: time.Second}
+	f := Found{Row: row, Ready: true, Source: "found at " + base, BaseURL: base, connect: time.Second}
 	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	up := false
 	tick := time.NewTicker(ollamaEvery)

@@ -7,6 +7,7 @@ import (
 
 	"headrace/internal/llm"
 	"headrace/internal/wire/anthropic"
+	"headrace/internal/wire/ollama"
 	"headrace/internal/wire/openai"
 )
 
@@ -72,6 +73,9 @@ var dialects = map[llm.Dialect]*dialect{
 	llm.Anthropic: {Codec: anthropic.Codec{}, name: llm.Anthropic, vendor: "anthropic", prefix: "/anthropic", idHeader: "Request-Id",
 		encodeError: anthropic.Codec{}.EncodeErrorFor, ping: "event: ping\ndata: {\"type\": \"ping\"}\n\n", streamType: eventStream, promptFirst: true,
 		forward: []string{"Anthropic-Version", "Anthropic-Beta", "Anthropic-User-Profile-Id", "Anthropic-Dangerous-Direct-Browser-Access", "X-App", "X-Claude-Code-Session-Id"}},
+	// Nothing is safe to send to an Ollama client that waits.
+	llm.Ollama: {Codec: ollama.Codec{}, name: llm.Ollama, vendor: "ollama", prefix: "/ollama", idHeader: "X-Request-Id",
+		encodeError: plainError(ollama.Codec{}.EncodeError), streamType: "application/x-ndjson"},
 }
 
 // plainError is an error without a place for the request id.
@@ -152,9 +156,9 @@ var routes = []entry{
 	{method: "GET", path: "/v1beta/models/{id...}", dialect: llm.Gemini, op: llm.OpModels, handle: (*Gateway).model},
 
 	{method: "POST", path: "/api/chat", dialect: llm.Ollama, op: llm.OpChat},
-	{method: "POST", path: "/api/generate", dialect: llm.Ollama, op: llm.OpChat, form: "generate"},
+	{method: "POST", path: "/api/generate", dialect: llm.Ollama, op: llm.OpChat, form: ollama.FormGenerate, codec: ollama.Codec{Form: ollama.FormGenerate}},
 	{method: "POST", path: "/api/embed", dialect: llm.Ollama, op: llm.OpEmbed},
-	{method: "POST", path: "/api/embeddings", dialect: llm.Ollama, op: llm.OpEmbed, form: "embeddings"},
+	{method: "POST", path: "/api/embeddings", dialect: llm.Ollama, op: llm.OpEmbed, form: ollama.FormEmbeddings, codec: ollama.Codec{Form: ollama.FormEmbeddings}},
 	{method: "GET", path: "/api/tags", dialect: llm.Ollama, op: llm.OpModels, handle: (*Gateway).models},
 	{method: "POST", path: "/api/show", dialect: llm.Ollama, op: llm.OpModels, handle: (*Gateway).show},
 	{method: "GET", path: "/api/ps", dialect: llm.Ollama, op: llm.OpModels, handle: (*Gateway).loaded},

@@ -23,6 +23,7 @@ import (
 	"headrace/internal/relay"
 	"headrace/internal/route"
 	"headrace/internal/tokens"
+	"headrace/internal/wire/ollama"
 )
 
 // Keys says who a caller is.
@@ -136,7 +137,7 @@ func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, d *door, path 
 		x.refuse(fail)
 		return
 	}
-	if x.counted(&plan, &draft) {
+	if x.counted(&plan, &draft) || x.loaded(&plan, &draft) {
 		return
 	}
 	settle, fail := g.o.Limits.Reserve(&caller, x.estimate(&caller, &draft), x.start)
@@ -373,6 +374,36 @@ func (x *exchange) counted(plan *route.Plan, d *llm.Draft) bool {
 	a := &llm.Answer{Status: http.StatusOK, Count: n}
 	err = x.reply.Whole(a, relay.Meta{Target: t, Warnings: []string{"count: estimated, " + t.Provider + " does not count"}})
 	if err != nil {
+		x.entry.Class = llm.ClientGone
+	}
+	return true
+}
+
+// loads is the size in bytes of the largest request that only loads a model.
+const loads = 4 << 10
+
+// loaded answers a request of an Ollama client that only wants its model in
+// memory, or out of it again: models of other providers are always there.
+func (x *exchange) loaded(plan *route.Plan, d *llm.Draft) bool {
+	codec, ok := x.door.Codec.(ollama.Codec)
+	if !ok || d.Op != llm.OpChat || len(d.Raw) > loads {
+		return false
+	}
+	t := &plan.Targets[0]
+	if row, ok := x.s.Catalog.Provider(t.Provider); ok && row.Dialect == llm.Ollama {
+		return false
+	}
+	r, err := d.Request()
+	if err != nil {
+		x.refuse(asError(err, llm.InvalidRequest))
+		return true
+	}
+	load, unload := ollama.Loads(r)
+	if !load {
+		return false
+	}
+	a := &llm.Answer{Native: true, Status: http.StatusOK, ContentType: x.door.streamType, Body: append(codec.AppendLoaded(nil, d.Head.Model, x.start.Unix(), unload), '\n')}
+	if err := x.reply.Whole(a, relay.Meta{Target: t}); err != nil {
 		x.entry.Class = llm.ClientGone
 	}
 	return true

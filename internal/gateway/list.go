@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,13 +8,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"headrace/internal/access"
 	"headrace/internal/ledger"
 	"headrace/internal/llm"
 	"headrace/internal/relay"
 	"headrace/internal/route"
+	"headrace/internal/wire/ollama"
 )
 
 // allowed gives the models that a caller may use.
@@ -104,16 +102,9 @@ func (g *Gateway) show(w http.ResponseWriter, r *http.Request, d *door) {
 		if fail != nil {
 			return nil, fail
 		}
-		var named struct {
-			Model string `json:"model"`
-			Name  string `json:"name"` // what it was called before
-		}
-		if err := json.Unmarshal(body, &named); err != nil {
-			return nil, &llm.Error{Class: llm.InvalidRequest, Message: "the request body cannot be read", Cause: err}
-		}
-		id := cmp.Or(named.Model, named.Name)
-		if id == "" {
-			return nil, llm.Errorf(llm.InvalidRequest, "model is required")
+		id, err := ollama.Codec{}.DecodeShow(body)
+		if err != nil {
+			return nil, asError(err, llm.InvalidRequest)
 		}
 		return g.shown(p, d, id)
 	})
@@ -121,23 +112,19 @@ func (g *Gateway) show(w http.ResponseWriter, r *http.Request, d *door) {
 
 // loaded answers what models are in memory: none, they are at their providers.
 func (g *Gateway) loaded(w http.ResponseWriter, r *http.Request, d *door) {
-	g.ask(w, r, d, func(*access.Principal) ([]byte, *llm.Error) { return []byte(`{"models":[]}`), nil })
+	g.ask(w, r, d, func(*access.Principal) ([]byte, *llm.Error) { return ollama.Codec{}.AppendPS(nil, nil), nil })
 }
-
-// ollamaVersion is the version of Ollama whose API this is: clients look at it
-// to know what they may ask for.
-const ollamaVersion = "0.40.8"
 
 // version and alive answer without a key, as Ollama does: clients look with
 // them whether anybody is there.
 func (g *Gateway) version(w http.ResponseWriter, _ *http.Request, _ *door) {
 	w.Header().Set("Content-Type", "application/json")
-	fmt.Fprintf(w, `{"version":%q}`, ollamaVersion)
+	w.Write(ollama.Codec{}.AppendVersion(nil))
 }
 
 func (g *Gateway) alive(w http.ResponseWriter, _ *http.Request, _ *door) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	io.WriteString(w, "Ollama is running")
+	io.WriteString(w, ollama.Root)
 }
 
 // immovable refuses to fetch, make, copy and delete models.

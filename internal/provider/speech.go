@@ -8,6 +8,7 @@ import (
 
 	"headrace/internal/llm"
 	"headrace/internal/wire/anthropic"
+	"headrace/internal/wire/ollama"
 	"headrace/internal/wire/openai"
 )
 
@@ -61,6 +62,14 @@ var codecs = map[llm.Dialect]*speech{
 		{op: llm.OpChat, path: "/v1/messages"},
 		{op: llm.OpCountTokens, path: "/v1/messages/count_tokens"},
 		{op: llm.OpModels, path: "/v1/models"},
+		{op: llm.OpRaw},
+	}},
+	llm.Ollama: {Codec: ollama.Codec{}, events: lines, ways: []way{
+		{op: llm.OpChat, path: "/api/chat"},
+		{op: llm.OpChat, form: ollama.FormGenerate, path: "/api/generate", codec: ollama.Codec{Form: ollama.FormGenerate}},
+		{op: llm.OpEmbed, path: "/api/embed"},
+		{op: llm.OpEmbed, form: ollama.FormEmbeddings, path: "/api/embeddings", codec: ollama.Codec{Form: ollama.FormEmbeddings}},
+		{op: llm.OpModels, path: "/api/tags"},
 		{op: llm.OpRaw},
 	}},
 }

@@ -3,6 +3,7 @@ package ollama
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 
 	"headrace/internal/llm"
 	"headrace/internal/wire/span"
@@ -104,6 +105,10 @@ func details(o *object, m *llm.ModelInfo) {
 // nobody knows only what nearly all can do is said.
 func capabilities(o *object, m *llm.ModelInfo) {
 	o.name("capabilities")
+	if slices.Contains(m.Gives, "embedding") {
+		o.b = append(o.b, `["embedding"]`...)
+		return
+	}
 	b := append(o.b, `["completion"`...)
 	c := &m.Capability
 	for _, f := range []struct {

@@ -1,0 +1,273 @@
+package app_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	lamaAnswer = `{"model":"q","created_at":"2026-01-01T00:00:00Z","message":{"role":"assistant","content":"Hello"},"done":true,"done_reason":"stop","prompt_eval_count":5,"eval_count":2}`
+	lamaLines  = `{"model":"q","created_at":"2026-01-01T00:00:00Z","message":{"role":"assistant","content":"Hel"},"done":false}` + "\n" +
+		`{"model":"q","created_at":"2026-01-01T00:00:00Z","message":{"role":"assistant","content":"lo"},"done":false}` + "\n" +
+		`{"model":"q","created_at":"2026-01-01T00:00:00Z","message":{"role":"assistant","content":""},"done":true,"done_reason":"stop","prompt_eval_count":5,"eval_count":2}` + "\n"
+)
+
+// posted is asked without what is fetched, such as lists of models.
+func (u *upstream) posted() []seen {
+	return slices.DeleteFunc(u.asked(), func(s seen) bool { return s.method != http.MethodPost })
+}
+
+// world is an upstream that answers in every dialect, by path.
+func world(t *testing.T) (*upstream, string) {
+	u := newUpstream(t, nil)
+	u.answer = func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			http.NotFound(w, r) // no list of models
+			return
+		}
+		all := u.posted()
+		body := all[len(all)-1].body
+		streamed := strings.Contains(body, `"stream":true`)
+		switch path := r.URL.Path; {
+		case path == "/api/chat" && strings.Contains(body, `"stream":false`):
+			write(w, "application/json; charset=utf-8", lamaAnswer)
+		case path == "/api/chat":
+			write(w, "application/x-ndjson", lamaLines)
+		case path == "/api/generate":
+			write(w, "application/x-ndjson", strings.NewReplacer(`"message":{"role":"assistant","content":"Hel"}`, `"response":"Hel"`, `"message":{"role":"assistant","content":"lo"}`, `"response":"lo"`, `"message":{"role":"assistant","content":""}`, `"response":""`).Replace(lamaLines))
+		case path == "/api/embed":
+			write(w, "application/json", `{"model":"q","embeddings":[[0.10,2]],"prompt_eval_count":3}`)
+		case path == "/api/embeddings":
+			write(w, "application/json", `{"embedding":[0.10,2]}`)
+		case path == "/v1/messages/count_tokens":
+			write(w, "application/json", `{"input_tokens":32}`)
+		case path == "/v1/messages" && streamed:
+			write(w, "text/event-stream", claudeStream)
+		case path == "/v1/messages":
+			write(w, "application/json", msgAnswer)
+		case path == "/v1/embeddings":
+			write(w, "application/json", strings.Replace(embedAnswer, "-2.5E-07, 1.0", "2", 1))
+		case path == "/v1/chat/completions" && streamed:
+			write(w, "text/event-stream", chatStream+usageChunk+doneChunk)
+		case path == "/v1/chat/completions":
+			write(w, "application/json", chatAnswer)
+		default:
+			t.Errorf("nobody answers %s %s", r.Method, path)
+		}
+	}
+	return u, "providers:\n" +
+		"  lama: {dialect: ollama, auth: none, base_url: " + u.URL + "}\n" +
+		"  mistral: {api_key: x, base_url: " + u.URL + "/deep/v1}\n" // its models are those of the catalogue
+}
+
+// said gives the text of an answer in any dialect.
+func said(t *testing.T, body string) string {
+	t.Helper()
+	text := ""
+	if json.Valid([]byte(body)) {
+		body = strings.ReplaceAll(body, "\n", " ")
+	}
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for _, name := range []string{"candidates", "content", "parts", "text", "message", "response", "choices", "delta"} {
+				if s, ok := v[name].(string); ok {
+					text += s
+				} else if v[name] != nil {
+					walk(v[name])
+				}
+			}
+		case []any:
+			for _, one := range v {
+				walk(one)
+			}
+		}
+	}
+	for _, line := range strings.Split(strings.ReplaceAll(strings.ReplaceAll(body, "\r\n", "\n"), "data: ", ""), "\n") {
+		var v any
+		if json.Unmarshal([]byte(line), &v) == nil {
+			walk(v)
+		}
+	}
+	return text
+}
+
+// TestEveryDoor: each way in of the Ollama dialect, against a
+// provider of every dialect: bytes pass where the dialects are the same, and
+// everywhere the client reads the same text and the row has the same usage.
+func TestEveryDoor(t *testing.T) {
+	t.Parallel()
+	u, yaml := world(t)
+	h := open(t, u, yaml)
+	for _, door := range []struct {
+		name, path, body string
+		// native is what a provider of the dialect answers.
+		dialect, native, kind string
+		stream                bool
+	}{
+		{"Ollama", "/api/chat", `{"model":"MODEL","stream":false,"messages":[{"role":"user","content":"Hi"}]}`, "lama", lamaAnswer, "application/json", false},
+		{"Ollama lines", "/api/chat", `{"model":"MODEL","messages":[{"role":"user","content":"Hi"}]}`, "lama", lamaLines, "application/x-ndjson", true},
+		{"Ollama, prefixed", "/ollama/api/chat", `{"model":"MODEL","messages":[{"role":"user","content":"Hi"}]}`, "lama", lamaLines, "application/x-ndjson", true},
+		{"Ollama generate", "/api/generate", `{"model":"MODEL","prompt":"Hi"}`, "lama", "", "application/x-ndjson", true},
+	} {
+		for _, model := range []string{"lama/q:8b", "openai/gpt-4o-mini", "anthropic/claude-haiku-4-5"} {
+			for _, escape := range []bool{false, true} {
+				in := model
+				if escape {
+					in = strings.ReplaceAll(model, "/", "%2F")
+				}
+				if escape && !strings.Contains(door.path, "MODEL") {
+					continue
+				}
+				a := h.call("POST", strings.ReplaceAll(door.path, "MODEL", in), strings.ReplaceAll(door.body, "MODEL", model))
+				name := fmt.Sprintf("%s to %s", door.name, model)
+				if a.status != 200 || said(t, a.body) != "Hello" || !strings.HasPrefix(a.header.Get("Content-Type"), door.kind) {
+					t.Errorf("%s: %d %s %s", name, a.status, a.header.Get("Content-Type"), a.body)
+					continue
+				}
+				all := u.posted()
+				got := all[len(all)-1]
+				if strings.HasPrefix(model, door.dialect) {
+					if door.native != "" && a.body != door.native {
+						t.Errorf("%s: the answer came as\n%s\nnot as\n%s", name, a.body, door.native)
+					}
+					_, id, _ := strings.Cut(model, "/")
+					if want := strings.ReplaceAll(door.body, "MODEL", id); got.body != want {
+						t.Errorf("%s: the provider got %s, want %s", name, got.body, want)
+					}
+				}
+				row := h.row(a)
+				if use := row["usage"].(map[string]any); use["input"] != 5.0 || use["output"] != 2.0 || row["model"] != model || row["stream"] != door.stream {
+					t.Errorf("%s: row %v", name, row)
+				}
+			}
+		}
+	}
+}
+
+// TestEmbedEverywhere: every door of embeddings against providers of every
+// dialect that has them; numbers keep their spelling.
+func TestEmbedEverywhere(t *testing.T) {
+	t.Parallel()
+	u, yaml := world(t)
+	h := open(t, u, yaml)
+	for _, c := range []struct{ name, path, body, want string }{
+		{"OpenAI", "/v1/embeddings", `{"model":"MODEL","input":"Hi"}`, `"embedding":[0.10,2]`},
+		{"OpenAI, base64", "/v1/embeddings", `{"model":"MODEL","input":["Hi"],"encoding_format":"base64"}`, ``},
+		{"Ollama", "/api/embed", `{"model":"MODEL","input":"Hi"}`, `"embeddings":[[0.10,2]]`},
+		{"Ollama, old", "/api/embeddings", `{"model":"MODEL","prompt":"Hi"}`, `"embedding":[0.10,2]`},
+	} {
+		for _, model := range []string{"lama/q", "openai/text-embedding-3-small"} {
+			a := h.call("POST", strings.ReplaceAll(c.path, "MODEL", model), strings.ReplaceAll(c.body, "MODEL", model))
+			want := c.want
+			if want == "" && model != "openai/text-embedding-3-small" {
+				want = `"embedding":"zczMPQAAAEA="`
+			}
+			if a.status != 200 || !strings.Contains(a.body, want) {
+				t.Errorf("%s to %s: %d %s, want %s", c.name, model, a.status, a.body, want)
+				continue
+			}
+			if row := h.row(a); row["op"] != "embed" || row["class"] != "" || row["usage"].(map[string]any)["input"] == 0.0 {
+				t.Errorf("%s to %s: row %v", c.name, model, row)
+			}
+		}
+	}
+}
+
+// TestCountEverywhere: counted by the provider where it can, in whatever
+// dialect, else estimated.
+func TestCountEverywhere(t *testing.T) {
+	t.Parallel()
+	u, yaml := world(t)
+	h := open(t, u, yaml)
+	for _, c := range []struct{ path, body, member string }{
+		{"/v1/messages/count_tokens", `{"model":"MODEL","messages":[{"role":"user","content":"How many?"}]}`, "input_tokens"},
+	} {
+		for model, want := range map[string]float64{"anthropic/claude-haiku-4-5": 32, "lama/q": 0, "openai/gpt-4o-mini": 0} {
+			a := h.call("POST", strings.ReplaceAll(c.path, "MODEL", model), strings.ReplaceAll(c.body, "MODEL", model))
+			var got map[string]any
+			if err := json.Unmarshal([]byte(a.body), &got); err != nil || a.status != 200 {
+				t.Fatalf("%s of %s: %d %s", c.path, model, a.status, a.body)
+			}
+			n, _ := got[c.member].(float64)
+			if want > 0 && n != want || want == 0 && (n < 1 || n > 30 || !strings.Contains(a.header.Get("X-Headrace-Warnings"), "estimated")) {
+				t.Errorf("%s of %s: %s %v", c.path, model, a.body, a.header)
+			}
+		}
+	}
+}
+
+// TestOllamaHouse: what Ollama's clients ask beside models' answers.
+func TestOllamaHouse(t *testing.T) {
+	t.Parallel()
+	u, yaml := world(t)
+	h := open(t, u, yaml)
+	for _, method := range []string{"GET", "HEAD"} {
+		a := h.call(method, "/", "", "Authorization: none")
+		if want := map[string]string{"GET": "Ollama is running"}[method]; a.status != 200 || a.body != want {
+			t.Errorf("%s /: %d %q", method, a.status, a.body)
+		}
+	}
+	if a := h.call("GET", "/api/version", "", "Authorization: none"); a.status != 200 || !strings.Contains(a.body, `"version":"0.`) {
+		t.Errorf("version: %d %s", a.status, a.body)
+	}
+	var tags struct {
+		Models []struct{ Name, Model string }
+	}
+	for _, path := range []string{"/api/tags", "/ollama/api/tags"} {
+		a := h.call("GET", path, "")
+		if err := json.Unmarshal([]byte(a.body), &tags); err != nil || a.status != 200 || len(tags.Models) < 3 {
+			t.Fatalf("tags: %d %s", a.status, a.body)
+		}
+	}
+	for _, m := range tags.Models {
+		if !strings.HasPrefix(m.Name, "rehearsal/") {
+			continue // the provider may be asked for its list just now
+		}
+		a := h.call("POST", "/api/show", `{"model":"`+m.Name+`"}`)
+		if a.status != 200 || !strings.Contains(a.body, `"capabilities":[`) {
+			t.Errorf("show %s: %d %s", m.Name, a.status, a.body)
+		}
+	}
+	if a := h.call("POST", "/api/show", `{"name":"rehearsal/quick"}`); a.status != 200 {
+		t.Errorf("show by the old name: %d %s", a.status, a.body)
+	}
+	for body, status := range map[string]int{`{"model":"nobody/x"}`: 404, `{}`: 400, `[`: 400} {
+		if a := h.call("POST", "/api/show", body); a.status != status || !strings.HasPrefix(a.body, `{"error":"`) {
+			t.Errorf("show %s: %d %s", body, a.status, a.body)
+		}
+	}
+	for path, want := range map[string]string{"/api/tags": `"capabilities":["embedding"]`} {
+		if a := h.call("GET", path, ""); !strings.Contains(a.body, want) {
+			t.Errorf("%s shows no model that embeds", path)
+		}
+	}
+	if a := h.call("GET", "/api/ps", ""); a.status != 200 || a.body != `{"models":[]}` {
+		t.Errorf("ps: %d %s", a.status, a.body)
+	}
+	for _, c := range []string{"POST /api/pull", "POST /api/push", "POST /api/create", "POST /api/copy", "DELETE /api/delete", "POST /api/blobs/sha256:00", "POST /ollama/api/pull"} {
+		method, path, _ := strings.Cut(c, " ")
+		if a := h.call(method, path, `{"model":"x"}`); a.status < 400 || a.status >= 500 || !strings.HasPrefix(a.body, `{"error":"`) || !strings.Contains(a.body, "gateway") {
+			t.Errorf("%s: %d %s", c, a.status, a.body)
+		}
+	}
+	before := len(u.posted())
+	a := h.call("POST", "/api/chat", `{"model":"openai/gpt-4o-mini","messages":[]}`)
+	if a.status != 200 || !strings.Contains(a.body, `"done_reason":"load"`) || len(u.posted()) != before {
+		t.Errorf("load: %d %s", a.status, a.body)
+	}
+	if a := h.call("GET", "/api/tags", "", "Authorization: Bearer wrong"); a.status != 401 || !strings.HasPrefix(a.body, `{"error":"`) {
+		t.Errorf("a wrong key: %d %s", a.status, a.body)
+	}
+	if a := h.call("GET", "/api/nothing", ""); a.status != 404 || !strings.HasPrefix(a.body, `{"error":"`) {
+		t.Errorf("nowhere: %d %s", a.status, a.body)
+	}
+	if a := h.call("HEAD", "/api/hello", ""); a.status != 200 {
+		t.Errorf("hello: %d", a.status)
+	}
+}
