@@ -62,6 +62,9 @@ type door struct {
 	op              string
 	whole, streamed string
 	call            string
+	// seen reduces an answer to what this form can tell; nil when it tells what
+	// the dialect does.
+	seen func(a Answer) Answer
 }
 
 // table has a row for every dialect. Sources: the members are those of the
@@ -117,7 +120,7 @@ var table = []*row{
 			{op: "chat", whole: "/api/chat", streamed: "/api/chat",
 				call: `{"model":{model},"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"What is the weather?"}],"stream":{stream}}`},
 			{form: "generate", op: "generate", whole: "/api/generate", streamed: "/api/generate",
-				call: `{"model":{model},"system":"Be brief.","prompt":"What is the weather?","stream":{stream}}`},
+				call: `{"model":{model},"system":"Be brief.","prompt":"What is the weather?","stream":{stream}}`, seen: generateSeen},
 		},
 		members: strings.Fields(`model messages stream format keep_alive tools think options truncate shift logprobs top_logprobs
 			prompt suffix system template context raw images width height steps`),
@@ -274,6 +277,11 @@ func (r *row) authorise(h http.Header, key string) {
 // frames is a stream in its pieces: event-stream frames, lines, or the
 // elements of a growing array.
 type frames interface{ Next() (sse.Frame, error) }
+
+// Frames splits a stream of the dialect into the pieces that its decoder takes.
+func Frames(d llm.Dialect, r io.Reader) interface{ Next() (sse.Frame, error) } {
+	return framesOf(d, r)
+}
 
 // framesOf splits a stream of the dialect. Which of Gemini's two forms it is
 // shows in its first byte.

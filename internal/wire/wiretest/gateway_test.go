@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"headrace/internal/llm"
-	"headrace/internal/wire/sse"
 	"headrace/internal/wire/wiretest"
 )
 
@@ -124,8 +123,8 @@ func (g *least) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	// Frames are held back until content comes, so that an error before it
 	// still has a status.
-	frames, dec := sse.NewReader(resp.Body, 0), up.NewDecoder()
-	coder := client.NewEncoder(llm.StreamOptions{IncludeUsage: head.IncludeUsage, Model: model})
+	frames, dec := wiretest.Frames(g.dialect, resp.Body), up.NewDecoder()
+	coder := client.NewEncoder(llm.StreamOptions{IncludeUsage: head.IncludeUsage, Model: model, ID: "id-of-ours", Created: 1})
 	var held []byte
 	committed := false
 	w.Header().Set("Content-Type", "text/event-stream")

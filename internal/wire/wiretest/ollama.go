@@ -203,3 +203,12 @@ func ollamaSeen(a Answer) Answer {
 	}
 	return a
 }
+
+// generateSeen: the older form has no calls.
+func generateSeen(a Answer) Answer {
+	a.Calls = nil
+	if a.Finish == llm.FinishToolCalls {
+		a.Finish = llm.FinishStop
+	}
+	return a
+}

@@ -209,6 +209,9 @@ func (s *suite) request(r *Record) {
 				return fmt.Errorf("%s does not decode its own bytes: %w\n%.500s", other.Dialect(), err, out)
 			}
 			want, got := talk(req, s.c.Dialect(), other.Dialect()), talk(back, s.c.Dialect(), other.Dialect())
+			if slices.ContainsFunc(enc.Losses, func(l llm.Loss) bool { return strings.Contains(l.Why, "inside the conversation became") }) {
+				want, got = folded(want), folded(got)
+			}
 			for i := range got.Tools {
 				if n, ok := enc.Names[got.Tools[i]]; ok {
 					got.Tools[i] = n
@@ -283,6 +286,7 @@ func talk(r *llm.Request, from, to llm.Dialect) conversation {
 			}
 		case llm.ItemToolResult:
 			st.Role, st.Call = "tool", calls[it.Result.CallID]
+			st.Text = strings.TrimPrefix(squeeze(st.Text), "Error:") // is the flag of dialects that have none
 		case llm.ItemMessage:
 			if st.Role == llm.Developer {
 				st.Role = llm.System
@@ -312,6 +316,26 @@ func talk(r *llm.Request, from, to llm.Dialect) conversation {
 	return c
 }
 
+// folded takes instructions inside a conversation for the user's words, as a
+// target without them is given them.
+func folded(c conversation) (out conversation) {
+	out.Tools = c.Tools
+	spoken := false
+	for _, st := range c.Steps {
+		if st.Role == llm.System && spoken {
+			st.Role = llm.User
+		}
+		spoken = spoken || st.Role != llm.System
+		if n := len(out.Steps); n > 0 && st.Call == 0 && out.Steps[n-1].Call == 0 && out.Steps[n-1].Role == st.Role {
+			out.Steps[n-1].Text += st.Text
+			out.Steps[n-1].Media += st.Media
+			continue
+		}
+		out.Steps = append(out.Steps, st)
+	}
+	return out
+}
+
 // squeeze takes out what may differ between two tellings of a text: white
 // space, the wrapping of a document, and the line about its version that
 // Claude Code sends as the first system block, which is for Anthropic alone,
@@ -320,7 +344,7 @@ func squeeze(s string) string {
 	return strings.Join(strings.Fields(wrapping.ReplaceAllString(s, "")), "")
 }
 
-var wrapping = regexp.MustCompile(`</?(?:file|document)\b[^>]*>|x-anthropic-billing-header:(?: ?[a-z_]+=[0-9a-zA-Z.-]+;?)*`)
+var wrapping = regexp.MustCompile(`</?(?:file|document|system)\b[^>]*>|x-anthropic-billing-header:(?: ?[a-z_]+=[0-9a-zA-Z.-]+;?)*`)
 
 // closedRequest checks a request that we wrote against the members that the
 // dialect's own vendor takes.
@@ -520,9 +544,7 @@ func spoken(items []llm.Item, d llm.Dialect) (v said) {
 			}
 		case llm.ItemToolCall:
 			v.Calls = append(v.Calls, ToolCall{it.Call.ID, it.Call.Name, arguments(it.Call.Arguments)})
-			if d == llm.Gemini { // which signs its calls
-				v.Signed = append(v.Signed, it.Opaque...)
-			}
+			// What signs a call (Gemini) is kept by the gateway, under its id.
 		case llm.ItemReasoning:
 			for _, o := range it.Opaque {
 				if (d == llm.Anthropic || d == llm.Responses) && o.Data != "" {
@@ -545,6 +567,9 @@ func (s *suite) expected(r *Record, truth Answer) Answer {
 // read has the dialect's SDK read what c wrote.
 func (s *suite) read(c Codec, streamed bool, out []byte, want Answer) error {
 	got, err := Read(c.Dialect(), streamed, out)
+	if err != nil && c.Dialect() != s.c.Dialect() && (want.Finish == llm.FinishOther || want.Finish == llm.FinishFailed) {
+		return nil // a model that failed may be told as an error
+	}
 	if err != nil && !want.Err {
 		return fmt.Errorf("the SDK says %w of\n%.2000s", err, out)
 	}
@@ -567,7 +592,7 @@ func (s *suite) read(c Codec, streamed bool, out []byte, want Answer) error {
 func same(want, got Answer) error {
 	want, got = sameIDs(want, got)
 	for i := range want.Calls {
-		if i < len(got.Calls) && !json.Valid([]byte(want.Calls[i].Arguments)) {
+		if i < len(got.Calls) && (!json.Valid([]byte(want.Calls[i].Arguments)) || strings.HasPrefix(got.Calls[i].Arguments, `{"_raw":`)) {
 			want.Calls[i].Arguments = got.Calls[i].Arguments
 		}
 		if i < len(got.Calls) && !json.Valid([]byte(got.Calls[i].Arguments)) {
@@ -750,7 +775,8 @@ func (s *suite) broken(body []byte) error {
 			if last.Kind == llm.EventError && err == nil {
 				return fmt.Errorf("cut at byte %d; the %s SDK sees no error in\n...%s", cut, c.Dialect(), out[max(0, len(out)-500):])
 			}
-			if last.Kind == llm.EventFinish && a.Finish == "" {
+			failed := last.Finish.Reason == llm.FinishFailed || last.Finish.Reason == llm.FinishOther
+			if last.Kind == llm.EventFinish && a.Finish == "" && !(failed && err != nil) {
 				return fmt.Errorf("cut at byte %d; the %s SDK sees no end in\n...%s", cut, c.Dialect(), out[max(0, len(out)-500):])
 			}
 		}
