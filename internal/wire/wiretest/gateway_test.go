@@ -125,6 +125,9 @@ func (g *least) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Frames are held back until content comes, so that an error before it
 	// still has a status.
 	frames, dec := sse.NewReader(resp.Body, 0), up.NewDecoder()
+	if up.Dialect() == llm.Ollama {
+		frames = sse.NewLineReader(resp.Body, 0)
+	}
 	coder := client.NewEncoder(llm.StreamOptions{IncludeUsage: head.IncludeUsage, Model: model})
 	var held []byte
 	committed := false
