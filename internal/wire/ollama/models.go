@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"time"
 
 	"headrace/internal/llm"
 	"headrace/internal/wire/span"
@@ -187,7 +188,13 @@ func Loads(r *llm.Request) (load, unload bool) {
 	}
 	if load {
 		for _, m := range r.Ext {
-			if n, ok := number(m.Value); ok && m.Name == "keep_alive" && n == 0 {
+			if m.Name != "keep_alive" {
+				continue
+			}
+			if n, ok := number(m.Value); ok && n == 0 {
+				unload = true
+			}
+			if d, err := time.ParseDuration(text(m.Value)); err == nil && d == 0 {
 				unload = true
 			}
 		}

@@ -162,7 +162,7 @@ func TestLoad(t *testing.T) {
 	for body, want := range map[string][2]bool{
 		`{"model":"m","messages":[]}`:                              {true, false},
 		`{"model":"m","prompt":"","keep_alive":0}`:                 {true, true},
-		`{"model":"m","keep_alive":"0"}`:                           {true, false},
+		`{"model":"m","keep_alive":"0s"}`:                          {true, true},
 		`{"model":"m","messages":[{"role":"user","content":"x"}]}`: {false, false},
 	} {
 		load, unload := Loads(decoded(t, []byte(body)))

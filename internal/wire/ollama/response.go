@@ -2,6 +2,8 @@ package ollama
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -139,6 +141,16 @@ func (a *answer) unix() int64 {
 	return max(t.Unix(), 0)
 }
 
+// id makes an id for the answer, which has none on this wire and needs one on
+// others: the same each time that the same answer is read.
+func (a *answer) id() string {
+	if a.created == nil {
+		return ""
+	}
+	h := sha256.Sum256([]byte(text(a.created) + "\x00" + a.model))
+	return "ollama-" + hex.EncodeToString(h[:9])
+}
+
 // finish derives why the answer ended. There is no word for tool calls on this
 // wire: they are told from the calls. load and unload end the answer to a
 // request that had no prompt.
@@ -184,8 +196,7 @@ func writeFinish(f llm.Finish, own bool) string {
 	return "stop"
 }
 
-// Glance reads model, usage and finish of a whole answer; there is no id on
-// this wire.
+// Glance reads model, usage and finish of a whole answer; the id is made.
 func (Codec) Glance(body []byte) (llm.Glance, error) {
 	raw, err := whole(body)
 	if err != nil {
@@ -195,7 +206,7 @@ func (Codec) Glance(body []byte) (llm.Glance, error) {
 	if err := a.complete(body); err != nil {
 		return llm.Glance{}, err
 	}
-	return llm.Glance{Model: a.model, Usage: a.usage(), Finish: a.finish(isArray(a.calls) && kind(a.calls[1:]) != ']')}, nil
+	return llm.Glance{ID: a.id(), Model: a.model, Usage: a.usage(), Finish: a.finish(isArray(a.calls) && kind(a.calls[1:]) != ']')}, nil
 }
 
 // complete says what is wrong with a whole answer.
@@ -219,7 +230,7 @@ func (Codec) DecodeResponse(body []byte) (*llm.Response, error) {
 	if err := a.complete(body); err != nil {
 		return nil, err
 	}
-	r := &llm.Response{From: llm.Ollama, Model: a.model, Created: a.unix(), Usage: a.usage(), Ext: a.ext}
+	r := &llm.Response{From: llm.Ollama, ID: a.id(), Model: a.model, Created: a.unix(), Usage: a.usage(), Ext: a.ext}
 	if a.created != nil {
 		r.Ext = append(r.Ext, llm.Member{Name: "created_at", Value: bytes.Clone(a.created)})
 	}

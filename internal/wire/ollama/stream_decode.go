@@ -47,7 +47,7 @@ func (d *decoder) Decode(dst []llm.Event, _, data []byte) ([]llm.Event, error) {
 	if !d.started {
 		d.started = true
 		d.stamp = text(a.created) + a.model
-		dst = append(dst, llm.Event{Kind: llm.EventStart, Model: a.model, Created: a.unix(), From: llm.Ollama})
+		dst = append(dst, llm.Event{Kind: llm.EventStart, ID: a.id(), Model: a.model, Created: a.unix(), From: llm.Ollama})
 	}
 	ext := a.ext
 	if a.done {

@@ -13,20 +13,23 @@ import (
 // The reader of Ollama's answers is our own; it takes what the types of
 // ollama's api package (2026-08) take, of chat and of generate.
 
+type ollamaCall struct {
+	ID       string
+	Function struct {
+		Name      string
+		Arguments json.RawMessage
+	}
+}
+
 type ollamaLine struct {
 	Model   string
 	Created string `json:"created_at"`
 	Message *struct {
 		Role, Content, Thinking string
-		Calls                   []struct {
-			ID       string
-			Function struct {
-				Name      string
-				Arguments json.RawMessage
-			}
-		} `json:"tool_calls"`
+		Calls                   []ollamaCall `json:"tool_calls"`
 	}
 	Response, Thinking string
+	Calls              []ollamaCall `json:"tool_calls"` // of generate
 	Done               bool
 	Reason             string `json:"done_reason"`
 	Prompt             int64  `json:"prompt_eval_count"`
@@ -38,19 +41,21 @@ var ollamaFinish = map[string]llm.FinishReason{"stop": llm.FinishStop, "length":
 	"content_filter": llm.FinishRefusal, "error": llm.FinishFailed} // words of our own: no reader of Ollama's takes offence
 
 func (l *ollamaLine) into(a *Answer) error {
+	calls := l.Calls
 	if m := l.Message; m != nil {
 		a.Text += m.Content
 		a.Reasoning += m.Thinking
-		for _, c := range m.Calls {
-			if b := bytes.TrimSpace(c.Function.Arguments); len(b) > 0 && b[0] != '{' && string(b) != "null" {
-				return fmt.Errorf("the arguments %s are no object", b)
-			}
-			call := ToolCall{c.ID, c.Function.Name, arguments(c.Function.Arguments)}
-			if call.ID == "" {
-				call.ID = noID
-			}
-			a.Calls = append(a.Calls, call)
+		calls = append(calls, m.Calls...)
+	}
+	for _, c := range calls {
+		if b := bytes.TrimSpace(c.Function.Arguments); len(b) > 0 && b[0] != '{' && string(b) != "null" {
+			return fmt.Errorf("the arguments %s are no object", b)
 		}
+		call := ToolCall{c.ID, c.Function.Name, arguments(c.Function.Arguments)}
+		if call.ID == "" {
+			call.ID = noID
+		}
+		a.Calls = append(a.Calls, call)
 	}
 	a.Text += l.Response
 	a.Reasoning += l.Thinking
