@@ -25,6 +25,7 @@ import (
 	"headrace/internal/catalog"
 	"headrace/internal/llm"
 	"headrace/internal/provider/cred"
+	"headrace/internal/provider/direct"
 	"headrace/internal/wire/sse"
 )
 
@@ -73,6 +74,7 @@ type Provider struct {
 	key    llm.Secret
 	header http.Header
 	client http.RoundTripper
+	direct bool // client takes bodies in segments
 	plays  bool
 	slow   func() bool
 	wires  []wire // what it speaks, its row's own dialect first
@@ -111,7 +113,7 @@ func New(o Options) (*Provider, error) {
 		}
 	}
 	if p.client == nil {
-		p.client = transport(o.Connect)
+		p.client, p.direct = connections(u, o.Connect)
 	}
 	return p, nil
 }
@@ -129,6 +131,19 @@ func signer(row *catalog.Provider, key llm.Secret) (cred.Signer, error) {
 		return cred.Header{Name: string(row.Auth), Key: key}, nil
 	}
 	return nil, fmt.Errorf("provider %s: there is no auth kind %q", row.ID, row.Auth)
+}
+
+// connections gives what reaches a base URL. segments says that it is a host
+// without TLS and behind no proxy, for which there is a cheaper transport.
+func connections(base *url.URL, connect time.Duration) (client http.RoundTripper, segments bool) {
+	h := transport(connect)
+	if proxy, err := h.Proxy(&http.Request{URL: base}); err != nil || proxy != nil {
+		return h, false
+	}
+	if t := direct.New(direct.Options{Base: base, Dial: h.DialContext, Else: h, MaxIdle: h.MaxIdleConnsPerHost, IdleFor: h.IdleConnTimeout}); t != nil {
+		return t, true
+	}
+	return h, false
 }
 
 // transport is one provider's own: a provider that hangs fills no other's
@@ -406,7 +421,11 @@ func (p *Provider) request(ctx context.Context, model string, d *llm.Draft, out 
 	for _, s := range body {
 		size += int64(len(s))
 	}
-	if size > 0 {
+	switch {
+	case size == 0:
+	case p.direct:
+		req.ContentLength, req.Body = size, direct.NewBody(body)
+	default:
 		req.ContentLength = size
 		if len(body) > 1 && size <= oneWrite {
 			body = [][]byte{bytes.Join(body, nil)}
@@ -434,28 +453,8 @@ func newBody(body [][]byte) io.ReadCloser {
 	if len(body) == 1 {
 		return io.NopCloser(bytes.NewReader(body[0]))
 	}
-	return &segments{rest: body}
+	return direct.NewBody(body)
 }
-
-// segments reads a body that lies in pieces.
-type segments struct {
-	rest [][]byte
-	at   int
-}
-
-func (s *segments) Read(b []byte) (int, error) {
-	for len(s.rest) > 0 {
-		if s.at < len(s.rest[0]) {
-			n := copy(b, s.rest[0][s.at:])
-			s.at += n
-			return n, nil
-		}
-		s.rest, s.at = s.rest[1:], 0
-	}
-	return 0, io.EOF
-}
-
-func (s *segments) Close() error { return nil }
 
 // unreached is the error of a request that got no answer.
 func (p *Provider) unreached(ctx context.Context, model string, err error) error {

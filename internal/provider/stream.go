@@ -46,6 +46,9 @@ type stream struct {
 // are in memory already: each piece costs the client's side a write.
 func (s *stream) Next() (llm.Piece, error) {
 	for {
+		if s.native && s.begun && !s.Buffered() {
+			s.events = nil // what follows mostly needs none, and may be long in coming
+		}
 		f, err := s.ahead, error(nil)
 		if s.has {
 			s.has = false
@@ -103,7 +106,6 @@ func (s *stream) passes(f sse.Frame) bool {
 // run gives f and those behind it that pass too, up to one that is not in
 // memory as a whole.
 func (s *stream) run(f sse.Frame) llm.Piece {
-	s.events = nil // not needed before the end, and a stream may wait for long
 	p := llm.Piece{Raw: f.Raw, TextBytes: max(0, len(f.Data)-s.wrapper)}
 	for s.frames.Buffered() {
 		f, err := s.frames.Next()

@@ -60,17 +60,10 @@ func excerpt(body []byte) string {
 // Glance reads id, model, usage and finish of a whole answer. Its errors are
 // *llm.Error: an error under status 200, or MalformedUpstream.
 func (Codec) Glance(body []byte) (llm.Glance, error) {
-	raw := jsontext.Value(body)
-	if !sound(body) {
-		var err error
-		if raw, err = whole(body); err != nil {
-			return llm.Glance{}, err
-		}
-	}
 	var g llm.Glance
 	var usage, groq, choices jsontext.Value
-	for k, v := range members(raw) {
-		switch string(k) {
+	take := func(name string, v jsontext.Value) {
+		switch name {
 		case "id":
 			g.ID = text(v)
 		case "model":
@@ -81,6 +74,20 @@ func (Codec) Glance(body []byte) (llm.Glance, error) {
 			groq = member(v, "usage")
 		case "choices":
 			choices = v
+		}
+	}
+	var room [16]span.Member
+	if found, ok := sound(room[:0], body); ok {
+		for i := range found {
+			take(found[i].Name, body[found[i].Value.From:found[i].Value.To])
+		}
+	} else {
+		raw, err := whole(body)
+		if err != nil {
+			return g, err
+		}
+		for k, v := range members(raw) {
+			take(string(k), v)
 		}
 	}
 	if !isArray(choices) {
@@ -111,23 +118,23 @@ func (Codec) Glance(body []byte) (llm.Glance, error) {
 }
 
 // sound is the quick twin of whole for what nearly every answer is: strict
-// JSON with choices and without a member that may be an error.
-func sound(body []byte) bool {
-	var room [16]span.Member
-	found, err := span.Members(room[:0], body, nil)
+// JSON with choices and without a member that may be an error. It appends the
+// members to dst.
+func sound(dst []span.Member, body []byte) ([]span.Member, bool) {
+	found, err := span.Members(dst, body, nil)
 	if err != nil {
-		return false
+		return nil, false
 	}
 	choices := false
 	for i := range found {
 		switch found[i].Name {
 		case "error", "detail", "base_resp":
-			return false
+			return nil, false
 		case "choices":
 			choices = true
 		}
 	}
-	return choices
+	return found, choices
 }
 
 func messageOf(choice []byte) jsontext.Value {

@@ -95,7 +95,10 @@ func newReader(r io.Reader, maxFrame int, lines bool) *Reader {
 }
 
 const (
-	firstBuf = 4 << 10
+	// firstBuf is a little less than 4 KB: net/http writes to a client through a
+	// buffer of that size, and frames that fill this one shall fit there with the
+	// framing of a chunk, so that they go out by one write.
+	firstBuf = 4<<10 - 16
 	// A waiting reader keeps no more than idleBuf: a thousand idle streams
 	// must not each hold on to the largest frame that they ever saw.
 	idleBuf = 4 * firstBuf
@@ -183,7 +186,7 @@ func (r *Reader) fill() int {
 	case len(r.buf) > idleBuf && held <= firstBuf/2:
 		r.move(make([]byte, firstBuf))
 		r.joined = nil
-	case held == 0:
+	case held == 0, r.start > 0 && held <= firstBuf/4:
 		r.move(r.buf)
 	case len(r.buf)-r.end >= len(r.buf)/4:
 		// There is room behind what is held.
