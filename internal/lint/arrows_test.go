@@ -28,6 +28,7 @@ var arrows = []struct{ room, may string }{
 	{"provider/cred", "llm"},
 	{"wire/openai", "llm wire/sse wire/span"},
 	{"wire/anthropic", "llm wire/sse wire/span"},
+	{"wire/gemini", "llm wire/sse wire/span"},
 	{"wire/ollama", "llm wire/sse wire/span"},
 	{"tokens", "llm catalog"},
 	{"route", "llm catalog"},
