@@ -33,7 +33,8 @@ type Frame struct {
 	Data []byte
 	// Other says that the frame has a line that is no field of the SSE
 	// grammar, such as GPUStack's "error: {...}"; Data is then that line's
-	// value if its name is "error" and there is no data line.
+	// value if its name is "error" and there is no data line. A frame that is
+	// bare JSON, as Google tells an error inside a stream, is all of it Data.
 	Other bool
 }
 
@@ -295,6 +296,10 @@ func (r *Reader) parse(raw []byte) Frame {
 	if !r.begun {
 		b = bytes.TrimPrefix(b, bom)
 		r.begun = true
+	}
+	if len(b) > 0 && (b[0] == '{' || b[0] == '[') {
+		f.Other, f.Data = true, bytes.TrimRight(b, " \t\r\n")
+		return f
 	}
 	known := 0 // lines whose place is known from the search for the frame's end
 	if r.marked <= len(r.marks) && len(b) == len(raw) {
