@@ -26,15 +26,18 @@ type decoder struct {
 	id     string
 	calls  int
 	last   answer // what is known of the end
+	// growing is a call whose arguments arrive bit by bit, nil when there is
+	// none.
+	growing *growing
 	// finishing are the members for the last frame of a client of this dialect.
 	finishing []llm.Member
 }
 
 // Telling reports whether a frame may hold usage, a finish reason, an error or
-// a blocked prompt. Usage stands in nearly every frame, each time the sum so
-// far.
+// a blocked prompt, or is no answer at all. Usage stands in nearly every
+// frame, each time the sum so far.
 func (Codec) Telling(data []byte) bool {
-	return bytes.Contains(data, []byte(`sage`)) || bytes.Contains(data, []byte(`finish`)) ||
+	return !bytes.Contains(data, []byte(`"candidates"`)) || bytes.Contains(data, []byte(`sage`)) || bytes.Contains(data, []byte(`finish`)) ||
 		bytes.Contains(data, []byte(`"error"`)) || bytes.Contains(data, []byte(`eedback`))
 }
 
@@ -155,10 +158,29 @@ func (d *decoder) part(dst []llm.Event, v jsontext.Value) []llm.Event {
 	p := readPart(v)
 	head := llm.BlockHead{Opaque: p.opaque()}
 	kind := llm.DeltaText
+	if p.call != nil {
+		name := text(get(p.call, "name"))
+		more := streaming(p.call)
+		if d.growing != nil && name != "" {
+			dst = d.grown(dst) // the one before was never closed
+		}
+		switch {
+		case d.growing == nil && more:
+			d.growing = &growing{id: text(get(p.call, "id")), name: name, opaque: head.Opaque}
+		case d.growing == nil && name == "" && get(p.call, "args") == nil:
+			return dst // the end of a call that is over
+		}
+		if d.growing != nil {
+			d.growing.add(p.call)
+			if string(get(p.call, "willContinue")) != "true" {
+				dst = d.grown(dst)
+			}
+			return dst
+		}
+	} else if d.growing != nil {
+		dst = d.grown(dst)
+	}
 	switch {
-	case p.call != nil && streaming(p.call):
-		return append(dst, llm.Event{Kind: llm.EventDelta, Index: d.index, From: llm.Gemini,
-			Delta: llm.Delta{Kind: llm.DeltaNative, Type: "part", Raw: v}})
 	case p.call != nil:
 		d.calls++
 		head.Kind, kind = llm.ItemToolCall, llm.DeltaArguments
@@ -220,6 +242,21 @@ func (d *decoder) part(dst []llm.Event, v jsontext.Value) []llm.Event {
 	return dst
 }
 
+// grown gives the call whose arguments have arrived, whole.
+func (d *decoder) grown(dst []llm.Event) []llm.Event {
+	g := d.growing
+	d.growing = nil
+	d.calls++
+	head := llm.BlockHead{Kind: llm.ItemToolCall, ID: g.id, Name: g.name, Opaque: g.opaque}
+	if head.ID == "" {
+		head.ID = madeID(d.id, 0, d.calls, head.Name)
+	}
+	dst = append(d.close(dst), llm.Event{Kind: llm.EventBlockStart, Index: d.index, Block: head, From: llm.Gemini},
+		llm.Event{Kind: llm.EventDelta, Index: d.index, Delta: llm.Delta{Kind: llm.DeltaArguments, Text: string(g.root.append(nil))}})
+	d.open = true
+	return d.close(dst)
+}
+
 // close closes the open block, if any.
 func (d *decoder) close(dst []llm.Event) []llm.Event {
 	if !d.open {
@@ -237,9 +274,13 @@ func (d *decoder) Close(dst []llm.Event) []llm.Event {
 		return dst
 	}
 	if d.last.finish == "" && blocked(d.last.feedback) == "" {
+		d.growing = nil // its arguments are not whole
 		return d.fail(dst, malformed("the stream ended before a finish reason", nil))
 	}
 	d.ended = true
+	if d.growing != nil {
+		dst = d.grown(dst)
+	}
 	dst = d.close(dst)
 	f := d.last.finished(d.calls > 0)
 	return append(dst, llm.Event{Kind: llm.EventFinish, Finish: f, From: llm.Gemini, Ext: d.finishing})

@@ -1,8 +1,10 @@
 package gemini
 
 import (
+	"encoding/base64"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -72,9 +74,7 @@ func streaming(call []byte) bool {
 	return get(call, "partialArgs") != nil || string(get(call, "willContinue")) == "true"
 }
 
-// itemsOf turns the parts of one content into items. ids gives the id of a
-// call or result that has none. What cannot be read is an error only where it
-// would change the meaning.
+// partDecoder turns the parts of one content into items.
 type partDecoder struct {
 	role llm.Role
 	turn int
@@ -266,6 +266,11 @@ func (p *part) mediaBlock() llm.Block {
 		b.Kind = llm.BlockImage
 	case strings.HasPrefix(mime, "audio/"):
 		b.Kind = llm.BlockAudio
+	case strings.HasPrefix(mime, "text/") || mime == "application/json":
+		b.Kind = llm.BlockFile
+		if raw, err := base64.StdEncoding.DecodeString(m.Data); err == nil && utf8.Valid(raw) && len(raw) > 0 {
+			m.Text, m.Data = string(raw), ""
+		}
 	case strings.HasPrefix(mime, "video/"), strings.Contains(m.URL, "youtube.com/"), strings.Contains(m.URL, "youtu.be/"), m.Data == "" && m.URL == "" && m.FileID == "":
 		name := "inlineData"
 		if p.file != nil {
@@ -274,9 +279,6 @@ func (p *part) mediaBlock() llm.Block {
 		return llm.Block{Kind: llm.BlockOpaque, Type: name, From: llm.Gemini, Raw: p.raw}
 	default:
 		b.Kind = llm.BlockFile
-	}
-	if len(p.raw) == 0 {
-		b.From = ""
 	}
 	return b
 }

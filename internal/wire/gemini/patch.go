@@ -152,10 +152,14 @@ func (p *patcher) models() {
 	}
 	name := func(v []byte) []byte {
 		s := text(v)
-		if bare := strings.TrimPrefix(s, "models/"); s == "" || bare == p.model {
+		bare, prefixed := strings.CutPrefix(s, "models/")
+		switch {
+		case s == "" || bare == p.model:
 			return nil
+		case prefixed:
+			return quote(nil, "models/"+p.model)
 		}
-		return append(append([]byte(`"models/`), escape(nil, p.model)...), '"')
+		return quote(nil, p.model)
 	}
 	for i := range p.d.Head.Members {
 		m := &p.d.Head.Members[i]

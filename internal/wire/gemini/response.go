@@ -69,6 +69,7 @@ func take(body []byte) answer {
 }
 
 func (a *answer) takeCandidate(v jsontext.Value) {
+	var role jsontext.Value
 	for o := objectOf(v); o.next(); {
 		if isNull(o.val) {
 			continue
@@ -80,6 +81,7 @@ func (a *answer) takeCandidate(v jsontext.Value) {
 				case "parts":
 					a.parts = in.val
 				case "role":
+					role = in.val
 				default:
 					a.candidate = append(a.candidate, llm.Member{Name: "content." + name, Value: in.val})
 				}
@@ -95,6 +97,9 @@ func (a *answer) takeCandidate(v jsontext.Value) {
 		default:
 			a.candidate = append(a.candidate, llm.Member{Name: name, Value: o.val})
 		}
+	}
+	if a.parts == nil && role != nil { // a content without anything in it
+		a.candidate = append(a.candidate, llm.Member{Name: "content.role", Value: role})
 	}
 }
 
@@ -187,23 +192,30 @@ func (Codec) AppendResponse(dst []byte, r *llm.Response) []byte {
 			return appendRest(b, r)
 		}
 	}
-	b = append(key(b, "candidates"), `[{"content":{"parts":[`...)
-	refusal := false
-	for i := range r.Items {
-		b = appendOutput(b, &r.Items[i], own, i)
-		for k := range r.Items[i].Blocks {
-			refusal = refusal || r.Items[i].Blocks[k].Kind == llm.BlockRefusal
+	b = append(key(b, "candidates"), `[{`...)
+	refusal, empty := false, own && len(r.Items) == 0
+	from := len(b)
+	b = append(b, `"content":{`...)
+	if !empty {
+		b = append(b, `"parts":[`...)
+		for i := range r.Items {
+			b = appendOutput(b, &r.Items[i], own, i)
+			for k := range r.Items[i].Blocks {
+				refusal = refusal || r.Items[i].Blocks[k].Kind == llm.BlockRefusal
+			}
 		}
+		b = append(b, `],"role":"model"`...)
 	}
-	b = append(b, `],"role":"model"`...)
 	if own {
 		for i := range r.Ext {
-			if name, ok := strings.CutPrefix(r.Ext[i].Name, "candidate.content."); ok {
+			if name, ok := strings.CutPrefix(r.Ext[i].Name, "candidate.content."); ok && (empty || name != "role") {
 				b = member(b, &llm.Member{Name: name, Value: r.Ext[i].Value})
 			}
 		}
 	}
-	b = append(b, '}')
+	if b = closed(b, from); len(b) == from && !own {
+		b = append(b, `"content":{"parts":[],"role":"model"}`...)
+	}
 	index := false
 	if s := finishReason(&r.Finish, r.From, refusal); s != "" && (r.Finish.Reason != "" || !own) {
 		b = appendFinish(b, s)
@@ -238,12 +250,17 @@ func appendFinish(b []byte, s string) []byte {
 // appendRest writes what stands beside the candidates.
 func appendRest(b []byte, r *llm.Response) []byte {
 	own := r.From == llm.Gemini
+	feedback := !isBlock(&r.Finish)
 	if own {
 		for i := range r.Ext {
+			feedback = feedback || r.Ext[i].Name == "promptFeedback"
 			if m := &r.Ext[i]; m.Name != "candidates" && !strings.HasPrefix(m.Name, "candidate.") {
 				b = member(b, m)
 			}
 		}
+	}
+	if own && !feedback {
+		b = append(key(b, "promptFeedback"), r.Finish.Details...)
 	}
 	if r.Usage.Source != "" || !own {
 		b = appendUsage(key(b, "usageMetadata"), &r.Usage, own)
