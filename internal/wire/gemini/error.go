@@ -293,7 +293,7 @@ func classOf(e *llm.Error, d *details) llm.Class {
 	case "UNAUTHENTICATED", "PERMISSION_DENIED":
 		return llm.Auth
 	case "NOT_FOUND":
-		if strings.Contains(m, "cache content") || strings.Contains(m, "cachedcontent") || strings.Contains(m, "file") {
+		if strings.Contains(m, "cache content") || strings.Contains(m, "cached content") || strings.Contains(m, "cachedcontent") || strings.Contains(m, "file") {
 			return llm.InvalidRequest
 		}
 		return llm.ModelNotFound
