@@ -297,10 +297,7 @@ func (r *Reader) parse(raw []byte) Frame {
 		b = bytes.TrimPrefix(b, bom)
 		r.begun = true
 	}
-	if len(b) > 0 && (b[0] == '{' || b[0] == '[') {
-		f.Other, f.Data = true, bytes.TrimRight(b, " \t\r\n")
-		return f
-	}
+	whole := b
 	known := 0 // lines whose place is known from the search for the frame's end
 	if r.marked <= len(r.marks) && len(b) == len(raw) {
 		known = r.marked
@@ -350,6 +347,9 @@ func (r *Reader) parse(raw []byte) Frame {
 				f.Data = value
 			}
 		}
+	}
+	if f.Other && f.Data == nil && (whole[0] == '{' || whole[0] == '[') {
+		f.Data = bytes.TrimRight(whole, " \t\r\n")
 	}
 	return f
 }
