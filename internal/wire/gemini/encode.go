@@ -252,9 +252,13 @@ func (w *requestWriter) generation(b []byte) []byte {
 		if !c.Can(llm.StopSequences) {
 			w.lose(llm.LossRefuse, "stop", "the model takes no stop sequences")
 		}
-		if len(stops) > maxStops {
-			w.lose(llm.LossRefuse, "stop", "the dialect takes %d stop sequences at most", maxStops)
-			stops = stops[:maxStops]
+		most := maxStops
+		if c.MaxStops > 0 {
+			most = c.MaxStops
+		}
+		if len(stops) > most {
+			w.lose(llm.LossRefuse, "stop", "%d stop sequences are taken at most", most)
+			stops = stops[:most]
 		}
 		b = appendStrings(key(b, "stopSequences"), stops)
 	}
@@ -274,6 +278,11 @@ func (w *requestWriter) generation(b []byte) []byte {
 		}
 	}
 	t := fitThought(&r.Reasoning, w.model, c, true, w.lose)
+	if r.MaxTokens != nil && t.limited && t.budget >= *r.MaxTokens && t.budget > minBudget(w.model) {
+		// Thoughts count in the cap: all of it thought would leave no answer.
+		t.budget = max(minBudget(w.model), *r.MaxTokens/2)
+		w.lose(llm.LossWarn, "thinking", "clamped to %d tokens: the budget counts in max_tokens", t.budget)
+	}
 	if t.said() {
 		b = appendThinking(key(b, "thinkingConfig"), &t)
 	}
