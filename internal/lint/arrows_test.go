@@ -29,6 +29,7 @@ var arrows = []struct{ room, may string }{
 	{"provider/direct", ""},
 	{"wire/openai", "llm wire/sse wire/span"},
 	{"wire/anthropic", "llm wire/sse wire/span"},
+	{"wire/gemini", "llm wire/sse wire/span"},
 	{"wire/ollama", "llm wire/sse wire/span"},
 	{"tokens", "llm catalog"},
 	{"route", "llm catalog"},

@@ -35,6 +35,9 @@ type StreamOptions struct {
 	// ID, Model and Created stand in where EventStart has none.
 	ID, Model string
 	Created   int64
+	// Array: the client asked for a JSON array that grows instead of an event
+	// stream (Gemini without alt=sse).
+	Array bool
 }
 
 // Encoded is a request written for one target.

@@ -228,6 +228,8 @@ var refused = map[string]string{
 	"functions":            "the old form of tools",
 	"function_call":        "the old form of tool_choice",
 	"previous_response_id": "the dialect keeps no state",
+
+	"generationConfig.responseLogprobs": "the dialect has no log probabilities",
 }
 
 // silent are members that only steer a cache or the wire of their own dialect.
@@ -249,6 +251,18 @@ func (w *requestWriter) extensions() {
 		if m.Name == "modalities" {
 			if strings.Contains(v, `"audio"`) {
 				w.lose(llm.LossRefuse, m.Name, "the dialect makes no sound")
+			}
+			continue
+		}
+		switch m.Name {
+		case "generationConfig.responseModalities":
+			if strings.Contains(v, "IMAGE") || strings.Contains(v, "AUDIO") {
+				w.lose(llm.LossRefuse, m.Name, "the dialect gives text")
+			}
+			continue
+		case "generationConfig.responseMimeType":
+			if v != `"text/plain"` {
+				w.lose(llm.LossRefuse, m.Name, "the dialect has no such format")
 			}
 			continue
 		}

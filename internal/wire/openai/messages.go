@@ -338,6 +338,10 @@ func (e *requestEncoder) part(b []byte, bl *llm.Block, path string) []byte {
 			return b
 		}
 	case llm.BlockAudio:
+		if bl.Media.Data == "" {
+			e.lose(llm.LossRefuse, path, "Chat Completions takes no audio by reference")
+			return b
+		}
 		o = open(b)
 		o.str("type", "input_audio")
 		o.name("input_audio")

@@ -379,6 +379,18 @@ func (e *requestEncoder) foreign(m llm.Member) {
 			return
 		}
 		e.loseOnce(llm.LossWarn, "ext:"+m.Name, m.Name, "dropped: Chat Completions does not edit contexts")
+	case "generationConfig.responseModalities":
+		if bytes.Contains(m.Value, []byte("IMAGE")) || bytes.Contains(m.Value, []byte("AUDIO")) {
+			e.lose(llm.LossRefuse, m.Name, "Chat Completions gives text")
+		}
+	case "generationConfig.responseLogprobs":
+		if string(m.Value) == "true" {
+			e.lose(llm.LossRefuse, m.Name, "log probabilities are not told across dialects")
+		}
+	case "generationConfig.responseMimeType":
+		if string(m.Value) != `"text/plain"` {
+			e.lose(llm.LossRefuse, m.Name, "of a form that Chat Completions does not have")
+		}
 	case "mcp_servers", "container", "fallbacks":
 		e.lose(llm.LossRefuse, m.Name, "Chat Completions has no equal of it")
 	default:

@@ -33,7 +33,8 @@ type Frame struct {
 	Data []byte
 	// Other says that the frame has a line that is no field of the SSE
 	// grammar, such as GPUStack's "error: {...}"; Data is then that line's
-	// value if its name is "error" and there is no data line.
+	// value if its name is "error" and there is no data line. A frame that is
+	// bare JSON, as Google tells an error inside a stream, is all of it Data.
 	Other bool
 }
 
@@ -299,6 +300,7 @@ func (r *Reader) parse(raw []byte) Frame {
 		b = bytes.TrimPrefix(b, bom)
 		r.begun = true
 	}
+	whole := b
 	known := 0 // lines whose place is known from the search for the frame's end
 	if r.marked <= len(r.marks) && len(b) == len(raw) {
 		known = r.marked
@@ -348,6 +350,9 @@ func (r *Reader) parse(raw []byte) Frame {
 				f.Data = value
 			}
 		}
+	}
+	if f.Other && f.Data == nil && (whole[0] == '{' || whole[0] == '[') {
+		f.Data = bytes.TrimRight(whole, " \t\r\n")
 	}
 	return f
 }

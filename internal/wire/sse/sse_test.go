@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -357,10 +358,11 @@ func TestAppend(t *testing.T) {
 }
 
 // dispatched gives the events of a stream as a browser would: no event for a
-// frame without data.
+// frame without data, nor for bare JSON.
 func dispatched(frames []frame) (events []string) {
 	for _, f := range frames {
-		if !f.NoData && f.Data != "" && !(f.Other && !strings.Contains(f.Raw, "data")) {
+		bare := f.Other && strings.TrimRight(strings.TrimPrefix(f.Raw, "\xef\xbb\xbf"), " \t\r\n") == f.Data
+		if !bare && !f.NoData && f.Data != "" && !(f.Other && !strings.Contains(f.Raw, "data")) {
 			events = append(events, f.Event+"|"+f.Data)
 		}
 	}
@@ -470,5 +472,26 @@ func BenchmarkNext(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(frames), "ns/frame")
 		})
+	}
+}
+
+// TestBareJSON: a frame that is JSON and no field is all of it data.
+func TestBareJSON(t *testing.T) {
+	t.Parallel()
+	const in = "data: 1\r\n\r\n{\r\n \"error\": {\"code\": 503}\r\n}\r\n\r\n[{\"error\":1}]\n\n{\ndata: {\n\n"
+	r := sse.NewReader(strings.NewReader(in), 0)
+	var got []string
+	raw := ""
+	for {
+		f, err := r.Next()
+		if err != nil {
+			break
+		}
+		raw += string(f.Raw)
+		got = append(got, fmt.Sprintf("%s %t", f.Data, f.Other))
+	}
+	want := []string{"1 false", "{\r\n \"error\": {\"code\": 503}\r\n} true", `[{"error":1}] true`, "{ true"}
+	if raw != in || !slices.Equal(got, want) {
+		t.Errorf("%q from %q", got, raw)
 	}
 }

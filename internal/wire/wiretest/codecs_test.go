@@ -3,6 +3,7 @@ package wiretest_test
 import (
 	"headrace/internal/llm"
 	"headrace/internal/wire/anthropic"
+	"headrace/internal/wire/gemini"
 	"headrace/internal/wire/ollama"
 	"headrace/internal/wire/openai"
 	"headrace/internal/wire/wiretest"
@@ -13,6 +14,7 @@ var codecs = map[llm.Dialect]wiretest.Codec{
 	llm.OpenAI:    openai.Codec{},
 	llm.Anthropic: anthropic.Codec{},
 	llm.Ollama:    ollama.Codec{},
+	llm.Gemini:    gemini.Codec{},
 }
 
 // forms has the codecs of the forms that are not the usual one of their

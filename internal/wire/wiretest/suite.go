@@ -138,7 +138,19 @@ func (s *suite) request(r *Record) {
 			return err
 		}
 		want := body
-		if o := of(s.c.Dialect()).door(r.Operation); o == nil || !o.modelInPath() {
+		if o := of(s.c.Dialect()).door(r.Operation); o != nil && o.modelInPath() {
+			// A body may name it too; then it must not say another.
+			if at, ok := head.At("model"); ok {
+				name, err := json.Marshal(`new/"mödel"`)
+				if err != nil {
+					return err
+				}
+				if bytes.HasPrefix(body[at.From:], []byte(`"models/`)) {
+					name = append([]byte(`"models/`), name[1:]...)
+				}
+				want = slices.Concat(body[:at.From], name, body[at.To:])
+			}
+		} else {
 			at, ok := head.At("model")
 			if !ok {
 				return errors.New("the head has no place of the model")

@@ -1,0 +1,44 @@
+package gemini
+
+import (
+	"strconv"
+
+	"headrace/internal/llm"
+)
+
+// AppendModels writes a page of GET /v1beta/models that holds all models.
+func (c Codec) AppendModels(dst []byte, models []llm.ModelInfo) []byte {
+	dst = append(dst, `{"models":[`...)
+	for i := range models {
+		dst = c.AppendModel(comma(dst), models[i])
+	}
+	return append(dst, "]}"...)
+}
+
+// AppendModel writes one model as GET /v1beta/models/{id} shows it. Limits that
+// are unknown are left out, as protocol buffers do. Every model of the gateway
+// answers and counts; which of them embed is not told here.
+func (Codec) AppendModel(dst []byte, m llm.ModelInfo) []byte {
+	b := append(dst, `{"name":"models/`...)
+	b = append(escape(b, m.ID), '"')
+	b = append(key(b, "version"), `"001"`...)
+	name := m.Name
+	if name == "" {
+		name = m.ID
+	}
+	b = quote(key(b, "displayName"), name)
+	if m.OwnedBy != "" {
+		b = quote(key(b, "description"), name+" of "+m.OwnedBy)
+	}
+	if m.Window > 0 {
+		b = strconv.AppendInt(key(b, "inputTokenLimit"), m.Window, 10)
+	}
+	if m.MaxOutput > 0 {
+		b = strconv.AppendInt(key(b, "outputTokenLimit"), m.MaxOutput, 10)
+	}
+	b = append(key(b, "supportedGenerationMethods"), `["generateContent","streamGenerateContent","countTokens"]`...)
+	if m.Capability.Known {
+		b = strconv.AppendBool(key(b, "thinking"), m.Capability.Can(llm.Thinking))
+	}
+	return append(b, '}')
+}

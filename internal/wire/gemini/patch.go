@@ -1,0 +1,435 @@
+package gemini
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+
+	"headrace/internal/llm"
+	"headrace/internal/wire/span"
+)
+
+// Patch applies a draft's edits by splices: bytes that no edit names stay as
+// they came, and the segments share memory with d.Raw. The model stands in the
+// path, which is the provider's business; where a body names one too (in
+// batches of embeddings and in counts it must) it is made to say the same.
+// EditUsage means nothing here, since every answer tells usage.
+//
+// EditReshape fits generationConfig and the forced tool choice to the model,
+// and puts the documented sentinel on calls without a signature, which Gemini
+// 3 and later refuse.
+//
+// Without any edit one thing is taken out all the same: state of another
+// vendor that we wrapped for the client, which Google cannot read.
+func (c Codec) Patch(d *llm.Draft, to *llm.Capability) (llm.Encoded, error) {
+	if to == nil {
+		to = &llm.Capability{}
+	}
+	p := patcher{d: d, raw: d.Raw, c: to, model: d.Head.Model, l: newList(len(d.Head.Members))}
+	p.l.open = skipSpace(d.Raw, 0) + 1
+	for i, m := range d.Head.Members {
+		p.l.at[i] = place{m.Key.From, m.Value.To}
+	}
+	if e, ok := d.Edit(llm.EditModel); ok && e.Text != "" {
+		p.model = e.Text
+	}
+	p.models()
+	var config thing
+	if i, v := p.find("generationConfig"); i >= 0 && kindOf(v) == '{' {
+		config = p.object(p.d.Head.Members[i].Value.From, v)
+	}
+	if e, ok := d.Edit(llm.EditMaxTokens); ok && d.Op == llm.OpChat {
+		config.set("maxOutputTokens", strconv.AppendInt(nil, e.Number, 10))
+	}
+	_, reshape := d.Edit(llm.EditReshape)
+	reshape = reshape && d.Op == llm.OpChat
+	if reshape && to.Known {
+		p.reshape(&config)
+	}
+	if config.changed {
+		if i, v := p.find("generationConfig"); i >= 0 && kindOf(v) == '{' {
+			p.l.ops[i] = op{inner: config.l.patches()}
+		} else {
+			b := append(key(nil, "generationConfig"), '{')
+			for _, m := range config.l.more {
+				b = append(comma(b), m...)
+			}
+			b = append(b, '}')
+			if i >= 0 {
+				p.l.ops[i] = op{remove: true} // it was null
+			}
+			p.l.more = append(p.l.more, b)
+		}
+	}
+	p.history(reshape && signs(p.model))
+	return llm.Encoded{Body: span.Splice(d.Raw, p.l.patches()...), Losses: p.losses}, nil
+}
+
+type patcher struct {
+	d      *llm.Draft
+	raw    []byte
+	c      *llm.Capability
+	model  string
+	l      list
+	losses []llm.Loss
+}
+
+func (p *patcher) lose(kind llm.LossKind, path, format string, args ...any) {
+	w := requestWriter{}
+	w.lose(kind, path, format, args...)
+	p.losses = append(p.losses, w.losses...)
+}
+
+// find gives a top-level member by its camelCase name.
+func (p *patcher) find(name string) (int, []byte) {
+	for i := range p.d.Head.Members {
+		m := &p.d.Head.Members[i]
+		if m.Name == name || strings.IndexByte(m.Name, '_') > 0 && canon([]byte(m.Name)) == name {
+			return i, p.raw[m.Value.From:m.Value.To]
+		}
+	}
+	return -1, nil
+}
+
+// thing is an object inside the body whose members can be changed.
+type thing struct {
+	raw     []byte
+	base    int
+	names   []string
+	values  []place
+	l       list
+	changed bool
+}
+
+func (p *patcher) object(base int, v []byte) thing {
+	t := thing{raw: p.raw, base: base}
+	t.l.open = base + 1
+	for o := objectOf(v); o.next(); {
+		t.names = append(t.names, canon(o.name))
+		t.values = append(t.values, place{base + o.valFrom, base + o.valFrom + len(o.val)})
+		t.l.at = append(t.l.at, place{base + o.key.From, base + o.valFrom + len(o.val)})
+		t.l.ops = append(t.l.ops, op{})
+	}
+	return t
+}
+
+func (t *thing) find(name string) (int, []byte) {
+	for i := range t.names {
+		if t.names[i] == name {
+			return i, t.raw[t.values[i].from:t.values[i].to]
+		}
+	}
+	return -1, nil
+}
+
+// set gives a member a value, adding the member if need be.
+func (t *thing) set(name string, value []byte) {
+	t.changed = true
+	if i, _ := t.find(name); i >= 0 {
+		t.l.ops[i] = op{inner: []span.Patch{{At: span.Span{From: t.values[i].from, To: t.values[i].to}, With: value}}}
+		return
+	}
+	for k := range t.l.more {
+		if bytes.HasPrefix(t.l.more[k], key(nil, name)) {
+			t.l.more[k] = append(key(nil, name), value...)
+			return
+		}
+	}
+	t.l.more = append(t.l.more, append(key(nil, name), value...))
+}
+
+func (t *thing) remove(name string) {
+	if i, _ := t.find(name); i >= 0 {
+		t.changed = true
+		t.l.ops[i] = op{remove: true}
+	}
+}
+
+// models makes the models that stand in the body say what the path says.
+func (p *patcher) models() {
+	if p.model == "" {
+		return
+	}
+	name := func(v []byte) []byte {
+		s := text(v)
+		bare, prefixed := strings.CutPrefix(s, "models/")
+		switch {
+		case s == "" || bare == p.model:
+			return nil
+		case prefixed:
+			return quote(nil, "models/"+p.model)
+		}
+		return quote(nil, p.model)
+	}
+	for i := range p.d.Head.Members {
+		m := &p.d.Head.Members[i]
+		v := p.raw[m.Value.From:m.Value.To]
+		switch canon([]byte(m.Name)) {
+		case "model":
+			if now := name(v); now != nil {
+				p.l.ops[i] = op{inner: []span.Patch{{At: span.Span(m.Value), With: now}}}
+			}
+		case "generateContentRequest":
+			p.l.ops[i] = op{inner: modelIn(nil, v, m.Value.From, name)}
+		case "requests":
+			var ps []span.Patch
+			for a := arrayOf(v); a.next(); {
+				ps = modelIn(ps, a.val, m.Value.From+a.from, name)
+			}
+			p.l.ops[i] = op{inner: ps}
+		}
+	}
+}
+
+func modelIn(ps []span.Patch, v []byte, base int, name func([]byte) []byte) []span.Patch {
+	for o := objectOf(v); o.next(); {
+		if string(o.name) != "model" {
+			continue
+		}
+		if now := name(o.val); now != nil {
+			from := base + o.valFrom
+			ps = append(ps, span.Patch{At: span.Span{From: from, To: from + len(o.val)}, With: now})
+		}
+	}
+	return ps
+}
+
+// reshape fits the members to the model.
+func (p *patcher) reshape(config *thing) {
+	c := p.c
+	const path = "generationConfig."
+	limit := p.d.Head.MaxTokens
+	if e, ok := p.d.Edit(llm.EditMaxTokens); ok {
+		limit = e.Number
+	}
+	if c.MaxOutput > 0 && limit > c.MaxOutput {
+		p.lose(llm.LossWarn, path+"maxOutputTokens", "clamped from %d to %d: the model gives no more", limit, c.MaxOutput)
+		config.set("maxOutputTokens", strconv.AppendInt(nil, c.MaxOutput, 10))
+	}
+	for _, s := range samplingOf(&llm.Sampling{}) {
+		if _, s.value = config.find(s.name); s.value == nil {
+			continue
+		}
+		if keep, why := fitSampling(&s, c); !keep {
+			config.remove(s.name)
+			if why != "" {
+				p.lose(llm.LossWarn, path+s.name, "%s", why)
+			}
+		}
+	}
+	if _, v := config.find("candidateCount"); v != nil {
+		if n, _ := integer(v); n > 1 && generation(p.model) >= 4 {
+			p.lose(llm.LossRefuse, path+"candidateCount", "the model gives one answer")
+		}
+	}
+	if _, v := config.find("responseLogprobs"); string(v) == "true" && !c.Can(llm.Logprobs) {
+		p.lose(llm.LossRefuse, path+"responseLogprobs", "the model gives no log probabilities")
+	}
+	if _, v := config.find("stopSequences"); kindOf(v) == '[' && offers(v) && !c.Can(llm.StopSequences) {
+		p.lose(llm.LossRefuse, path+"stopSequences", "the model takes no stop sequences")
+	}
+	for _, name := range []string{"responseSchema", "responseJsonSchema"} {
+		if _, v := config.find(name); kindOf(v) == '{' && !c.Can(llm.JSONSchema) {
+			p.lose(llm.LossRefuse, path+name, "the model takes no JSON Schema")
+		}
+	}
+	if _, v := config.find("thinkingConfig"); kindOf(v) == '{' {
+		p.thinking(config, v)
+	}
+	if _, v := p.find("toolConfig"); v != nil && !c.Can(llm.ForcedTool) && strings.EqualFold(text(get(get(v, "functionCallingConfig"), "mode")), "any") {
+		p.lose(llm.LossRefuse, "toolConfig", "the model refuses a forced tool choice")
+	}
+	if _, v := p.find("contents"); v != nil && !c.Can(llm.Prefill) {
+		role := ""
+		for a := manyOf(v); a.next(); {
+			role = text(get(a.val, "role"))
+		}
+		if role == "model" {
+			p.lose(llm.LossRefuse, "contents", "the model does not go on from its own turn")
+		}
+	}
+	if i, _ := p.find("cachedContent"); i >= 0 && generation(p.model) >= 4 {
+		p.lose(llm.LossRefuse, "cachedContent", "the model takes no explicit cache")
+	}
+}
+
+// thinking rewrites a thinkingConfig that the model would refuse.
+func (p *patcher) thinking(config *thing, v []byte) {
+	d := requestDecoder{r: &llm.Request{}}
+	if d.thinking(v) != nil {
+		return
+	}
+	was := d.r.Reasoning
+	level := levels(p.model, p.c)
+	_, exact := fitLevel(was.Effort, p.c)
+	fits := p.c.Can(llm.Thinking)
+	if level {
+		fits = fits && was.Mode == "" && exact
+	} else {
+		fits = fits && was.Effort == "" && (was.Mode != llm.ThinkOff || minBudget(p.model) == 0) && was.Budget <= maxBudget(p.model)
+	}
+	if fits {
+		return
+	}
+	t := fitThought(&was, p.model, p.c, false, p.lose)
+	if !t.said() {
+		config.remove("thinkingConfig")
+		return
+	}
+	config.set("thinkingConfig", appendThinking(nil, &t))
+}
+
+// history edits the contents where they hold what the target cannot take: our
+// own wrapping of another vendor's state, and with sign set calls that nobody
+// signed. The byte searches keep the usual request from being read at all.
+func (p *patcher) history(sign bool) {
+	i, v := p.find("contents")
+	if i < 0 {
+		return
+	}
+	ours := bytes.Contains(v, ourMark)
+	sign = sign && (bytes.Contains(v, []byte(`"functionCall"`)) || bytes.Contains(v, []byte(`"function_call"`)))
+	if !ours && !sign {
+		return
+	}
+	base := p.d.Head.Members[i].Value.From
+	l := list{open: base + 1}
+	changed := false
+	a := manyOf(v)
+	single := a.single
+	for n := 0; a.next(); n++ {
+		from := base + a.from
+		l.at = append(l.at, place{from, from + len(a.val)})
+		o := p.content(a.val, from, n, sign)
+		changed = changed || o.remove || o.inner != nil
+		l.ops = append(l.ops, o)
+	}
+	switch {
+	case !changed:
+	case single:
+		p.l.ops[i] = l.ops[0]
+	default:
+		p.l.ops[i] = op{inner: l.patches()}
+	}
+}
+
+// content cleans the parts of one content, and signs its first call.
+func (p *patcher) content(content []byte, base, n int, sign bool) op {
+	var l list
+	changed, single, called := false, false, false
+	model := text(get(content, "role")) == "model"
+	for o := objectOf(content); o.next(); {
+		if canon(o.name) != "parts" {
+			continue
+		}
+		l = list{open: base + o.valFrom + 1}
+		a := manyOf(o.val)
+		single = a.single
+		for k := 0; a.next(); k++ {
+			from := base + o.valFrom + a.from
+			l.at = append(l.at, place{from, from + len(a.val)})
+			var this op
+			whole := span.Span{From: from, To: from + len(a.val)}
+			out, dirty := cleaned(a.val)
+			switch {
+			case dirty && out == nil:
+				this.remove = true
+			case dirty:
+				this.inner = []span.Patch{{At: whole, With: out}}
+			}
+			if dirty {
+				p.lose(llm.LossCarry, "contents."+strconv.Itoa(n)+".parts."+strconv.Itoa(k), "left out: state that another vendor made")
+			}
+			if part := readPart(a.val); part.call != nil && model {
+				if sign && !called && !dirty && get(a.val, "thoughtSignature") == nil {
+					at := from + bytes.LastIndexByte(a.val, '}')
+					this.inner = []span.Patch{{At: span.Span{From: at, To: at}, With: []byte(`,"thoughtSignature":"` + skipSignature + `"`)}}
+				}
+				called = true
+			}
+			changed = changed || this.remove || this.inner != nil
+			l.ops = append(l.ops, this)
+		}
+	}
+	switch {
+	case !changed:
+		return op{}
+	case l.empty():
+		return op{remove: true}
+	case single:
+		return l.ops[0]
+	}
+	return op{inner: l.patches()}
+}
+
+// place is where an element of a list stands: for an object's member from its
+// name to the end of its value.
+type place struct{ from, to int }
+
+// op is what becomes of an element: nothing, patches inside it, or removal.
+type op struct {
+	remove bool
+	inner  []span.Patch
+}
+
+// list edits the elements of one object or array, all of which it lists.
+type list struct {
+	open int // the offset behind the opening bracket
+	at   []place
+	ops  []op
+	more [][]byte // elements to put behind the last
+}
+
+func newList(n int) list { return list{at: make([]place, n), ops: make([]op, n)} }
+
+// empty reports whether nothing would be left.
+func (l *list) empty() bool {
+	for i := range l.ops {
+		if !l.ops[i].remove {
+			return false
+		}
+	}
+	return len(l.more) == 0
+}
+
+// patches gives the splices in rising order, none touching another's bytes,
+// with every comma where it belongs.
+func (l *list) patches() []span.Patch {
+	var ps []span.Patch
+	n := len(l.at)
+	last := -1 // the last element that stays
+	for i := range l.ops {
+		if !l.ops[i].remove {
+			last = i
+		}
+	}
+	for i := 0; i <= last; i++ {
+		if !l.ops[i].remove {
+			ps = append(ps, l.ops[i].inner...)
+			continue
+		}
+		run := i
+		for l.ops[run].remove {
+			run++
+		}
+		ps = append(ps, span.Patch{At: span.Span{From: l.at[i].from, To: l.at[run].from}})
+		i = run - 1
+	}
+	tail := span.Patch{At: span.Span{From: l.open, To: l.open}}
+	if n > 0 {
+		tail.At = span.Span{From: l.at[0].from, To: l.at[n-1].to}
+		if last >= 0 {
+			tail.At.From = l.at[last].to
+		}
+	}
+	for _, m := range l.more {
+		if last >= 0 || len(tail.With) > 0 {
+			tail.With = append(tail.With, ',')
+		}
+		tail.With = append(tail.With, m...)
+	}
+	if tail.At.From < tail.At.To || len(tail.With) > 0 {
+		ps = append(ps, tail)
+	}
+	return ps
+}
