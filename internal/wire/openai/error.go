@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 func hashOf(s string) string {
@@ -29,7 +30,7 @@ const maxErrorBody = 64 << 10
 func (Codec) DecodeError(status int, h http.Header, body []byte) *llm.Error {
 	trimmed := jsontext.Value(bytes.TrimSpace(body))
 	var e *llm.Error
-	if len(trimmed) <= 1<<20 && valid(trimmed) {
+	if len(trimmed) <= 1<<20 && span.Valid(trimmed) {
 		e = errorIn(trimmed, status)
 	}
 	if e == nil {
@@ -52,8 +53,8 @@ func (Codec) DecodeError(status int, h http.Header, body []byte) *llm.Error {
 // errorIn finds the error in a JSON value, or gives nil when there is none.
 // status is that of the answer; under 200 only an unmistakable error counts.
 func errorIn(raw jsontext.Value, status int) *llm.Error {
-	if isArray(raw) {
-		for _, first := range elements(raw) {
+	if span.IsArray(raw) {
+		for _, first := range span.Elements(raw) {
 			if e := errorIn(first, status); e != nil {
 				return e
 			}
@@ -61,19 +62,19 @@ func errorIn(raw jsontext.Value, status int) *llm.Error {
 		}
 		return nil
 	}
-	if isString(raw) && status >= 400 {
-		e := &llm.Error{From: llm.OpenAI, Message: text(raw)}
+	if span.IsString(raw) && status >= 400 {
+		e := &llm.Error{From: llm.OpenAI, Message: span.Text(raw)}
 		e.Class = classify(status, e, strings.ToLower(e.Message))
 		return e
 	}
-	if !isObject(raw) {
+	if !span.IsObject(raw) {
 		return nil
 	}
 	e := &llm.Error{From: llm.OpenAI}
 	loading := time.Duration(0)
 	var inner, detail, base, choices jsontext.Value
 	flat := map[string]jsontext.Value{}
-	for k, v := range members(raw) {
+	for k, v := range span.Fields(raw) {
 		switch n := string(k); n {
 		case "error":
 			inner = v
@@ -86,7 +87,7 @@ func errorIn(raw jsontext.Value, status int) *llm.Error {
 		case "message", "type", "error_type", "param", "code", "object", "raw_status_code", "status_code", "status":
 			flat[n] = v
 		case "estimated_time": // Hugging Face, while a model is loaded
-			if f, ok := number(v); ok && status == http.StatusServiceUnavailable {
+			if f, ok := span.Number(v); ok && status == http.StatusServiceUnavailable {
 				loading = time.Duration(min(max(f, 0), 3600) * float64(time.Second))
 			}
 		}
@@ -94,42 +95,42 @@ func errorIn(raw jsontext.Value, status int) *llm.Error {
 	hint := int64(0) // a status that the body itself names
 	all := ""        // everything it says, for the search of telling words
 	switch {
-	case isObject(inner):
-		for k, v := range members(inner) {
+	case span.IsObject(inner):
+		for k, v := range span.Fields(inner) {
 			switch string(k) {
 			case "message":
-				e.Message = text(v)
+				e.Message = span.Text(v)
 			case "type":
-				e.Type = word(v)
+				e.Type = span.Word(v)
 			case "param":
-				e.Param = text(v)
+				e.Param = span.Text(v)
 			case "code":
-				e.Code = word(v)
-				if n, ok := integer(v); ok {
+				e.Code = span.Word(v)
+				if n, ok := span.Integer(v); ok {
 					hint = n
 				}
 			case "status_code":
-				hint = count(v)
+				hint = span.Count(v)
 			case "status":
 				if e.Type == "" {
-					e.Type = word(v)
+					e.Type = span.Word(v)
 				}
-				if n, ok := integer(v); ok {
+				if n, ok := span.Integer(v); ok {
 					hint = n
 				}
 			case "error_type": // Cohere
 				if e.Type == "" {
-					e.Type = word(v)
+					e.Type = span.Word(v)
 				}
 			case "details":
-				for _, d := range elements(v) {
-					if s := text(member(d, "retryDelay")); s != "" { // google.rpc.RetryInfo
+				for _, d := range span.Elements(v) {
+					if s := span.Text(span.Field(d, "retryDelay")); s != "" { // google.rpc.RetryInfo
 						if delay, ok := llm.ParseWait(s); ok {
 							e.RetryAfter = delay
 						}
 					}
-					for _, q := range elements(member(d, "violations")) { // google.rpc.QuotaFailure
-						all += " " + strings.ToLower(text(member(q, "quotaId")))
+					for _, q := range span.Elements(span.Field(d, "violations")) { // google.rpc.QuotaFailure
+						all += " " + strings.ToLower(span.Text(span.Field(q, "quotaId")))
 					}
 				}
 			case "metadata", "innererror":
@@ -137,39 +138,39 @@ func errorIn(raw jsontext.Value, status int) *llm.Error {
 			}
 		}
 		// OpenRouter gives what its provider said beside its own empty words.
-		if s := text(at(inner, "metadata", "raw")); s != "" && e.Message == "Provider returned error" {
+		if s := span.Text(span.At(inner, "metadata", "raw")); s != "" && e.Message == "Provider returned error" {
 			e.Message += ": " + excerpt([]byte(s))
 		}
 		if e.Message == "" {
-			e.Message = or(text(detail), excerpt(inner))
+			e.Message = or(span.Text(detail), excerpt(inner))
 		}
-	case isString(inner):
-		if text(inner) == "" && status < 400 {
+	case span.IsString(inner):
+		if span.Text(inner) == "" && status < 400 {
 			return nil
 		}
-		e.Message = text(inner)
-		e.Code = word(flat["code"])
-		if n, ok := integer(flat["code"]); ok {
+		e.Message = span.Text(inner)
+		e.Code = span.Word(flat["code"])
+		if n, ok := span.Integer(flat["code"]); ok {
 			hint = n
 		}
-	case detail != nil && !isNull(detail) && choices == nil:
-		e.Message = text(detail)
+	case detail != nil && !span.IsNull(detail) && choices == nil:
+		e.Message = span.Text(detail)
 		if e.Message == "" {
 			e.Message = excerpt(detail)
 		}
-	case isObject(base) && count(member(base, "status_code")) != 0 && !isArray(choices):
-		e.Message = text(member(base, "status_msg"))
-		e.Code = word(member(base, "status_code"))
+	case span.IsObject(base) && span.Count(span.Field(base, "status_code")) != 0 && !span.IsArray(choices):
+		e.Message = span.Text(span.Field(base, "status_msg"))
+		e.Code = span.Word(span.Field(base, "status_code"))
 		e.Class = minimax[e.Code]
-	case status >= 400 || choices == nil && (text(flat["object"]) == "error" || text(flat["type"]) == "error" ||
-		isString(flat["message"]) && (flat["code"] != nil || flat["type"] != nil || flat["status_code"] != nil)):
-		e.Message = text(flat["message"])
+	case status >= 400 || choices == nil && (span.Text(flat["object"]) == "error" || span.Text(flat["type"]) == "error" ||
+		span.IsString(flat["message"]) && (flat["code"] != nil || flat["type"] != nil || flat["status_code"] != nil)):
+		e.Message = span.Text(flat["message"])
 		if e.Message == "" && flat["message"] != nil {
 			e.Message = excerpt(flat["message"])
 		}
-		e.Type, e.Code, e.Param = or(word(flat["type"]), word(flat["error_type"])), word(flat["code"]), text(flat["param"])
+		e.Type, e.Code, e.Param = or(span.Word(flat["type"]), span.Word(flat["error_type"])), span.Word(flat["code"]), span.Text(flat["param"])
 		for _, v := range []jsontext.Value{flat["code"], flat["status"], flat["status_code"], flat["raw_status_code"]} {
-			if n, ok := integer(v); ok {
+			if n, ok := span.Integer(v); ok {
 				hint = n
 			}
 		}
@@ -467,16 +468,16 @@ func formOf(e *llm.Error) form {
 // with those of the four members that it lacks put in; nil for other forms.
 func complete(body []byte) []byte {
 	raw := bytes.TrimSpace(body)
-	if !isObject(raw) || !valid(raw) {
+	if !span.IsObject(raw) || !span.Valid(raw) {
 		return nil
 	}
-	inner := member(raw, "error")
-	if !isObject(inner) || !isString(member(inner, "message")) {
+	inner := span.Field(raw, "error")
+	if !span.IsObject(inner) || !span.IsString(span.Field(inner, "message")) {
 		return nil
 	}
 	var add []byte
 	for _, m := range [...]struct{ name, value string }{{"type", `"invalid_request_error"`}, {"param", "null"}, {"code", "null"}} {
-		if member(inner, m.name) == nil {
+		if span.Field(inner, m.name) == nil {
 			add = append(add, `,"`+m.name+`":`+m.value...)
 		}
 	}
@@ -517,22 +518,22 @@ func appendError(b []byte, e *llm.Error, f form) []byte {
 			code = e.Code
 		}
 	}
-	o := open(b)
-	o.str("message", message)
-	o.str("type", kind)
-	o.name("param")
+	o := span.Open(b)
+	o.Str("message", message)
+	o.Str("type", kind)
+	o.Name("param")
 	if e.Param != "" {
-		o.b = quote(o.b, e.Param)
+		o.B = span.Quote(o.B, e.Param)
 	} else {
-		o.b = append(o.b, "null"...)
+		o.B = append(o.B, "null"...)
 	}
-	o.name("code")
+	o.Name("code")
 	if code != "" {
-		o.b = quote(o.b, code)
+		o.B = span.Quote(o.B, code)
 	} else {
-		o.b = append(o.b, "null"...)
+		o.B = append(o.B, "null"...)
 	}
-	return o.close()
+	return o.Close()
 }
 
 // AppendStreamError appends the error as a chunk of its own. No [DONE] follows

@@ -32,9 +32,9 @@ func (p *patcher) spoken(messages []byte) bool {
 func (p *patcher) reshapeSpoken(inner *plan, m []byte, offset int, role string) {
 	ids := requestEncoder{c: p.c}
 	rename := func(on *plan, in []byte, name string) {
-		if id := text(member(in, name)); id != "" {
+		if id := span.Text(span.Field(in, name)); id != "" {
 			if now := ids.callID(id); now != id {
-				on.put(name, quote(nil, now))
+				on.put(name, span.Quote(nil, now))
 			}
 		}
 	}
@@ -43,7 +43,7 @@ func (p *patcher) reshapeSpoken(inner *plan, m []byte, offset int, role string) 
 		rename(inner, m, "tool_call_id")
 	case "assistant":
 		for _, name := range ofAnswers {
-			if v := member(m, name); v != nil && (isNull(v) || blank(v)) {
+			if v := span.Field(m, name); v != nil && (span.IsNull(v) || span.Blank(v)) {
 				inner.remove(name)
 			}
 		}
@@ -56,16 +56,16 @@ func (p *patcher) reshapeSpoken(inner *plan, m []byte, offset int, role string) 
 		}
 		where := inner.on[at].Value
 		calls := m[where.From-offset : where.To-offset]
-		if !isArray(calls) {
+		if !span.IsArray(calls) {
 			return
 		}
 		var inside []span.Patch
-		for from := space(calls, 1); from < len(calls) && calls[from] == '{'; {
-			to := skip(calls, from)
+		for from := span.SkipSpace(calls, 1); from < len(calls) && calls[from] == '{'; {
+			to := span.Skip(calls, from)
 			call := calls[from:to]
 			fields, err := moved(call, where.From+from)
-			if from = space(calls, to); from < len(calls) && calls[from] == ',' {
-				from = space(calls, from+1)
+			if from = span.SkipSpace(calls, to); from < len(calls) && calls[from] == ',' {
+				from = span.SkipSpace(calls, from+1)
 			}
 			if err != nil {
 				continue // Head has validated it
@@ -96,13 +96,13 @@ func moved(object []byte, offset int) ([]span.Member, error) {
 
 // plainContent takes the parts of thinking out of a message's content.
 func (p *patcher) plainContent(inner *plan, m []byte) {
-	content := member(m, "content")
-	if !isArray(content) || !bytes.Contains(content, []byte(`"thinking"`)) {
+	content := span.Field(m, "content")
+	if !span.IsArray(content) || !bytes.Contains(content, []byte(`"thinking"`)) {
 		return
 	}
 	kept, dropped := []byte{'['}, false
-	for _, part := range elements(content) {
-		if text(member(part, "type")) == "thinking" {
+	for _, part := range span.Elements(content) {
+		if span.Text(span.Field(part, "type")) == "thinking" {
 			dropped = true
 			continue
 		}

@@ -23,7 +23,7 @@ func (Codec) Patch(d *llm.Draft, c *llm.Capability) (llm.Encoded, error) {
 	p.plan.on = p.members
 	var out llm.Encoded
 	if e, ok := d.Edit(llm.EditModel); ok {
-		p.plan.put("model", quote(nil, e.Text))
+		p.plan.put("model", span.Quote(nil, e.Text))
 	}
 	if e, ok := d.Edit(llm.EditMaxTokens); ok {
 		p.maxTokens(e.Number)
@@ -141,7 +141,7 @@ func (p *plan) patches(dst []span.Patch) []span.Patch {
 		}
 		kept = true
 		if c.name != "" {
-			dst = append(dst, span.Patch{At: p.on[i].Key, With: quote(nil, c.name)})
+			dst = append(dst, span.Patch{At: p.on[i].Key, With: span.Quote(nil, c.name)})
 		}
 		if c.value != nil {
 			dst = append(dst, span.Patch{At: p.on[i].Value, With: c.value})
@@ -154,7 +154,7 @@ func (p *plan) patches(dst []span.Patch) []span.Patch {
 		if kept || len(added) > 0 {
 			added = append(added, ',')
 		}
-		added = quote(added, a.name)
+		added = span.Quote(added, a.name)
 		added = append(added, ':')
 		added = append(added, a.value...)
 	}
@@ -220,7 +220,7 @@ func (p *patcher) reshape() {
 		}
 		switch has, old := p.plan.find(field) >= 0, p.plan.find(other) >= 0; {
 		case has && old:
-			if isNull(p.value(field)) && !isNull(p.value(other)) {
+			if span.IsNull(p.value(field)) && !span.IsNull(p.value(other)) {
 				p.plan.remove(field)
 				p.plan.rename(other, field)
 			} else {
@@ -230,14 +230,14 @@ func (p *patcher) reshape() {
 			p.plan.rename(other, field)
 		}
 	}
-	tools := isArray(p.value("tools")) && kind(p.value("tools")[1:]) != ']'
-	functions := isArray(p.value("functions")) && kind(p.value("functions")[1:]) != ']'
+	tools := span.IsArray(p.value("tools")) && span.Kind(p.value("tools")[1:]) != ']'
+	functions := span.IsArray(p.value("functions")) && span.Kind(p.value("functions")[1:]) != ']'
 	if (tools || functions) && !c.Can(llm.Tools) {
 		p.lose(llm.LossRefuse, "tools", "the model takes no tools")
 	}
 	offered := functions
-	for _, t := range elements(p.value("tools")) {
-		switch text(member(t, "type")) {
+	for _, t := range span.Elements(p.value("tools")) {
+		switch span.Text(span.Field(t, "type")) {
 		case "", "function", "custom":
 			offered = true
 		}
@@ -245,7 +245,7 @@ func (p *patcher) reshape() {
 			break
 		}
 	}
-	want := text(p.value("reasoning_effort"))
+	want := span.Text(p.value("reasoning_effort"))
 	effort, warn, refuse := fitEffort(want, offered, c)
 	if refuse != "" {
 		p.lose(llm.LossRefuse, "tools", refuse)
@@ -261,7 +261,7 @@ func (p *patcher) reshape() {
 		if effort == "" {
 			p.plan.remove("reasoning_effort")
 		} else {
-			p.plan.put("reasoning_effort", quote(nil, effort))
+			p.plan.put("reasoning_effort", span.Quote(nil, effort))
 		}
 	}
 	if !c.Can(llm.SamplingParams) && effort != "none" {
@@ -274,27 +274,27 @@ func (p *patcher) reshape() {
 		p.drop("seed", "")
 	}
 	if !c.Can(llm.Logprobs) {
-		if kind(p.value("logprobs")) == 't' {
+		if span.Kind(p.value("logprobs")) == 't' {
 			p.lose(llm.LossRefuse, "logprobs", "the model gives no log probabilities")
 		}
 		p.plan.remove("logprobs")
 		p.plan.remove("top_logprobs")
 	}
-	if v := p.value("stop"); !isNull(v) && !blank(v) && !c.Can(llm.StopSequences) {
+	if v := p.value("stop"); !span.IsNull(v) && !span.Blank(v) && !c.Can(llm.StopSequences) {
 		p.lose(llm.LossRefuse, "stop", "the model takes no stop sequences")
 	}
 	if v := p.value("parallel_tool_calls"); v != nil && !c.Can(llm.ParallelTools) {
-		if kind(v) == 'f' {
+		if span.Kind(v) == 'f' {
 			p.lose(llm.LossWarn, "parallel_tool_calls", "dropped: the model takes no such wish")
 		}
 		p.plan.remove("parallel_tool_calls")
 	}
 	if v := p.value("tool_choice"); !c.Can(llm.ForcedTool) {
-		if s := text(v); s == "required" || s == "any" || isObject(v) && text(at(v, "allowed_tools", "mode")) != "auto" {
+		if s := span.Text(v); s == "required" || s == "any" || span.IsObject(v) && span.Text(span.At(v, "allowed_tools", "mode")) != "auto" {
 			p.lose(llm.LossRefuse, "tool_choice", "the model cannot be forced to call a tool")
 		}
 	}
-	switch text(member(p.value("response_format"), "type")) {
+	switch span.Text(span.Field(p.value("response_format"), "type")) {
 	case "json_schema":
 		if !c.Can(llm.JSONSchema) {
 			p.lose(llm.LossRefuse, "response_format", "the model cannot keep to a JSON Schema")
@@ -313,7 +313,7 @@ func (p *patcher) manners() {
 	c := p.c
 	if most := c.MaxTools; most > 0 {
 		n := 0
-		for range elements(p.value("tools")) {
+		for range span.Elements(p.value("tools")) {
 			n++
 		}
 		if n > most {
@@ -321,22 +321,22 @@ func (p *patcher) manners() {
 		}
 	}
 	if v := p.value("tool_choice"); c.QuietForced && c.ThinksByDefault && c.ThinkSwitch != "" && p.plan.find(c.ThinkSwitch) < 0 &&
-		(text(v) == "required" || isObject(v) && text(at(v, "allowed_tools", "mode")) != "auto") {
+		(span.Text(v) == "required" || span.IsObject(v) && span.Text(span.At(v, "allowed_tools", "mode")) != "auto") {
 		p.lose(llm.LossWarn, "tool_choice", "thinking was turned off: the model takes no forced tool choice while it thinks")
 		p.plan.put(c.ThinkSwitch, switched(c.ThinkSwitch, false))
 		p.plan.remove("reasoning_effort")
 	}
-	if v := p.value("stop"); isArray(v) {
+	if v := p.value("stop"); span.IsArray(v) {
 		n := 0
-		for range elements(v) {
+		for range span.Elements(v) {
 			n++
 		}
 		if most := maxStops(c); n > most {
 			p.lose(llm.LossRefuse, "stop", "the provider takes at most "+strconv.Itoa(most)+" stop sequences, not "+strconv.Itoa(n))
 		}
 	}
-	if c.ToolAny != "" && text(p.value("tool_choice")) == "required" {
-		p.plan.put("tool_choice", quote(nil, c.ToolAny))
+	if c.ToolAny != "" && span.Text(p.value("tool_choice")) == "required" {
+		p.plan.put("tool_choice", span.Quote(nil, c.ToolAny))
 	}
 	if c.SeedField != "" {
 		p.plan.rename("seed", c.SeedField)
@@ -370,7 +370,7 @@ func (p *patcher) drop(name, normal string) {
 	if v == nil {
 		return
 	}
-	if !isNull(v) && !sameNumber(v, normal) {
+	if !span.IsNull(v) && !sameNumber(v, normal) {
 		p.lose(llm.LossWarn, name, "dropped: the model refuses it")
 	}
 	p.plan.remove(name)
@@ -399,18 +399,18 @@ func (p *patcher) reshapeMessages() {
 	}
 	var inside []span.Patch
 	lost := false
-	for from := space(messages, 1); from < len(messages) && messages[from] == '{'; {
-		to := skip(messages, from)
+	for from := span.SkipSpace(messages, 1); from < len(messages) && messages[from] == '{'; {
+		to := span.Skip(messages, from)
 		m, offset := messages[from:to], where.From+from
-		if from = space(messages, to); from < len(messages) && messages[from] == ',' {
-			from = space(messages, from+1)
+		if from = span.SkipSpace(messages, to); from < len(messages) && messages[from] == ',' {
+			from = span.SkipSpace(messages, from+1)
 		}
 		fields, err := moved(m, offset)
 		if err != nil {
 			continue // Head has validated it
 		}
 		inner := plan{on: fields}
-		role := text(member(m, "role"))
+		role := span.Text(span.Field(m, "role"))
 		if developer && role == "developer" {
 			inner.put("role", []byte(`"system"`))
 		}
@@ -440,17 +440,17 @@ func (p *patcher) reshapeThinking(inner *plan, m []byte, require bool) (lost boo
 		if at < 0 || name == keep {
 			continue
 		}
-		v := member(m, name)
+		v := span.Field(m, name)
 		plain := name != "reasoning_details" && keep != "reasoning_details"
-		if keep != "" && !has && plain && isString(v) {
+		if keep != "" && !has && plain && span.IsString(v) {
 			inner.rename(name, keep)
 			has = true
 			continue
 		}
 		inner.remove(name)
-		lost = lost || !isNull(v) && !has
+		lost = lost || !span.IsNull(v) && !has
 	}
-	if require && !has && keep != "reasoning_details" && isArray(member(m, "tool_calls")) {
+	if require && !has && keep != "reasoning_details" && span.IsArray(span.Field(m, "tool_calls")) {
 		inner.put(keep, []byte(`""`))
 	}
 	return lost
