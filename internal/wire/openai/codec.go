@@ -10,6 +10,7 @@ import (
 	"errors"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/forms"
 	"headrace/internal/wire/span"
 )
 
@@ -158,46 +159,12 @@ func (Codec) Telling(data []byte) bool {
 	}
 }
 
-var (
-	errorKey = []byte(`"error"`)
-	baseKey  = []byte(`"base_resp"`)
-)
+var baseKey = []byte(`"base_resp"`)
 
 // AppendModels appends the GET /v1/models page.
-func (c Codec) AppendModels(dst []byte, models []llm.ModelInfo) []byte {
-	dst = append(dst, `{"object":"list","data":[`...)
-	for i, m := range models {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = c.AppendModel(dst, m)
-	}
-	return append(dst, `]}`...)
+func (Codec) AppendModels(dst []byte, models []llm.ModelInfo) []byte {
+	return forms.AppendModels(dst, models)
 }
 
-// AppendModel appends the GET /v1/models/{id} object. Beside OpenAI's four
-// members it names what is known of the model under OpenRouter's names.
-func (Codec) AppendModel(dst []byte, m llm.ModelInfo) []byte {
-	o := span.Open(dst)
-	o.Str("id", m.ID)
-	o.Str("object", "model")
-	o.Int("created", m.Created)
-	owner := m.OwnedBy
-	if owner == "" {
-		owner = "headrace"
-	}
-	o.Str("owned_by", owner)
-	if m.Name != "" {
-		o.Str("name", m.Name)
-	}
-	if m.Window > 0 {
-		o.Int("context_length", m.Window)
-	}
-	if m.MaxOutput > 0 {
-		o.Name("top_provider")
-		t := span.Open(o.B)
-		t.Int("max_completion_tokens", m.MaxOutput)
-		o.B = t.Close()
-	}
-	return o.Close()
-}
+// AppendModel appends the GET /v1/models/{id} object.
+func (Codec) AppendModel(dst []byte, m llm.ModelInfo) []byte { return forms.AppendModel(dst, m) }

@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/forms"
 	"headrace/internal/wire/span"
 )
 
@@ -205,14 +206,14 @@ func (Codec) DecodeEmbeddings(body []byte) (*llm.Embeddings, error) {
 		}
 	}
 	if !span.IsArray(data) {
-		return nil, malformed("the provider's answer has no data", body)
+		return nil, forms.Malformed(llm.OpenAI, "the provider's answer has no data", body)
 	}
 	var order []int64
 	sorted := true
 	for i, d := range span.Elements(data) {
 		v, ok := readVector(span.Field(d, "embedding"))
 		if !ok {
-			return nil, malformed("the provider's answer holds an embedding that cannot be read", body)
+			return nil, forms.Malformed(llm.OpenAI, "the provider's answer holds an embedding that cannot be read", body)
 		}
 		at, ok := span.Integer(span.Field(d, "index"))
 		if !ok {
@@ -228,7 +229,7 @@ func (Codec) DecodeEmbeddings(body []byte) (*llm.Embeddings, error) {
 	taken := make([]bool, len(placed))
 	for i, at := range order {
 		if at < 0 || at >= int64(len(placed)) || taken[at] {
-			return nil, malformed("the provider's answer has embeddings with wrong indexes", body)
+			return nil, forms.Malformed(llm.OpenAI, "the provider's answer has embeddings with wrong indexes", body)
 		}
 		placed[at], taken[at] = e.Vectors[i], true
 	}
@@ -298,7 +299,7 @@ func (Codec) GlanceEmbed(body []byte) (llm.Glance, error) {
 	if _, err := whole(body); err != nil {
 		return llm.Glance{}, err
 	}
-	return llm.Glance{}, malformed("the provider's answer has no data", body)
+	return llm.Glance{}, forms.Malformed(llm.OpenAI, "the provider's answer has no data", body)
 }
 
 // AppendEmbeddings appends an answer to POST /v1/embeddings in the encoding

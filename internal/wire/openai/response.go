@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/forms"
 	"headrace/internal/wire/span"
 )
 
@@ -25,36 +26,18 @@ const (
 func whole(body []byte) (jsontext.Value, error) {
 	raw := jsontext.Value(bytes.TrimSpace(bytes.TrimPrefix(bytes.TrimSpace(body), []byte("\xef\xbb\xbf"))))
 	if len(raw) == 0 {
-		return nil, malformed("the provider answered with an empty body", body)
+		return nil, forms.Malformed(llm.OpenAI, "the provider answered with an empty body", body)
 	}
 	if !span.Valid(raw) {
-		return nil, malformed("the provider's answer is not JSON", body)
+		return nil, forms.Malformed(llm.OpenAI, "the provider's answer is not JSON", body)
 	}
-	if e := errorIn(raw, 200); e != nil {
+	if e := forms.ErrorIn(llm.OpenAI, raw, 200); e != nil {
 		return nil, e
 	}
 	if !span.IsObject(raw) {
-		return nil, malformed("the provider's answer is not a JSON object", body)
+		return nil, forms.Malformed(llm.OpenAI, "the provider's answer is not a JSON object", body)
 	}
 	return raw, nil
-}
-
-func malformed(why string, body []byte) *llm.Error {
-	return &llm.Error{Class: llm.MalformedUpstream, Message: why + ": " + excerpt(body), From: llm.OpenAI}
-}
-
-// excerpt shows the beginning of a body in a message.
-func excerpt(body []byte) string {
-	const most = 120
-	b := bytes.Join(bytes.Fields(body[:min(len(body), 4*most)]), []byte{' '})
-	if len(b) > most {
-		b = b[:most]
-		for len(b) > 0 && !utf8.Valid(b) {
-			b = b[:len(b)-1]
-		}
-		return strconv.Quote(string(b)) + "..."
-	}
-	return strconv.Quote(string(b))
 }
 
 // Glance reads id, model, usage and finish of a whole answer. Its errors are
@@ -84,7 +67,7 @@ func (Codec) Glance(body []byte) (llm.Glance, error) {
 		}
 	}
 	if !span.IsArray(choices) {
-		return g, malformed("the provider's answer has no choices", body)
+		return g, forms.Malformed(llm.OpenAI, "the provider's answer has no choices", body)
 	}
 	if !span.IsObject(usage) {
 		usage = groq
@@ -168,13 +151,13 @@ func (Codec) DecodeResponse(body []byte) (*llm.Response, error) {
 				groq = span.Field(v, "usage")
 			}
 			if n == "error" {
-				continue // null: errorIn has looked
+				continue // null: forms.ErrorIn has looked
 			}
 			r.Ext = append(r.Ext, llm.Member{Name: n, Value: bytes.Clone(v)})
 		}
 	}
 	if !span.IsArray(choices) {
-		return nil, malformed("the provider's answer has no choices", body)
+		return nil, forms.Malformed(llm.OpenAI, "the provider's answer has no choices", body)
 	}
 	if !span.IsObject(usage) {
 		usage = groq
@@ -196,7 +179,7 @@ func (Codec) DecodeResponse(body []byte) (*llm.Response, error) {
 		more = append(more, choice...)
 	}
 	if !any {
-		return nil, malformed("the provider's answer has no choices", body)
+		return nil, forms.Malformed(llm.OpenAI, "the provider's answer has no choices", body)
 	}
 	if more != nil {
 		r.Ext = append(r.Ext, llm.Member{Name: extMore, Value: append(append([]byte{'['}, more...), ']')})

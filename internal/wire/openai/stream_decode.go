@@ -7,6 +7,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/forms"
 	"headrace/internal/wire/span"
 )
 
@@ -124,18 +125,18 @@ func (d *decoder) Decode(dst []llm.Event, name, data []byte) ([]llm.Event, error
 		if d.finished { // the answer is whole; what comes after was cut off
 			return dst, nil
 		}
-		return dst, malformed("a stream frame is not JSON", data)
+		return dst, forms.Malformed(llm.OpenAI, "a stream frame is not JSON", data)
 	}
 	if data[0] != '{' || string(name) == "error" {
-		e := errorIn(data, 200)
+		e := forms.ErrorIn(llm.OpenAI, data, 200)
 		if e == nil {
 			if string(name) != "error" {
-				return dst, malformed("a stream frame is not a JSON object", data)
+				return dst, forms.Malformed(llm.OpenAI, "a stream frame is not a JSON object", data)
 			}
-			e = errorIn(data, 500)
+			e = forms.ErrorIn(llm.OpenAI, data, 500)
 		}
 		if e == nil {
-			e = malformed("the provider sent an error", data)
+			e = forms.Malformed(llm.OpenAI, "the provider sent an error", data)
 		}
 		return d.fail(dst, e), nil
 	}
@@ -292,7 +293,7 @@ func (d *decoder) chunk(dst []llm.Event, data []byte) ([]llm.Event, error) {
 		}
 	}
 	if failure != nil && !span.IsNull(failure) || choices == nil || bytes.Contains(data, baseKey) {
-		if e := errorIn(data, 200); e != nil {
+		if e := forms.ErrorIn(llm.OpenAI, data, 200); e != nil {
 			return d.fail(dst, e), nil
 		}
 	}
@@ -769,7 +770,7 @@ func (d *decoder) toolCalls(dst []llm.Event, raw jsontext.Value) ([]llm.Event, e
 			switch {
 			case c.whole && args == string(c.args): // said a second time
 			case c.closed && len(bytes.TrimSpace([]byte(args))) > 0:
-				return dst, malformed("the arguments of a tool call go on after their end", piece)
+				return dst, forms.Malformed(llm.OpenAI, "the arguments of a tool call go on after their end", piece)
 			default:
 				c.feed(args)
 			}
