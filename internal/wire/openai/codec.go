@@ -75,6 +75,11 @@ func (Codec) Head(op llm.Op, body []byte) (llm.Head, error) {
 			if span.IsArray(v) && span.Kind(v[1:]) != ']' {
 				h.Tools = true
 			}
+		case "store":
+			if k := span.Kind(v); k == 't' || k == 'f' {
+				store := k == 't'
+				h.Store = &store
+			}
 		case "prompt_cache_key":
 			h.CacheKey = span.Text(v)
 		case "safety_identifier":
