@@ -79,10 +79,14 @@ func (e *requestEncoder) loseOnce(kind llm.LossKind, key, path, why string) {
 // dropped tells of members of another dialect that this one has no word for.
 func (e *requestEncoder) dropped(path string, ext []llm.Member) {
 	for _, m := range ext {
-		if span.IsNull(m.Value) {
-			continue // says nothing
+		switch {
+		case span.IsNull(m.Value): // says nothing
+		case m.Name == "phase" || m.Name == "status" || m.Name == "logprobs":
+			// What a Responses answer said of itself; its client keeps it.
+			e.loseOnce(llm.LossCarry, "ext:"+m.Name, join(path, m.Name), "said of an earlier answer")
+		default:
+			e.loseOnce(llm.LossWarn, "ext:"+m.Name, join(path, m.Name), "dropped: Chat Completions has no such member")
 		}
-		e.loseOnce(llm.LossWarn, "ext:"+m.Name, join(path, m.Name), "dropped: Chat Completions has no such member")
 	}
 }
 
@@ -363,19 +367,22 @@ func (e *requestEncoder) foreign(m llm.Member) {
 	if span.IsNull(m.Value) || span.Blank(m.Value) {
 		return
 	}
+	if e.r.From == llm.Responses && e.fromResponses(m) {
+		return
+	}
 	switch m.Name {
 	case "anthropic_version": // the wire's own business
 	case "output_format": // the older name of output_config.format
 		if e.r.Format.Kind == "" {
 			e.lose(llm.LossRefuse, m.Name, "of a form that Chat Completions does not have")
 		}
-	case "tool_choice", "output_config.format":
+	case "tool_choice", "output_config.format", "text.format":
 		e.lose(llm.LossRefuse, m.Name, "of a form that Chat Completions does not have")
 	case "cache_control", "prompt_cache_key":
 		// An automatic cache does without. (A mark on the whole body has no
 		// place on this wire even where blocks may carry marks.)
 	case "context_management":
-		if bytes.Contains(m.Value, []byte(`"compact_`)) {
+		if bytes.Contains(m.Value, []byte(`"compact`)) {
 			e.lose(llm.LossRefuse, m.Name, "compaction is asked for and Chat Completions cannot do it")
 			return
 		}
@@ -385,6 +392,44 @@ func (e *requestEncoder) foreign(m llm.Member) {
 	default:
 		e.loseOnce(llm.LossWarn, "ext:"+m.Name, m.Name, "dropped: Chat Completions has no such member")
 	}
+}
+
+// fromResponses takes the members of a Responses request that have a place
+// here, that say nothing here, or without which the answer would be another.
+func (e *requestEncoder) fromResponses(m llm.Member) bool {
+	openai := e.c.Known && e.c.Can(llm.DeveloperRole) && !e.c.Closed
+	switch m.Name {
+	case "store": // the gateway keeps what is to be kept
+	case "previous_response_id", "conversation", "prompt":
+		e.lose(llm.LossRefuse, m.Name, "Chat Completions keeps no state")
+	case "background":
+		if span.Kind(m.Value) == 't' {
+			e.lose(llm.LossRefuse, m.Name, "Chat Completions makes no answer in the background")
+		}
+	case "include":
+		if bytes.Contains(m.Value, []byte("logprobs")) {
+			e.lose(llm.LossRefuse, m.Name, "log probabilities are told in another form here")
+		}
+	case "top_logprobs":
+		if span.Count(m.Value) > 0 {
+			e.lose(llm.LossRefuse, m.Name, "log probabilities are told in another form here")
+		}
+	case "truncation":
+		return span.Text(m.Value) == "disabled"
+	case "metadata", "prompt_cache_key", "prompt_cache_retention":
+		if !openai {
+			return m.Name == "prompt_cache_key"
+		}
+		e.o.Raw(m.Name, m.Value)
+	case "text.verbosity":
+		if !openai {
+			return false
+		}
+		e.o.Raw("verbosity", m.Value)
+	default:
+		return false
+	}
+	return true
 }
 
 // member writes one top-level member, or nothing when it is unsaid.
@@ -894,6 +939,9 @@ func (e *requestEncoder) tool(b []byte, i int, t *llm.Tool) []byte {
 	if t.From == llm.OpenAI && len(t.Raw) > 0 {
 		return append(b, t.Raw...)
 	}
+	if t.Type == "custom" && t.From == llm.Responses {
+		return e.customTool(b, path, t)
+	}
 	if t.Type != "" && !(t.Type == "custom" && t.From == llm.Anthropic) {
 		e.lose(llm.LossRefuse, path, "Chat Completions has no tool of type %q", t.Type)
 		return b
@@ -930,6 +978,43 @@ func (e *requestEncoder) tool(b []byte, i int, t *llm.Tool) []byte {
 	if len(t.Cache) > 0 && e.c.CacheMarks {
 		o.Raw("cache_control", t.Cache)
 	}
+	return o.Close()
+}
+
+// customTool writes a tool with free-text input that was written for Responses,
+// whose grammar lies one level higher there.
+func (e *requestEncoder) customTool(b []byte, path string, t *llm.Tool) []byte {
+	o := span.Open(b)
+	o.Str("type", "custom")
+	o.Name("custom")
+	f := span.Open(o.B)
+	f.Str("name", e.toolName(t.Name))
+	if t.Description != "" {
+		f.Str("description", t.Description)
+	}
+	for _, m := range t.Ext {
+		if m.Name != "format" {
+			e.dropped(path, []llm.Member{m})
+			continue
+		}
+		if span.Text(span.Field(m.Value, "type")) != "grammar" {
+			f.Raw("format", m.Value)
+			continue
+		}
+		f.Name("format")
+		g := span.Open(f.B)
+		g.Str("type", "grammar")
+		g.Name("grammar")
+		inner := span.Open(g.B)
+		for k, v := range span.Fields(m.Value) {
+			if string(k) != "type" {
+				inner.Raw(string(k), v)
+			}
+		}
+		g.B = inner.Close()
+		f.B = g.Close()
+	}
+	o.B = f.Close()
 	return o.Close()
 }
 
@@ -997,6 +1082,13 @@ func (e *requestEncoder) choice() {
 }
 
 func (e *requestEncoder) namedTool(b []byte, name string) []byte {
+	for i := range e.r.Tools {
+		if t := &e.r.Tools[i]; t.Type == "custom" && t.From == llm.Responses && t.Name == name {
+			b = append(b, `{"type":"custom","custom":{"name":`...)
+			b = span.Quote(b, e.toolName(name))
+			return append(b, `}}`...)
+		}
+	}
 	b = append(b, `{"type":"function","function":{"name":`...)
 	b = span.Quote(b, e.toolName(name))
 	return append(b, `}}`...)

@@ -619,8 +619,15 @@ func citations(bl *llm.Block, from, to int) []jsontext.Value {
 	return out
 }
 
-// urlCitation appends the annotation for a web citation of Anthropic's.
+// urlCitation appends the annotation for a web citation of another dialect in a
+// text between two places: Responses says what it covers, counted from the
+// beginning of its text; Anthropic's covers all of it.
 func urlCitation(b []byte, c jsontext.Value, from, to int) []byte {
+	first, okFirst := span.Integer(span.Field(c, "start_index"))
+	last, okLast := span.Integer(span.Field(c, "end_index"))
+	if okFirst && okLast && 0 <= first && first <= last && last <= int64(to-from) {
+		from, to = from+int(first), from+int(last)
+	}
 	o := span.Open(b)
 	o.Str("type", "url_citation")
 	o.Name("url_citation")

@@ -280,6 +280,10 @@ func (e *encoder) delta(dst []byte, ev *llm.Event) []byte {
 		switch {
 		case ev.From == llm.OpenAI:
 			return e.native(dst, d)
+		case ev.From == llm.Responses && d.Type == "response.output_text.annotation.added" && e.kind == llm.ItemMessage:
+			if c := span.Field(d.Raw, "annotation"); span.Text(span.Field(c, "url")) != "" {
+				e.cites = append(e.cites, bytes.Clone(c))
+			}
 		case ev.From == llm.Anthropic && d.Type == "citations_delta" && e.kind == llm.ItemMessage:
 			if c := span.Field(d.Raw, "citation"); span.Text(span.Field(c, "url")) != "" {
 				e.cites = append(e.cites, bytes.Clone(c))
