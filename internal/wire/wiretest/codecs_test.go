@@ -5,6 +5,7 @@ import (
 	"headrace/internal/wire/anthropic"
 	"headrace/internal/wire/ollama"
 	"headrace/internal/wire/openai"
+	"headrace/internal/wire/responses"
 	"headrace/internal/wire/wiretest"
 )
 
@@ -13,6 +14,7 @@ var codecs = map[llm.Dialect]wiretest.Codec{
 	llm.OpenAI:    openai.Codec{},
 	llm.Anthropic: anthropic.Codec{},
 	llm.Ollama:    ollama.Codec{},
+	llm.Responses: responses.Codec{},
 }
 
 // forms has the codecs of the forms that are not the usual one of their
