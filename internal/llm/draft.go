@@ -22,6 +22,16 @@ type Head struct {
 	Tools bool
 	// EndUser and CacheKey are the client's own ids, mostly empty.
 	EndUser, CacheKey string
+	// PreviousID is the id of the stored answer that the request goes on from
+	// (Responses); empty when it brings its whole conversation.
+	PreviousID string
+	// Store is what the request says of storing its answer (Responses, where
+	// the default is true, and Chat Completions, where it is false); nil when
+	// unsaid.
+	Store *bool
+	// Background says that the answer is to be made without the client waiting
+	// (Responses).
+	Background bool
 	// Members are the top-level members in source order.
 	Members []Place
 }

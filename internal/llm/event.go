@@ -56,9 +56,10 @@ type BlockHead struct {
 	// Kind is ItemMessage (text or refusal), ItemReasoning, ItemToolCall or
 	// ItemOpaque.
 	Kind ItemKind
-	// ID and Name belong to a tool call. Name of reasoning is the format in
-	// which its provider may sign it, in the words of Opaque.Issuer; empty when
-	// there is no sign that it will.
+	// ID and Name belong to a tool call. Of reasoning, ID is the item's own id
+	// where its dialect gives it one, and Name the format in which its provider
+	// may sign it, in the words of Opaque.Issuer; empty when there is no sign
+	// that it will.
 	ID, Name string
 	// Custom marks a tool call with free-text input.
 	Custom bool

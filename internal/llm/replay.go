@@ -20,7 +20,7 @@ func Replay(r *Response) []Event {
 			for j := range it.Blocks {
 				deltas = append(deltas, Delta{Kind: DeltaReasoning, Text: it.Blocks[j].Text})
 			}
-			block.Name = it.Name
+			block.ID, block.Name = it.ID, it.Name
 			for _, o := range it.Opaque {
 				if block.Name == "" && o.Data != "" {
 					block.Name = o.Issuer

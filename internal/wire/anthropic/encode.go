@@ -225,9 +225,16 @@ var refused = map[string]string{
 	"top_logprobs":         "the dialect has no log probabilities",
 	"audio":                "the dialect makes no sound",
 	"web_search_options":   "the dialect has no such search",
+	"include":              "the dialect has no log probabilities",
 	"functions":            "the old form of tools",
 	"function_call":        "the old form of tool_choice",
 	"previous_response_id": "the dialect keeps no state",
+	"conversation":         "the dialect keeps no state",
+	"prompt":               "the dialect keeps no state",
+	"background":           "the dialect makes no answer in the background",
+	"text.format":          "of a form that the dialect does not have",
+	"tool_choice":          "of a form that the dialect does not have",
+	"context_management":   "compaction is asked for in another dialect's way",
 
 	"generationConfig.responseLogprobs": "the dialect has no log probabilities",
 }
@@ -266,6 +273,9 @@ func (w *requestWriter) extensions() {
 			}
 			continue
 		}
+		if r.From == llm.Responses && fromResponses(m) {
+			continue
+		}
 		if why, ok := refused[m.Name]; ok {
 			if v != "false" && v != "0" && v != "[]" && v != `"none"` && v != `"auto"` {
 				w.lose(llm.LossRefuse, m.Name, "%s", why)
@@ -300,6 +310,20 @@ func (w *requestWriter) extensions() {
 			w.lose(llm.LossRefuse, "response_format", "the model takes no JSON Schema")
 		}
 	}
+}
+
+// fromResponses knows the members of a Responses request that say nothing here;
+// what is to be stored the gateway stores.
+func fromResponses(m *llm.Member) bool {
+	switch m.Name {
+	case "store":
+		return true
+	case "include":
+		return !strings.Contains(string(m.Value), "logprobs")
+	case "truncation":
+		return string(m.Value) == `"disabled"`
+	}
+	return false
 }
 
 func (w *requestWriter) sampling(b []byte, thinks bool) (_ []byte, wrote bool) {
@@ -660,6 +684,17 @@ func (w *requestWriter) itemExt(it *llm.Item) {
 		w.lose(llm.LossWarn, it.Path+".name", "dropped: the dialect has no speakers' names")
 	}
 	for _, m := range it.Ext {
+		if it.From == llm.Responses && (m.Name == "phase" || m.Name == "status") {
+			// What an answer said of itself; its client keeps it.
+			w.lose(llm.LossCarry, it.Path+"."+m.Name, "said of an earlier answer")
+			continue
+		}
+		if it.From == llm.Responses && m.Name == "caller" { // the model itself, unless it says otherwise
+			if t := text(get(m.Value, "type")); t != "direct" {
+				w.lose(llm.LossRefuse, it.Path+".caller", "the programmatic calls of another dialect")
+			}
+			continue
+		}
 		if !isNull(m.Value) && string(m.Value) != "[]" {
 			w.lose(llm.LossWarn, it.Path+"."+m.Name, "dropped: the dialect has no such member")
 		}

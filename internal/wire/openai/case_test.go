@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // TestCases runs every case of testdata/wire/openai: requests and answers go
@@ -124,11 +125,11 @@ func caseRequest(t *testing.T, b []byte) {
 	}
 	// In source order, too.
 	var names []string
-	for k := range members(out) {
+	for k := range span.Fields(out) {
 		names = append(names, string(k))
 	}
 	i := 0
-	for k := range members(b) {
+	for k := range span.Fields(b) {
 		if i >= len(names) || names[i] != string(k) {
 			t.Errorf("member %s is out of its place in %v", k, names)
 			break

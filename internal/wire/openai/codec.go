@@ -10,6 +10,7 @@ import (
 	"errors"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/forms"
 	"headrace/internal/wire/span"
 )
 
@@ -42,15 +43,15 @@ func (Codec) Head(op llm.Op, body []byte) (llm.Head, error) {
 		v := body[m.Value.From:m.Value.To]
 		switch m.Name {
 		case "model":
-			if !isString(v) {
+			if !span.IsString(v) {
 				return h, wrong("model", m.Value.From, "must be a string")
 			}
-			if h.Model = text(v); h.Model == "" {
+			if h.Model = span.Text(v); h.Model == "" {
 				return h, wrong("model", m.Value.From, "must not be empty")
 			}
 			hasModel = true
 		case "stream":
-			switch kind(v) {
+			switch span.Kind(v) {
 			case 't':
 				h.Stream = true
 			case 'f', 'n':
@@ -58,10 +59,10 @@ func (Codec) Head(op llm.Op, body []byte) (llm.Head, error) {
 				return h, wrong("stream", m.Value.From, "must be true or false")
 			}
 		case "max_tokens", "max_completion_tokens":
-			if isNull(v) {
+			if span.IsNull(v) {
 				continue
 			}
-			n, ok := integer(v)
+			n, ok := span.Integer(v)
 			if !ok || n < 0 {
 				return h, wrong(m.Name, m.Value.From, "must be a whole number, not negative")
 			}
@@ -71,21 +72,26 @@ func (Codec) Head(op llm.Op, body []byte) (llm.Head, error) {
 				h.MaxTokens = n
 			}
 		case "tools", "functions":
-			if isArray(v) && kind(v[1:]) != ']' {
+			if span.IsArray(v) && span.Kind(v[1:]) != ']' {
 				h.Tools = true
 			}
+		case "store":
+			if k := span.Kind(v); k == 't' || k == 'f' {
+				store := k == 't'
+				h.Store = &store
+			}
 		case "prompt_cache_key":
-			h.CacheKey = text(v)
+			h.CacheKey = span.Text(v)
 		case "safety_identifier":
-			if id := text(v); id != "" {
+			if id := span.Text(v); id != "" {
 				h.EndUser = id
 			}
 		case "user":
 			if h.EndUser == "" {
-				h.EndUser = text(v)
+				h.EndUser = span.Text(v)
 			}
 		case "stream_options":
-			h.IncludeUsage = kind(member(v, "include_usage")) == 't'
+			h.IncludeUsage = span.Kind(span.Field(v, "include_usage")) == 't'
 		}
 	}
 	if h.MaxTokens == 0 {
@@ -139,11 +145,11 @@ func (Codec) Telling(data []byte) bool {
 			plain = plain || bytes.HasSuffix(name, []byte(`"choices`))
 		case 'n':
 			// "finish_reason":null stands in nearly every frame.
-			if bytes.HasSuffix(name, []byte(`"finish_reason`)) && kind(data[i+1:]) != 'n' {
+			if bytes.HasSuffix(name, []byte(`"finish_reason`)) && span.Kind(data[i+1:]) != 'n' {
 				return true
 			}
 		case 'e':
-			if bytes.HasSuffix(name, []byte(`"usage`)) && kind(data[i+1:]) != 'n' {
+			if bytes.HasSuffix(name, []byte(`"usage`)) && span.Kind(data[i+1:]) != 'n' {
 				return true
 			}
 		case 'r':
@@ -158,46 +164,12 @@ func (Codec) Telling(data []byte) bool {
 	}
 }
 
-var (
-	errorKey = []byte(`"error"`)
-	baseKey  = []byte(`"base_resp"`)
-)
+var baseKey = []byte(`"base_resp"`)
 
 // AppendModels appends the GET /v1/models page.
-func (c Codec) AppendModels(dst []byte, models []llm.ModelInfo) []byte {
-	dst = append(dst, `{"object":"list","data":[`...)
-	for i, m := range models {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = c.AppendModel(dst, m)
-	}
-	return append(dst, `]}`...)
+func (Codec) AppendModels(dst []byte, models []llm.ModelInfo) []byte {
+	return forms.AppendModels(dst, models)
 }
 
-// AppendModel appends the GET /v1/models/{id} object. Beside OpenAI's four
-// members it names what is known of the model under OpenRouter's names.
-func (Codec) AppendModel(dst []byte, m llm.ModelInfo) []byte {
-	o := open(dst)
-	o.str("id", m.ID)
-	o.str("object", "model")
-	o.int("created", m.Created)
-	owner := m.OwnedBy
-	if owner == "" {
-		owner = "headrace"
-	}
-	o.str("owned_by", owner)
-	if m.Name != "" {
-		o.str("name", m.Name)
-	}
-	if m.Window > 0 {
-		o.int("context_length", m.Window)
-	}
-	if m.MaxOutput > 0 {
-		o.name("top_provider")
-		t := open(o.b)
-		t.int("max_completion_tokens", m.MaxOutput)
-		o.b = t.close()
-	}
-	return o.close()
-}
+// AppendModel appends the GET /v1/models/{id} object.
+func (Codec) AppendModel(dst []byte, m llm.ModelInfo) []byte { return forms.AppendModel(dst, m) }

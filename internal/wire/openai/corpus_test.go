@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 	"headrace/internal/wire/sse"
 )
 
@@ -273,7 +274,7 @@ func TestCorpusRequests(t *testing.T) {
 			continue
 		}
 		b := body(rec.Request.Body, rec.Request.BodyEncoding)
-		if rec.Provider == "azure" && at(b, "model") == nil {
+		if rec.Provider == "azure" && span.At(b, "model") == nil {
 			// Azure's old paths name the deployment; the body has no model.
 			b = append([]byte(`{"model":"deployment",`), bytes.TrimSpace(b)[1:]...)
 		}
@@ -356,7 +357,7 @@ func tidy(m map[string]any) {
 // undecodable are recorded answers that are no chat answers.
 func undecodable(rec *recording) bool {
 	b := []byte(rec.Response.Body)
-	return at(b, "choices") == nil && (text(at(b, "object")) == "list" || at(b, "segments") != nil || at(b, "pages") != nil)
+	return span.At(b, "choices") == nil && (span.Text(span.At(b, "object")) == "list" || span.At(b, "segments") != nil || span.At(b, "pages") != nil)
 }
 
 // failing are recorded streams that end in an error, by what it is.

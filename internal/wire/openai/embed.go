@@ -10,47 +10,49 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/forms"
+	"headrace/internal/wire/span"
 )
 
 // DecodeEmbed reads the body of POST /v1/embeddings. input is a text, a list of
 // texts, a list of token numbers or a list of such lists. Errors are *llm.Error
 // of class InvalidRequest.
 func (Codec) DecodeEmbed(body []byte) (*llm.EmbedRequest, error) {
-	if !valid(body) || !isObject(body) {
+	if !span.Valid(body) || !span.IsObject(body) {
 		return nil, llm.Errorf(llm.InvalidRequest, "the request body is not a JSON object")
 	}
 	r := &llm.EmbedRequest{From: llm.OpenAI, Raw: body}
 	said := false
-	for k, v := range members(body) {
+	for k, v := range span.Fields(body) {
 		switch name := string(k); name {
 		case "model":
-			r.Model = text(v)
+			r.Model = span.Text(v)
 		case "input":
 			said = true
 			if err := readInputs(r, v); err != nil {
 				return nil, err
 			}
 		case "encoding_format":
-			switch text(v) {
+			switch span.Text(v) {
 			case "base64":
 				r.Base64 = true
 			case "float":
 			default:
-				if !isNull(v) {
+				if !span.IsNull(v) {
 					return nil, unusable("encoding_format", `must be "float" or "base64"`)
 				}
 			}
 		case "dimensions":
-			if isNull(v) {
+			if span.IsNull(v) {
 				continue
 			}
-			n, ok := integer(v)
+			n, ok := span.Integer(v)
 			if !ok || n < 1 {
 				return nil, unusable("dimensions", "must be a whole number above 0")
 			}
 			r.Dimensions = n
 		case "user":
-			r.EndUser = text(v)
+			r.EndUser = span.Text(v)
 		default:
 			r.Ext = append(r.Ext, llm.Member{Name: name, Value: v})
 		}
@@ -69,26 +71,26 @@ func unusable(param, why string) *llm.Error {
 
 func readInputs(r *llm.EmbedRequest, v jsontext.Value) *llm.Error {
 	switch {
-	case isString(v):
+	case span.IsString(v):
 		r.Single = true
-		r.Inputs = []llm.EmbedInput{{Text: text(v)}}
+		r.Inputs = []llm.EmbedInput{{Text: span.Text(v)}}
 		return nil
-	case !isArray(v):
+	case !span.IsArray(v):
 		return unusable("input", "must be a text, a list of texts or token numbers")
 	}
 	texts, numbers, lists := 0, 0, 0
-	for _, one := range elements(v) {
+	for _, one := range span.Elements(v) {
 		switch {
-		case isString(one):
+		case span.IsString(one):
 			texts++
-			r.Inputs = append(r.Inputs, llm.EmbedInput{Text: text(one)})
-		case isNumber(one):
+			r.Inputs = append(r.Inputs, llm.EmbedInput{Text: span.Text(one)})
+		case span.IsNumber(one):
 			numbers++
-		case isArray(one):
+		case span.IsArray(one):
 			lists++
 			some := false
-			for _, n := range elements(one) {
-				if !isNumber(n) {
+			for _, n := range span.Elements(one) {
+				if !span.IsNumber(n) {
 					return unusable("input", "holds a list that is not of token numbers")
 				}
 				some = true
@@ -122,14 +124,14 @@ func (Codec) EncodeEmbed(r *llm.EmbedRequest, model string, c *llm.Capability) (
 	if most := c.EmbedInputs; most > 0 && len(r.Inputs) > most {
 		lose(llm.LossRefuse, "input", "the provider takes at most "+strconv.Itoa(most)+" inputs, not "+strconv.Itoa(len(r.Inputs)))
 	}
-	o := open(make([]byte, 0, len(r.Raw)+64))
-	o.str("model", model)
-	o.name("input")
+	o := span.Open(make([]byte, 0, len(r.Raw)+64))
+	o.Str("model", model)
+	o.Name("input")
 	one := func(in *llm.EmbedInput) {
 		if len(in.Tokens) > 0 {
-			o.b = append(o.b, in.Tokens...)
+			o.B = append(o.B, in.Tokens...)
 		} else {
-			o.b = quote(o.b, in.Text)
+			o.B = span.Quote(o.B, in.Text)
 		}
 	}
 	titles := false
@@ -137,26 +139,26 @@ func (Codec) EncodeEmbed(r *llm.EmbedRequest, model string, c *llm.Capability) (
 		one(&r.Inputs[0])
 		titles = r.Inputs[0].Title != ""
 	} else {
-		o.b = append(o.b, '[')
+		o.B = append(o.B, '[')
 		for i := range r.Inputs {
 			if i > 0 {
-				o.b = append(o.b, ',')
+				o.B = append(o.B, ',')
 			}
 			one(&r.Inputs[i])
 			titles = titles || r.Inputs[i].Title != ""
 		}
-		o.b = append(o.b, ']')
+		o.B = append(o.B, ']')
 	}
 	if r.Base64 {
-		o.str("encoding_format", "base64")
-	} else if r.From == llm.OpenAI && member(r.Raw, "encoding_format") != nil {
-		o.raw("encoding_format", member(r.Raw, "encoding_format"))
+		o.Str("encoding_format", "base64")
+	} else if r.From == llm.OpenAI && span.Field(r.Raw, "encoding_format") != nil {
+		o.Raw("encoding_format", span.Field(r.Raw, "encoding_format"))
 	}
 	if r.Dimensions > 0 {
-		o.int("dimensions", r.Dimensions)
+		o.Int("dimensions", r.Dimensions)
 	}
 	if r.EndUser != "" {
-		o.str("user", r.EndUser)
+		o.Str("user", r.EndUser)
 	}
 	if r.Task != "" {
 		lose(llm.LossWarn, "task", "dropped: embeddings here have no task")
@@ -169,12 +171,12 @@ func (Codec) EncodeEmbed(r *llm.EmbedRequest, model string, c *llm.Capability) (
 	}
 	for _, m := range r.Ext {
 		if r.From == llm.OpenAI {
-			o.raw(m.Name, m.Value)
+			o.Raw(m.Name, m.Value)
 		} else {
 			lose(llm.LossWarn, m.Name, "dropped: it has no place in this dialect")
 		}
 	}
-	out.Body = [][]byte{o.close()}
+	out.Body = [][]byte{o.Close()}
 	return out, nil
 }
 
@@ -188,14 +190,14 @@ func (Codec) DecodeEmbeddings(body []byte) (*llm.Embeddings, error) {
 	}
 	e := &llm.Embeddings{From: llm.OpenAI}
 	var data jsontext.Value
-	for k, v := range members(raw) {
+	for k, v := range span.Fields(raw) {
 		switch name := string(k); name {
 		case "data":
 			data = v
 		case "model":
-			e.Model = text(v)
+			e.Model = span.Text(v)
 		case "usage":
-			if isObject(v) {
+			if span.IsObject(v) {
 				e.Usage = readUsage(v)
 			}
 		case "object":
@@ -203,17 +205,17 @@ func (Codec) DecodeEmbeddings(body []byte) (*llm.Embeddings, error) {
 			e.Ext = append(e.Ext, llm.Member{Name: name, Value: v})
 		}
 	}
-	if !isArray(data) {
-		return nil, malformed("the provider's answer has no data", body)
+	if !span.IsArray(data) {
+		return nil, forms.Malformed(llm.OpenAI, "the provider's answer has no data", body)
 	}
 	var order []int64
 	sorted := true
-	for i, d := range elements(data) {
-		v, ok := readVector(member(d, "embedding"))
+	for i, d := range span.Elements(data) {
+		v, ok := readVector(span.Field(d, "embedding"))
 		if !ok {
-			return nil, malformed("the provider's answer holds an embedding that cannot be read", body)
+			return nil, forms.Malformed(llm.OpenAI, "the provider's answer holds an embedding that cannot be read", body)
 		}
-		at, ok := integer(member(d, "index"))
+		at, ok := span.Integer(span.Field(d, "index"))
 		if !ok {
 			at = int64(i)
 		}
@@ -227,7 +229,7 @@ func (Codec) DecodeEmbeddings(body []byte) (*llm.Embeddings, error) {
 	taken := make([]bool, len(placed))
 	for i, at := range order {
 		if at < 0 || at >= int64(len(placed)) || taken[at] {
-			return nil, malformed("the provider's answer has embeddings with wrong indexes", body)
+			return nil, forms.Malformed(llm.OpenAI, "the provider's answer has embeddings with wrong indexes", body)
 		}
 		placed[at], taken[at] = e.Vectors[i], true
 	}
@@ -237,14 +239,14 @@ func (Codec) DecodeEmbeddings(body []byte) (*llm.Embeddings, error) {
 
 func readVector(v jsontext.Value) (llm.Vector, bool) {
 	switch {
-	case isString(v):
-		s := text(v)
+	case span.IsString(v):
+		s := span.Text(v)
 		_, ok := floats(s)
 		return llm.Vector{Base64: s}, ok
-	case isArray(v):
+	case span.IsArray(v):
 		n := 0
-		for _, f := range elements(v) {
-			if !isNumber(f) {
+		for _, f := range span.Elements(v) {
+			if !span.IsNumber(f) {
 				return llm.Vector{}, false
 			}
 			n++
@@ -278,14 +280,14 @@ func (Codec) GlanceEmbed(body []byte) (llm.Glance, error) {
 	raw := bytes.TrimSpace(body)
 	data := false
 	if len(raw) > 1 && raw[0] == '{' && raw[len(raw)-1] == '}' {
-		for k, v := range members(raw) {
+		for k, v := range span.Fields(raw) {
 			switch string(k) {
 			case "data":
-				data = isArray(v)
+				data = span.IsArray(v)
 			case "model":
-				g.Model = text(v)
+				g.Model = span.Text(v)
 			case "usage":
-				if isObject(v) && valid(v) {
+				if span.IsObject(v) && span.Valid(v) {
 					g.Usage = readUsage(v)
 				}
 			}
@@ -297,54 +299,54 @@ func (Codec) GlanceEmbed(body []byte) (llm.Glance, error) {
 	if _, err := whole(body); err != nil {
 		return llm.Glance{}, err
 	}
-	return llm.Glance{}, malformed("the provider's answer has no data", body)
+	return llm.Glance{}, forms.Malformed(llm.OpenAI, "the provider's answer has no data", body)
 }
 
 // AppendEmbeddings appends an answer to POST /v1/embeddings in the encoding
 // that the request asks for. Numbers that a provider spelled keep their
 // spelling; base64 and float32 are turned into each other exactly.
 func (Codec) AppendEmbeddings(dst []byte, r *llm.EmbedRequest, e *llm.Embeddings) []byte {
-	o := open(dst)
-	o.str("object", "list")
-	o.name("data")
-	o.b = append(o.b, '[')
+	o := span.Open(dst)
+	o.Str("object", "list")
+	o.Name("data")
+	o.B = append(o.B, '[')
 	for i := range e.Vectors {
 		if i > 0 {
-			o.b = append(o.b, ',')
+			o.B = append(o.B, ',')
 		}
-		d := open(o.b)
-		d.str("object", "embedding")
-		d.int("index", int64(i))
-		d.name("embedding")
-		d.b = appendVector(d.b, &e.Vectors[i], r.Base64)
-		o.b = d.close()
+		d := span.Open(o.B)
+		d.Str("object", "embedding")
+		d.Int("index", int64(i))
+		d.Name("embedding")
+		d.B = appendVector(d.B, &e.Vectors[i], r.Base64)
+		o.B = d.Close()
 	}
-	o.b = append(o.b, ']')
-	o.str("model", or(e.Model, r.Model))
-	o.name("usage")
-	if e.From == llm.OpenAI && isObject(e.Usage.Raw) {
-		o.b = append(o.b, e.Usage.Raw...)
+	o.B = append(o.B, ']')
+	o.Str("model", or(e.Model, r.Model))
+	o.Name("usage")
+	if e.From == llm.OpenAI && span.IsObject(e.Usage.Raw) {
+		o.B = append(o.B, e.Usage.Raw...)
 	} else {
-		u := open(o.b)
-		u.int("prompt_tokens", e.Usage.Prompt())
-		u.int("total_tokens", e.Usage.Total())
-		o.b = u.close()
+		u := span.Open(o.B)
+		u.Int("prompt_tokens", e.Usage.Prompt())
+		u.Int("total_tokens", e.Usage.Total())
+		o.B = u.Close()
 	}
 	if e.From == llm.OpenAI {
 		for _, m := range e.Ext {
-			o.raw(m.Name, m.Value)
+			o.Raw(m.Name, m.Value)
 		}
 	}
-	return o.close()
+	return o.Close()
 }
 
 func appendVector(dst []byte, v *llm.Vector, base64ed bool) []byte {
 	switch {
 	case base64ed && v.Base64 != "":
-		return quote(dst, v.Base64)
+		return span.Quote(dst, v.Base64)
 	case base64ed:
 		var b []byte
-		for _, n := range elements(v.Floats) {
+		for _, n := range span.Elements(v.Floats) {
 			// Decoders let only numbers in; one beyond float32 becomes infinite, as
 			// in any reader of float32.
 			f, _ := strconv.ParseFloat(string(n), 32)

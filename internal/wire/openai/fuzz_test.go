@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // seeds gives the files of one name from the cases of this repository.
@@ -107,7 +108,7 @@ func FuzzDecodeResponse(f *testing.F) {
 			t.Fatalf("written as %s: %v", out, err)
 		}
 		r.From = llm.Anthropic
-		if out := (Codec{}).AppendResponse(nil, r); !valid(out) {
+		if out := (Codec{}).AppendResponse(nil, r); !span.Valid(out) {
 			t.Fatalf("written as %s", out)
 		}
 	})

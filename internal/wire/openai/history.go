@@ -29,12 +29,12 @@ func (p *patcher) spoken(messages []byte) bool {
 
 // reshapeSpoken fits the ids of calls and results, and takes out what only an
 // answer has. m is the message, which begins at offset in the body.
-func (p *patcher) reshapeSpoken(inner *plan, m []byte, offset int, role string) {
+func (p *patcher) reshapeSpoken(inner *span.Plan, m []byte, offset int, role string) {
 	ids := requestEncoder{c: p.c}
-	rename := func(on *plan, in []byte, name string) {
-		if id := text(member(in, name)); id != "" {
+	rename := func(on *span.Plan, in []byte, name string) {
+		if id := span.Text(span.Field(in, name)); id != "" {
 			if now := ids.callID(id); now != id {
-				on.put(name, quote(nil, now))
+				on.Put(name, span.Quote(nil, now))
 			}
 		}
 	}
@@ -43,42 +43,42 @@ func (p *patcher) reshapeSpoken(inner *plan, m []byte, offset int, role string) 
 		rename(inner, m, "tool_call_id")
 	case "assistant":
 		for _, name := range ofAnswers {
-			if v := member(m, name); v != nil && (isNull(v) || blank(v)) {
-				inner.remove(name)
+			if v := span.Field(m, name); v != nil && (span.IsNull(v) || span.Blank(v)) {
+				inner.Remove(name)
 			}
 		}
 		if p.c.ToolIDLength == 0 { // Mistral alone has parts of thinking
 			p.plainContent(inner, m)
 		}
-		at := inner.find("tool_calls")
+		at := inner.Find("tool_calls")
 		if at < 0 {
 			return
 		}
-		where := inner.on[at].Value
+		where := inner.On[at].Value
 		calls := m[where.From-offset : where.To-offset]
-		if !isArray(calls) {
+		if !span.IsArray(calls) {
 			return
 		}
 		var inside []span.Patch
-		for from := space(calls, 1); from < len(calls) && calls[from] == '{'; {
-			to := skip(calls, from)
+		for from := span.SkipSpace(calls, 1); from < len(calls) && calls[from] == '{'; {
+			to := span.Skip(calls, from)
 			call := calls[from:to]
 			fields, err := moved(call, where.From+from)
-			if from = space(calls, to); from < len(calls) && calls[from] == ',' {
-				from = space(calls, from+1)
+			if from = span.SkipSpace(calls, to); from < len(calls) && calls[from] == ',' {
+				from = span.SkipSpace(calls, from+1)
 			}
 			if err != nil {
 				continue // Head has validated it
 			}
-			on := plan{on: fields}
+			on := span.Plan{On: fields}
 			rename(&on, call, "id")
-			on.remove("index") // belongs to streams, stands in some vendors' whole answers
-			if !on.empty() {
-				inside = on.patches(inside)
+			on.Remove("index") // belongs to streams, stands in some vendors' whole answers
+			if !on.Empty() {
+				inside = on.Patches(inside)
 			}
 		}
 		if len(inside) > 0 {
-			inner.change(at, func(c *change) { c.inside = inside })
+			inner.Inside(at, inside)
 		}
 	}
 }
@@ -95,14 +95,14 @@ func moved(object []byte, offset int) ([]span.Member, error) {
 }
 
 // plainContent takes the parts of thinking out of a message's content.
-func (p *patcher) plainContent(inner *plan, m []byte) {
-	content := member(m, "content")
-	if !isArray(content) || !bytes.Contains(content, []byte(`"thinking"`)) {
+func (p *patcher) plainContent(inner *span.Plan, m []byte) {
+	content := span.Field(m, "content")
+	if !span.IsArray(content) || !bytes.Contains(content, []byte(`"thinking"`)) {
 		return
 	}
 	kept, dropped := []byte{'['}, false
-	for _, part := range elements(content) {
-		if text(member(part, "type")) == "thinking" {
+	for _, part := range span.Elements(content) {
+		if span.Text(span.Field(part, "type")) == "thinking" {
 			dropped = true
 			continue
 		}
@@ -119,6 +119,6 @@ func (p *patcher) plainContent(inner *plan, m []byte) {
 	} else {
 		kept = append(kept, ']')
 	}
-	inner.put("content", kept)
+	inner.Put("content", kept)
 	p.lose(llm.LossCarry, "messages", "thinking that this target does not take back")
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // This file writes the messages array: it groups items into turns and turns
@@ -18,8 +19,8 @@ import (
 const billing = "x-anthropic-billing-header:"
 
 func (e *requestEncoder) messages() {
-	e.o.b = append(e.o.b, '[')
-	start := len(e.o.b)
+	e.o.B = append(e.o.B, '[')
+	start := len(e.o.B)
 	items := e.r.Items
 	if e.c.Alternate && !e.own {
 		items = e.alternate(items)
@@ -61,7 +62,7 @@ func (e *requestEncoder) messages() {
 			i = n
 		}
 	}
-	e.o.b = append(e.o.b, ']')
+	e.o.B = append(e.o.B, ']')
 	if n := len(items); n > 0 && !e.own && items[n-1].Role == llm.Assistant && !e.c.Can(llm.Prefill) {
 		e.lose(llm.LossRefuse, items[n-1].Path, "the model cannot go on from an answer that is begun")
 	}
@@ -104,37 +105,37 @@ func (e *requestEncoder) alternate(items []llm.Item) []llm.Item {
 }
 
 // message begins a message object.
-func (e *requestEncoder) message(start int, role string) object {
-	if len(e.o.b) > start {
-		e.o.b = append(e.o.b, ',')
+func (e *requestEncoder) message(start int, role string) span.Object {
+	if len(e.o.B) > start {
+		e.o.B = append(e.o.B, ',')
 	}
-	m := open(e.o.b)
-	m.raw("role", append(append([]byte{'"'}, role...), '"'))
+	m := span.Open(e.o.B)
+	m.Raw("role", append(append([]byte{'"'}, role...), '"'))
 	return m
 }
 
 // finish ends a message object with the members that are carried.
-func (e *requestEncoder) finish(m object, it *llm.Item) {
+func (e *requestEncoder) finish(m span.Object, it *llm.Item) {
 	if it != nil {
 		if it.Name != "" && it.Kind == llm.ItemMessage {
 			if e.own {
-				m.str("name", it.Name)
+				m.Str("name", it.Name)
 			} else {
 				e.loseOnce(llm.LossWarn, "name", join(it.Path, "name"), "dropped: only OpenAI's dialect names speakers")
 			}
 		}
 		if len(it.Cache) > 0 && it.Kind != llm.ItemToolCall && (it.From == llm.OpenAI || e.c.CacheMarks) {
-			m.raw("cache_control", it.Cache)
+			m.Raw("cache_control", it.Cache)
 		}
 		if it.From == llm.OpenAI {
 			for _, x := range it.Ext {
-				m.raw(x.Name, x.Value)
+				m.Raw(x.Name, x.Value)
 			}
 		} else {
 			e.dropped(it.Path, it.Ext)
 		}
 	}
-	e.o.b = m.close()
+	e.o.B = m.Close()
 }
 
 func (e *requestEncoder) instruction(it *llm.Item, start int, spoken bool) {
@@ -165,11 +166,11 @@ func (e *requestEncoder) instruction(it *llm.Item, start int, spoken bool) {
 		e.loseOnce(llm.LossWarn, "midsystem", it.Path, "approximated: a user message, as the model takes no system message here")
 	}
 	m := e.message(start, role)
-	m.name("content")
+	m.Name("content")
 	if wrap {
-		m.b = quote(m.b, "<system>\n"+it.Text()+"\n</system>")
+		m.B = span.Quote(m.B, "<system>\n"+it.Text()+"\n</system>")
 	} else {
-		m.b = e.content(m.b, it, it.Blocks, "\n\n")
+		m.B = e.content(m.B, it, it.Blocks, "\n\n")
 	}
 	e.finish(m, it)
 }
@@ -209,7 +210,7 @@ func (e *requestEncoder) content(b []byte, it *llm.Item, blocks []llm.Block, sep
 			}
 			s = append(s, t...)
 		}
-		return quote(b, s)
+		return span.Quote(b, s)
 	}
 	b = append(b, '[')
 	mark := len(b)
@@ -245,21 +246,21 @@ func (e *requestEncoder) text(bl *llm.Block, path string) string {
 
 // hung tells of members of a foreign block that have no place here.
 func (e *requestEncoder) hung(bl *llm.Block, path string) {
-	if len(bl.Citations) > 0 && !isNull(bl.Citations) && !bytes.Equal(bl.Citations, []byte("[]")) {
+	if len(bl.Citations) > 0 && !span.IsNull(bl.Citations) && !bytes.Equal(bl.Citations, []byte("[]")) {
 		e.loseOnce(llm.LossCarry, "citations", join(path, "citations"), "citations of an earlier answer")
 	}
 	for _, x := range bl.Ext {
-		if isNull(x.Value) {
+		if span.IsNull(x.Value) {
 			continue // says nothing
 		}
 		switch x.Name {
 		case "citations":
-			if kind(member(x.Value, "enabled")) == 't' {
+			if span.Kind(span.Field(x.Value, "enabled")) == 't' {
 				e.lose(llm.LossRefuse, join(path, "citations"), "Chat Completions cannot cite documents")
 			}
 		case "caller":
 			// who called a tool: the model itself, unless it says otherwise
-			if t := text(member(x.Value, "type")); t != "" && t != "direct" {
+			if t := span.Text(span.Field(x.Value, "type")); t != "" && t != "direct" {
 				e.lose(llm.LossRefuse, join(path, x.Name), "Chat Completions cannot express programmatic calls")
 			}
 		default:
@@ -286,50 +287,50 @@ func (e *requestEncoder) part(b []byte, bl *llm.Block, path string) []byte {
 	if bl.From != llm.OpenAI && bl.Kind != llm.BlockText {
 		e.hung(bl, path)
 	}
-	o := object{}
+	o := span.Object{}
 	switch bl.Kind {
 	case llm.BlockText, llm.BlockRefusal:
 		t := e.text(bl, path)
 		if t == "" && bl.From != llm.OpenAI {
 			return b
 		}
-		o = open(b)
-		o.str("type", "text")
-		o.str("text", t)
+		o = span.Open(b)
+		o.Str("type", "text")
+		o.Str("text", t)
 	case llm.BlockImage:
 		if bl.Media.FileID != "" {
 			e.lose(llm.LossRefuse, path, "a file of another provider")
 			return b
 		}
-		o = open(b)
-		o.str("type", "image_url")
-		o.name("image_url")
-		u := open(o.b)
-		u.name("url")
+		o = span.Open(b)
+		o.Str("type", "image_url")
+		o.Name("image_url")
+		u := span.Open(o.B)
+		u.Name("url")
 		if bl.Media.Data != "" {
-			u.b = dataURL(u.b, &bl.Media, "image/png")
+			u.B = dataURL(u.B, &bl.Media, "image/png")
 		} else {
-			u.b = quote(u.b, bl.Media.URL)
+			u.B = span.Quote(u.B, bl.Media.URL)
 		}
 		if bl.Media.Detail != "" {
-			u.str("detail", bl.Media.Detail)
+			u.Str("detail", bl.Media.Detail)
 		}
-		o.b = u.close()
+		o.B = u.Close()
 	case llm.BlockFile:
 		switch {
 		case bl.Media.Text != "":
-			o = open(b)
-			o.str("type", "text")
-			o.str("text", e.document(bl))
+			o = span.Open(b)
+			o.Str("type", "text")
+			o.Str("text", e.document(bl))
 		case bl.Media.Data != "":
-			o = open(b)
-			o.str("type", "file")
-			o.name("file")
-			f := open(o.b)
-			f.str("filename", or(bl.Media.Name, "document.pdf"))
-			f.name("file_data")
-			f.b = dataURL(f.b, &bl.Media, "application/pdf")
-			o.b = f.close()
+			o = span.Open(b)
+			o.Str("type", "file")
+			o.Name("file")
+			f := span.Open(o.B)
+			f.Str("filename", or(bl.Media.Name, "document.pdf"))
+			f.Name("file_data")
+			f.B = dataURL(f.B, &bl.Media, "application/pdf")
+			o.B = f.Close()
 		case bl.Media.FileID != "":
 			e.lose(llm.LossRefuse, path, "a file of another provider")
 			return b
@@ -342,21 +343,21 @@ func (e *requestEncoder) part(b []byte, bl *llm.Block, path string) []byte {
 			e.lose(llm.LossRefuse, path, "Chat Completions takes no audio by reference")
 			return b
 		}
-		o = open(b)
-		o.str("type", "input_audio")
-		o.name("input_audio")
-		a := open(o.b)
-		a.str("data", bl.Media.Data)
-		a.str("format", audioFormat(bl.Media.MIME))
-		o.b = a.close()
+		o = span.Open(b)
+		o.Str("type", "input_audio")
+		o.Name("input_audio")
+		a := span.Open(o.B)
+		a.Str("data", bl.Media.Data)
+		a.Str("format", audioFormat(bl.Media.MIME))
+		o.B = a.Close()
 	default:
 		e.lose(llm.LossRefuse, path, "Chat Completions cannot express %s", or(bl.Type, "it"))
 		return b
 	}
 	if len(bl.Cache) > 0 && e.c.CacheMarks {
-		o.raw("cache_control", bl.Cache)
+		o.Raw("cache_control", bl.Cache)
 	}
-	return o.close()
+	return o.Close()
 }
 
 func audioFormat(mime string) string {
@@ -445,40 +446,40 @@ func (e *requestEncoder) assistant(items []llm.Item, start int) (calls []string)
 	}
 	m := e.message(start, "assistant")
 	thoughts = e.thinkingParts(thoughts, &said)
-	m.name("content")
+	m.Name("content")
 	switch {
 	case said == nil && (len(tools) > 0 || refusal != nil || e.own):
-		m.b = append(m.b, "null"...)
+		m.B = append(m.B, "null"...)
 	case said == nil:
-		m.b = append(m.b, `""`...)
+		m.B = append(m.B, `""`...)
 	default:
 		path := items[0].Path
 		if first != nil {
 			path = first.Path
 		}
-		m.b = e.content(m.b, &llm.Item{Path: path}, said, "")
+		m.B = e.content(m.B, &llm.Item{Path: path}, said, "")
 	}
 	if refusal != nil {
-		m.str("refusal", refusal.Text)
+		m.Str("refusal", refusal.Text)
 	}
 	e.thinking(&m, thoughts, len(tools) > 0)
 	legacy := len(tools) == 1 && tools[0].Type == typeLegacyCall && e.own
 	switch {
 	case legacy:
-		m.raw(typeLegacyCall, tools[0].Raw)
+		m.Raw(typeLegacyCall, tools[0].Raw)
 	case len(tools) > 0:
-		m.name("tool_calls")
-		m.b = append(m.b, '[')
+		m.Name("tool_calls")
+		m.B = append(m.B, '[')
 		for i, it := range tools {
 			if i > 0 {
-				m.b = append(m.b, ',')
+				m.B = append(m.B, ',')
 			}
-			m.b = e.call(m.b, it)
+			m.B = e.call(m.B, it)
 		}
-		m.b = append(m.b, ']')
+		m.B = append(m.B, ']')
 	}
 	if e.goOn != "" && first != nil && items[len(items)-1].Path == e.goOn {
-		m.bool(e.c.PrefillMark, true)
+		m.Bool(e.c.PrefillMark, true)
 	}
 	e.finish(m, first)
 	return calls
@@ -488,14 +489,14 @@ func (e *requestEncoder) call(b []byte, it *llm.Item) []byte {
 	id := e.callID(it.Call.ID)
 	if it.From == llm.OpenAI && len(it.Raw) > 0 && id == it.Call.ID && it.Type == "" {
 		// A made id is ours; whoever gave none is given none back.
-		if n := text(member(it.Raw, "id")); (n == id || n == "" && e.c.ToolIDLength == 0) && !(e.c.Known && member(it.Raw, "index") != nil) {
+		if n := span.Text(span.Field(it.Raw, "id")); (n == id || n == "" && e.c.ToolIDLength == 0) && !(e.c.Known && span.Field(it.Raw, "index") != nil) {
 			return append(b, it.Raw...)
 		}
 	}
 	if it.From != llm.OpenAI {
 		for _, x := range it.Ext {
 			if x.Name == "caller" {
-				if t := text(member(x.Value, "type")); t != "" && t != "direct" {
+				if t := span.Text(span.Field(x.Value, "type")); t != "" && t != "direct" {
 					e.lose(llm.LossRefuse, join(it.Path, x.Name), "Chat Completions cannot express programmatic calls")
 				}
 				continue
@@ -503,38 +504,38 @@ func (e *requestEncoder) call(b []byte, it *llm.Item) []byte {
 			e.dropped(it.Path, []llm.Member{x})
 		}
 	}
-	o := open(b)
-	o.str("id", id)
+	o := span.Open(b)
+	o.Str("id", id)
 	if it.Call.Custom {
-		o.str("type", "custom")
-		o.name("custom")
-		f := open(o.b)
-		f.str("name", e.toolName(it.Call.Name))
-		f.name("input")
-		f.b = quote(f.b, it.Call.Arguments)
-		o.b = f.close()
+		o.Str("type", "custom")
+		o.Name("custom")
+		f := span.Open(o.B)
+		f.Str("name", e.toolName(it.Call.Name))
+		f.Name("input")
+		f.B = span.Quote(f.B, it.Call.Arguments)
+		o.B = f.Close()
 	} else {
-		o.str("type", "function")
-		o.name("function")
-		f := open(o.b)
-		f.str("name", e.toolName(it.Call.Name))
-		f.name("arguments")
+		o.Str("type", "function")
+		o.Name("function")
+		f := span.Open(o.B)
+		f.Str("name", e.toolName(it.Call.Name))
+		f.Name("arguments")
 		args := it.Call.Arguments
 		if len(args) == 0 {
 			args = []byte("{}")
 		}
-		f.b = quote(f.b, args)
-		o.b = f.close()
+		f.B = span.Quote(f.B, args)
+		o.B = f.Close()
 	}
 	if it.From == llm.OpenAI {
 		for _, x := range it.Ext {
-			o.raw(x.Name, x.Value)
+			o.Raw(x.Name, x.Value)
 		}
 	}
 	if len(it.Cache) > 0 && (it.From == llm.OpenAI || e.c.CacheMarks) {
-		o.raw("cache_control", it.Cache)
+		o.Raw("cache_control", it.Cache)
 	}
-	return o.close()
+	return o.Close()
 }
 
 // thinkingParts puts Mistral's thinking parts back in front of the content,
@@ -567,13 +568,13 @@ func (e *requestEncoder) thinkingLost(it *llm.Item) {
 
 // thinking writes the thinking of an assistant turn under the one name that
 // the target takes.
-func (e *requestEncoder) thinking(m *object, thoughts []*llm.Item, calls bool) {
+func (e *requestEncoder) thinking(m *span.Object, thoughts []*llm.Item, calls bool) {
 	field := e.c.ReasoningField
 	if field == "" && !e.c.Known && !e.c.Closed && e.own && len(thoughts) > 0 {
 		// Nobody knows the target better than its client.
 		if members := spelling(thoughts); members != nil {
 			for _, x := range members {
-				m.raw(x.Name, x.Value)
+				m.Raw(x.Name, x.Value)
 			}
 			return
 		}
@@ -592,10 +593,10 @@ func (e *requestEncoder) thinking(m *object, thoughts []*llm.Item, calls bool) {
 		}
 	case "reasoning_details":
 		if len(thoughts) > 0 {
-			m.name(field)
-			m.b = appendDetails(m.b, thoughts)
+			m.Name(field)
+			m.B = appendDetails(m.B, thoughts)
 		} else if e.c.ReasoningRequired && calls {
-			m.raw(field, []byte("[]"))
+			m.Raw(field, []byte("[]"))
 		}
 	default:
 		var s []byte
@@ -611,8 +612,8 @@ func (e *requestEncoder) thinking(m *object, thoughts []*llm.Item, calls bool) {
 			}
 		}
 		if len(s) > 0 || e.c.ReasoningRequired && calls || e.own && len(thoughts) > 0 && !e.c.Known {
-			m.name(field)
-			m.b = quote(m.b, s)
+			m.Name(field)
+			m.B = span.Quote(m.B, s)
 		}
 	}
 }
@@ -666,25 +667,25 @@ func thoughtOf(it *llm.Item) detail {
 }
 
 func appendDetail(b []byte, k detail, words string, index int) []byte {
-	o := open(b)
-	o.str("type", k.kind)
+	o := span.Open(b)
+	o.Str("type", k.kind)
 	switch k.kind {
 	case "reasoning.encrypted":
-		o.str("data", k.data)
+		o.Str("data", k.data)
 	case "reasoning.summary":
-		o.str("summary", words)
+		o.Str("summary", words)
 	default:
-		o.str("text", words)
+		o.Str("text", words)
 		if k.signature != "" {
-			o.str("signature", k.signature)
+			o.Str("signature", k.signature)
 		}
 	}
 	if k.id != "" {
-		o.str("id", k.id)
+		o.Str("id", k.id)
 	}
-	o.str("format", k.format)
-	o.int("index", int64(index))
-	return o.close()
+	o.Str("format", k.format)
+	o.Int("index", int64(index))
+	return o.Close()
 }
 
 // user writes what stands between two assistant turns: results first, in the
@@ -717,15 +718,15 @@ func (e *requestEncoder) user(items []llm.Item, calls []string, start int, follo
 			// Every call must be answered on this wire, at once.
 			e.lose(llm.LossWarn, "messages", "the call %s had no result; \"[no result]\" was put in", id)
 			m := e.message(start, "tool")
-			m.str("tool_call_id", e.callID(id))
-			m.str("content", "[no result]")
+			m.Str("tool_call_id", e.callID(id))
+			m.Str("content", "[no result]")
 			e.finish(m, nil)
 		}
 	}
 	if len(images) > 0 {
 		m := e.message(start, "user")
-		m.name("content")
-		m.b = e.content(m.b, &llm.Item{Path: results[0].Path}, images, "\n\n")
+		m.Name("content")
+		m.B = e.content(m.B, &llm.Item{Path: results[0].Path}, images, "\n\n")
 		e.finish(m, nil)
 	}
 	for i := 0; i < len(rest); {
@@ -743,11 +744,11 @@ func (e *requestEncoder) user(items []llm.Item, calls []string, start int, follo
 		}
 		if len(blocks) > 0 || e.own {
 			m := e.message(start, "user")
-			m.name("content")
+			m.Name("content")
 			if blocks == nil {
-				m.b = append(m.b, "null"...)
+				m.B = append(m.B, "null"...)
 			} else {
-				m.b = e.content(m.b, it, blocks, "\n\n")
+				m.B = e.content(m.B, it, blocks, "\n\n")
 			}
 			e.finish(m, it)
 		}
@@ -779,9 +780,9 @@ func (e *requestEncoder) ordered(results []*llm.Item, calls []string) []*llm.Ite
 func (e *requestEncoder) result(it *llm.Item, start int) (images []llm.Block) {
 	if it.Type == typeLegacyCall && e.own {
 		m := e.message(start, "function")
-		m.str("name", it.Result.Name)
-		m.name("content")
-		m.b = e.content(m.b, it, it.Blocks, "\n\n")
+		m.Str("name", it.Result.Name)
+		m.Name("content")
+		m.B = e.content(m.B, it, it.Blocks, "\n\n")
 		e.finish(m, it)
 		return nil
 	}
@@ -816,20 +817,20 @@ func (e *requestEncoder) result(it *llm.Item, start int) (images []llm.Block) {
 	}
 	m := e.message(start, "tool")
 	if it.From == llm.OpenAI && len(it.Raw) > 0 && e.c.ToolIDLength == 0 {
-		if id := member(it.Raw, "tool_call_id"); id != nil {
-			m.raw("tool_call_id", id) // empty, as it came
+		if id := span.Field(it.Raw, "tool_call_id"); id != nil {
+			m.Raw("tool_call_id", id) // empty, as it came
 		}
 	} else {
-		m.str("tool_call_id", e.callID(it.Result.CallID))
+		m.Str("tool_call_id", e.callID(it.Result.CallID))
 	}
 	if it.Result.Name != "" && e.own {
-		m.str("name", it.Result.Name)
+		m.Str("name", it.Result.Name)
 	}
-	m.name("content")
+	m.Name("content")
 	if blocks == nil && e.own {
-		m.b = append(m.b, "null"...)
+		m.B = append(m.B, "null"...)
 	} else {
-		m.b = e.content(m.b, it, blocks, "\n\n")
+		m.B = e.content(m.B, it, blocks, "\n\n")
 	}
 	e.finish(m, it)
 	return images

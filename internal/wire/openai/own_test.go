@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // TestOwnMessages: what a client of this dialect said in its history goes back
@@ -239,7 +240,7 @@ func TestRawValuesStayOnALine(t *testing.T) {
 		llm.Event{Kind: llm.EventFinish, From: llm.OpenAI, Finish: llm.Finish{Reason: llm.FinishStop}})
 	for frame := range strings.SplitSeq(strings.TrimSpace(stream), "\n\n") {
 		data, ok := strings.CutPrefix(frame, "data: ")
-		if !ok || strings.ContainsAny(data, "\r\n") || data != "[DONE]" && !valid([]byte(data)) {
+		if !ok || strings.ContainsAny(data, "\r\n") || data != "[DONE]" && !span.Valid([]byte(data)) {
 			t.Errorf("%q", frame)
 		}
 	}

@@ -54,9 +54,9 @@ func (d *requestDecoder) fail(path, format string, args ...any) {
 }
 
 func (d *requestDecoder) string(path string, v []byte) string {
-	switch kind(v) {
+	switch span.Kind(v) {
 	case '"':
-		return text(v)
+		return span.Text(v)
 	case 'n':
 		return ""
 	}
@@ -65,9 +65,9 @@ func (d *requestDecoder) string(path string, v []byte) string {
 }
 
 func (d *requestDecoder) boolean(path string, v []byte) *bool {
-	switch kind(v) {
+	switch span.Kind(v) {
 	case 't', 'f':
-		b := kind(v) == 't'
+		b := span.Kind(v) == 't'
 		return &b
 	case 'n':
 		return nil
@@ -78,9 +78,9 @@ func (d *requestDecoder) boolean(path string, v []byte) *bool {
 
 func (d *requestDecoder) number(path string, v jsontext.Value) jsontext.Value {
 	switch {
-	case isNumber(v):
+	case span.IsNumber(v):
 		return v
-	case isNull(v):
+	case span.IsNull(v):
 		return nil
 	}
 	d.fail(path, "must be a number")
@@ -88,10 +88,10 @@ func (d *requestDecoder) number(path string, v jsontext.Value) jsontext.Value {
 }
 
 func (d *requestDecoder) integer(path string, v []byte) *int64 {
-	if isNull(v) {
+	if span.IsNull(v) {
 		return nil
 	}
-	n, ok := integer(v)
+	n, ok := span.Integer(v)
 	if !ok || n < 0 {
 		d.fail(path, "must be a whole number, not negative")
 		return nil
@@ -105,7 +105,7 @@ func (d *requestDecoder) top(body []byte) {
 	var oldTokens *int64
 	user := ""
 	var legacyChoice jsontext.Value
-	for name, v := range members(body) {
+	for name, v := range span.Fields(body) {
 		switch n := string(name); n {
 		case "model":
 			if r.Model = d.string(n, v); r.Model == "" {
@@ -192,10 +192,10 @@ func (d *requestDecoder) top(body []byte) {
 	if r.Model == "" {
 		d.fail("model", "is missing")
 	}
-	if !isArray(messages) {
+	if !span.IsArray(messages) {
 		d.fail("messages", "must be an array")
 	}
-	for i, m := range elements(messages) {
+	for i, m := range span.Elements(messages) {
 		if d.err != nil {
 			return
 		}
@@ -205,13 +205,13 @@ func (d *requestDecoder) top(body []byte) {
 }
 
 func (d *requestDecoder) streamOptions(v jsontext.Value) {
-	if isNull(v) {
+	if span.IsNull(v) {
 		return
 	}
-	if !isObject(v) {
+	if !span.IsObject(v) {
 		d.fail("stream_options", "must be an object")
 	}
-	for name, v := range members(v) {
+	for name, v := range span.Fields(v) {
 		n := "stream_options." + string(name)
 		switch string(name) {
 		case "include_usage":
@@ -226,16 +226,16 @@ func (d *requestDecoder) streamOptions(v jsontext.Value) {
 }
 
 func (d *requestDecoder) stop(v jsontext.Value) {
-	switch kind(v) {
+	switch span.Kind(v) {
 	case '"':
-		d.r.Stop = []string{text(v)}
+		d.r.Stop = []string{span.Text(v)}
 	case 'n':
 	case '[':
-		for i, s := range elements(v) {
-			if !isString(s) {
+		for i, s := range span.Elements(v) {
+			if !span.IsString(s) {
 				d.fail("stop."+strconv.Itoa(i), "must be a string")
 			}
-			d.r.Stop = append(d.r.Stop, text(s))
+			d.r.Stop = append(d.r.Stop, span.Text(s))
 		}
 	default:
 		d.fail("stop", "must be a string or an array of strings")
@@ -263,14 +263,14 @@ func (d *requestDecoder) effort(path string, v jsontext.Value) {
 
 // reasoning reads OpenRouter's object.
 func (d *requestDecoder) reasoning(v jsontext.Value) {
-	if isNull(v) {
+	if span.IsNull(v) {
 		return
 	}
-	if !isObject(v) {
+	if !span.IsObject(v) {
 		d.r.Ext = append(d.r.Ext, llm.Member{Name: "reasoning", Value: v})
 		return
 	}
-	for name, v := range members(v) {
+	for name, v := range span.Fields(v) {
 		n := "reasoning." + string(name)
 		switch string(name) {
 		case "effort":
@@ -296,13 +296,13 @@ func (d *requestDecoder) reasoning(v jsontext.Value) {
 // thinking reads the object that DeepSeek, Z.ai and Moonshot took over from
 // Anthropic.
 func (d *requestDecoder) thinking(v jsontext.Value) {
-	if !isObject(v) {
-		if !isNull(v) {
+	if !span.IsObject(v) {
+		if !span.IsNull(v) {
 			d.r.Ext = append(d.r.Ext, llm.Member{Name: "thinking", Value: v})
 		}
 		return
 	}
-	for name, v := range members(v) {
+	for name, v := range span.Fields(v) {
 		n := "thinking." + string(name)
 		switch string(name) {
 		case "type":
@@ -327,15 +327,15 @@ func (d *requestDecoder) thinking(v jsontext.Value) {
 }
 
 func (d *requestDecoder) format(v jsontext.Value) {
-	if isNull(v) {
+	if span.IsNull(v) {
 		return
 	}
-	if !isObject(v) {
+	if !span.IsObject(v) {
 		d.fail("response_format", "must be an object")
 	}
 	f := &d.r.Format
 	var schema jsontext.Value
-	for name, v := range members(v) {
+	for name, v := range span.Fields(v) {
 		n := "response_format." + string(name)
 		switch string(name) {
 		case "type":
@@ -355,7 +355,7 @@ func (d *requestDecoder) format(v jsontext.Value) {
 			d.r.Ext = append(d.r.Ext, llm.Member{Name: n, Value: v})
 		}
 	}
-	for name, v := range members(schema) {
+	for name, v := range span.Fields(schema) {
 		n := "response_format.json_schema." + string(name)
 		switch string(name) {
 		case "name":
@@ -370,27 +370,27 @@ func (d *requestDecoder) format(v jsontext.Value) {
 			d.r.Ext = append(d.r.Ext, llm.Member{Name: n, Value: v})
 		}
 	}
-	if f.Kind == llm.FormatJSONSchema && !isObject(schema) {
+	if f.Kind == llm.FormatJSONSchema && !span.IsObject(schema) {
 		d.fail("response_format.json_schema", "must be an object")
 	}
 }
 
 func (d *requestDecoder) tools(v jsontext.Value) {
-	if isNull(v) {
+	if span.IsNull(v) {
 		return
 	}
-	if !isArray(v) {
+	if !span.IsArray(v) {
 		d.fail("tools", "must be an array")
 	}
-	for i, raw := range elements(v) {
+	for i, raw := range span.Elements(v) {
 		path := "tools." + strconv.Itoa(i)
-		if !isObject(raw) {
+		if !span.IsObject(raw) {
 			d.fail(path, "must be an object")
 			return
 		}
 		t := llm.Tool{From: llm.OpenAI, Raw: raw}
 		var function, custom jsontext.Value
-		for name, v := range members(raw) {
+		for name, v := range span.Fields(raw) {
 			switch n := string(name); n {
 			case "type":
 				t.Type = d.string(path+".type", v)
@@ -405,30 +405,30 @@ func (d *requestDecoder) tools(v jsontext.Value) {
 			}
 		}
 		switch {
-		case (t.Type == "function" || t.Type == "") && isObject(function):
+		case (t.Type == "function" || t.Type == "") && span.IsObject(function):
 			t.Type = ""
 			d.function(&t, path+".function", function)
-		case t.Type == "custom" && isObject(custom):
-			t.Name = d.string(path+".custom.name", member(custom, "name"))
-			t.Description = text(member(custom, "description"))
+		case t.Type == "custom" && span.IsObject(custom):
+			t.Name = d.string(path+".custom.name", span.Field(custom, "name"))
+			t.Description = span.Text(span.Field(custom, "description"))
 		case t.Type == "function" || t.Type == "custom" || t.Type == "":
 			d.fail(path, "needs its %s object", or(t.Type, "function"))
 		default: // a vendor's own tool
-			t.Name = text(member(raw, "name"))
+			t.Name = span.Text(span.Field(raw, "name"))
 		}
 		d.r.Tools = append(d.r.Tools, t)
 	}
 }
 
 func (d *requestDecoder) function(t *llm.Tool, path string, raw jsontext.Value) {
-	for name, v := range members(raw) {
+	for name, v := range span.Fields(raw) {
 		switch n := string(name); n {
 		case "name":
 			t.Name = d.string(path+".name", v)
 		case "description":
 			t.Description = d.string(path+".description", v)
 		case "parameters":
-			if !isNull(v) {
+			if !span.IsNull(v) {
 				t.Schema = v
 			}
 		case "strict":
@@ -444,13 +444,13 @@ func (d *requestDecoder) function(t *llm.Tool, path string, raw jsontext.Value) 
 
 // functions reads the old form of tools.
 func (d *requestDecoder) functions(v jsontext.Value) {
-	if isNull(v) {
+	if span.IsNull(v) {
 		return
 	}
-	if !isArray(v) {
+	if !span.IsArray(v) {
 		d.fail("functions", "must be an array")
 	}
-	for i, raw := range elements(v) {
+	for i, raw := range span.Elements(v) {
 		t := llm.Tool{From: llm.OpenAI, Raw: raw}
 		d.function(&t, "functions."+strconv.Itoa(i), raw)
 		d.r.Tools = append(d.r.Tools, t)
@@ -459,11 +459,11 @@ func (d *requestDecoder) functions(v jsontext.Value) {
 
 func (d *requestDecoder) choice(v jsontext.Value) {
 	c := &d.r.Choice
-	switch kind(v) {
+	switch span.Kind(v) {
 	case 'n':
 		return
 	case '"':
-		switch s := text(v); s {
+		switch s := span.Text(v); s {
 		case "auto":
 			c.Mode = llm.ToolAuto
 		case "none":
@@ -479,27 +479,27 @@ func (d *requestDecoder) choice(v jsontext.Value) {
 		d.fail("tool_choice", "must be a string or an object")
 		return
 	}
-	switch t := text(member(v, "type")); t {
+	switch t := span.Text(span.Field(v, "type")); t {
 	case "function", "custom", "", "tool": // xAI and MiniMax take "tool" as well
 		if t == "" || t == "tool" {
 			t = "function"
 		}
-		c.Mode, c.Name = llm.ToolOnly, text(at(v, t, "name"))
+		c.Mode, c.Name = llm.ToolOnly, span.Text(span.At(v, t, "name"))
 		if c.Name == "" {
-			c.Name = text(member(v, "name"))
+			c.Name = span.Text(span.Field(v, "name"))
 		}
 		if c.Name == "" {
 			d.fail("tool_choice", "names no tool")
 		}
 	case "allowed_tools":
-		a := member(v, "allowed_tools")
+		a := span.Field(v, "allowed_tools")
 		c.Mode = llm.ToolSubset
-		c.Forced = text(member(a, "mode")) == "required"
-		for _, tool := range elements(member(a, "tools")) {
-			kind := or(text(member(tool, "type")), "function")
-			if n := text(at(tool, kind, "name")); n != "" {
+		c.Forced = span.Text(span.Field(a, "mode")) == "required"
+		for _, tool := range span.Elements(span.Field(a, "tools")) {
+			kind := or(span.Text(span.Field(tool, "type")), "function")
+			if n := span.Text(span.At(tool, kind, "name")); n != "" {
 				c.Names = append(c.Names, n)
-			} else if n := text(member(tool, "name")); n != "" {
+			} else if n := span.Text(span.Field(tool, "name")); n != "" {
 				c.Names = append(c.Names, n)
 			} else {
 				d.fail("tool_choice.allowed_tools", "has a tool without a name")
@@ -517,10 +517,10 @@ func (d *requestDecoder) choice(v jsontext.Value) {
 }
 
 func (d *requestDecoder) legacyChoice(v jsontext.Value) {
-	switch kind(v) {
+	switch span.Kind(v) {
 	case 'n':
 	case '"':
-		switch s := text(v); s {
+		switch s := span.Text(v); s {
 		case "auto":
 			d.r.Choice.Mode = llm.ToolAuto
 		case "none":
@@ -529,7 +529,7 @@ func (d *requestDecoder) legacyChoice(v jsontext.Value) {
 			d.fail("function_call", "has the unknown value %q", s)
 		}
 	case '{':
-		d.r.Choice = llm.ToolChoice{Mode: llm.ToolOnly, Name: text(member(v, "name"))}
+		d.r.Choice = llm.ToolChoice{Mode: llm.ToolOnly, Name: span.Text(span.Field(v, "name"))}
 	default:
 		d.fail("function_call", "must be a string or an object")
 	}
@@ -544,7 +544,7 @@ func or(a, b string) string {
 
 // message reads one message into one or more items of one turn.
 func (d *requestDecoder) message(path string, raw jsontext.Value) {
-	if !isObject(raw) {
+	if !span.IsObject(raw) {
 		d.fail(path, "must be an object")
 		return
 	}
@@ -554,7 +554,7 @@ func (d *requestDecoder) message(path string, raw jsontext.Value) {
 		ext, spelled                                         []llm.Member
 		hasReasoning, hasReasoningContent, hasRefusal        bool
 	}
-	for name, v := range members(raw) {
+	for name, v := range span.Fields(raw) {
 		switch n := string(name); n {
 		case "role":
 			m.role = d.string(path+".role", v)
@@ -565,19 +565,19 @@ func (d *requestDecoder) message(path string, raw jsontext.Value) {
 		case "tool_call_id":
 			m.id = d.string(path+".tool_call_id", v)
 		case "tool_calls":
-			if !isNull(v) && !isArray(v) {
+			if !span.IsNull(v) && !span.IsArray(v) {
 				d.fail(path+".tool_calls", "must be an array")
 			}
 			m.calls = v
 		case "function_call":
 			m.legacy = v
 		case "refusal":
-			m.refusal, m.hasRefusal = text(v), isString(v)
+			m.refusal, m.hasRefusal = span.Text(v), span.IsString(v)
 		case "reasoning_content":
-			m.reasoningContent, m.hasReasoningContent = text(v), isString(v)
+			m.reasoningContent, m.hasReasoningContent = span.Text(v), span.IsString(v)
 			m.spelled = append(m.spelled, llm.Member{Name: n, Value: v})
 		case "reasoning":
-			m.reasoning, m.hasReasoning = text(v), isString(v)
+			m.reasoning, m.hasReasoning = span.Text(v), span.IsString(v)
 			m.spelled = append(m.spelled, llm.Member{Name: n, Value: v})
 		case "reasoning_details":
 			m.details = v
@@ -585,7 +585,7 @@ func (d *requestDecoder) message(path string, raw jsontext.Value) {
 		case "cache_control":
 			m.cache = v
 		default:
-			if !isNull(v) {
+			if !span.IsNull(v) {
 				m.ext = append(m.ext, llm.Member{Name: n, Value: v})
 			}
 		}
@@ -627,7 +627,7 @@ func (d *requestDecoder) message(path string, raw jsontext.Value) {
 		return
 	}
 	items := thinking
-	if isArray(m.details) {
+	if span.IsArray(m.details) {
 		items = append(items, details(m.details)...)
 	}
 	shown := false
@@ -709,19 +709,19 @@ func thought(name, s string) llm.Item {
 func details(v jsontext.Value) []llm.Item {
 	var items []llm.Item
 	open := -1 // the index of the text that the last item holds
-	for _, raw := range elements(v) {
-		kind, format, index := text(member(raw, "type")), issuer(text(member(raw, "format"))), -1
-		if n, ok := integer(member(raw, "index")); ok {
+	for _, raw := range span.Elements(v) {
+		kind, format, index := span.Text(span.Field(raw, "type")), issuer(span.Text(span.Field(raw, "format"))), -1
+		if n, ok := span.Integer(span.Field(raw, "index")); ok {
 			index = int(n)
 		}
 		if kind == "" { // some client libraries give the type elsewhere
 			kind = "reasoning.text"
 		}
 		it := llm.Item{Kind: llm.ItemReasoning, Role: llm.Assistant, Type: kind, From: llm.OpenAI, Raw: raw,
-			ID: text(member(raw, "id")), Name: format}
+			ID: span.Text(span.Field(raw, "id")), Name: format}
 		switch kind {
 		case "reasoning.text":
-			words, signature := text(member(raw, "text")), text(member(raw, "signature"))
+			words, signature := span.Text(span.Field(raw, "text")), span.Text(span.Field(raw, "signature"))
 			if n := len(items) - 1; n >= 0 && open >= 0 && open == index && items[n].Type == kind {
 				if words != "" {
 					items[n].Blocks = append(items[n].Blocks, llm.Block{Kind: llm.BlockText, Text: words, From: llm.OpenAI})
@@ -743,7 +743,7 @@ func details(v jsontext.Value) []llm.Item {
 			}
 			open = index
 		case "reasoning.summary":
-			if s := text(member(raw, "summary")); s != "" {
+			if s := span.Text(span.Field(raw, "summary")); s != "" {
 				it.Blocks = []llm.Block{{Kind: llm.BlockText, Text: s, From: llm.OpenAI}}
 			}
 			open = -1
@@ -752,7 +752,7 @@ func details(v jsontext.Value) []llm.Item {
 			if format == llm.IssuerAnthropic {
 				k = llm.OpaqueRedacted
 			}
-			if data := text(member(raw, "data")); data != "" {
+			if data := span.Text(span.Field(raw, "data")); data != "" {
 				it.Opaque = []llm.Opaque{{Issuer: or(format, llm.IssuerUnknown), Kind: k, Data: data}}
 			}
 			open = -1
@@ -783,7 +783,7 @@ func (d *requestDecoder) calls(path string, calls, legacy jsontext.Value) []llm.
 		d.last = append(d.last, it.Call)
 		items = append(items, it)
 	}
-	for i, raw := range elements(calls) {
+	for i, raw := range span.Elements(calls) {
 		p := path + ".tool_calls." + strconv.Itoa(i)
 		it, err := readCall(raw)
 		if err != nil {
@@ -796,7 +796,7 @@ func (d *requestDecoder) calls(path string, calls, legacy jsontext.Value) []llm.
 		it.Turn, it.Path = d.turn, p
 		note(it)
 	}
-	if isObject(legacy) {
+	if span.IsObject(legacy) {
 		it := readFunctionCall(legacy)
 		it.Call.ID = fmt.Sprintf("call_%d", d.turn)
 		it.Turn, it.Path = d.turn, path+".function_call"
@@ -810,17 +810,17 @@ func (d *requestDecoder) calls(path string, calls, legacy jsontext.Value) []llm.
 
 func readFunctionCall(raw jsontext.Value) llm.Item {
 	it := llm.Item{Kind: llm.ItemToolCall, Role: llm.Assistant, Type: typeLegacyCall, From: llm.OpenAI, Raw: raw}
-	it.Call.Name = text(member(raw, "name"))
-	it.Call.Arguments = arguments(member(raw, "arguments"))
+	it.Call.Name = span.Text(span.Field(raw, "name"))
+	it.Call.Arguments = arguments(span.Field(raw, "arguments"))
 	return it
 }
 
 // arguments gives the bytes of a call's arguments: the content of the string,
 // or, from servers that put an object there, that object.
 func arguments(v jsontext.Value) []byte {
-	switch kind(v) {
+	switch span.Kind(v) {
 	case '"':
-		return []byte(text(v))
+		return []byte(span.Text(v))
 	case '{':
 		return v
 	}
@@ -829,17 +829,17 @@ func arguments(v jsontext.Value) []byte {
 
 func readCall(raw jsontext.Value) (llm.Item, error) {
 	it := llm.Item{Kind: llm.ItemToolCall, Role: llm.Assistant, From: llm.OpenAI, Raw: raw}
-	if !isObject(raw) {
+	if !span.IsObject(raw) {
 		return it, errors.New("must be an object")
 	}
 	var function, custom jsontext.Value
 	kind := ""
-	for name, v := range members(raw) {
+	for name, v := range span.Fields(raw) {
 		switch n := string(name); n {
 		case "id":
-			it.Call.ID = text(v)
+			it.Call.ID = span.Text(v)
 		case "type":
-			kind = text(v)
+			kind = span.Text(v)
 		case "function":
 			function = v
 		case "custom":
@@ -848,19 +848,19 @@ func readCall(raw jsontext.Value) (llm.Item, error) {
 			it.Cache = v
 		case "index": // a trace of the stream that it came in
 		default:
-			if !isNull(v) {
+			if !span.IsNull(v) {
 				it.Ext = append(it.Ext, llm.Member{Name: n, Value: v})
 			}
 		}
 	}
 	switch {
-	case kind == "custom" || kind == "" && function == nil && isObject(custom):
+	case kind == "custom" || kind == "" && function == nil && span.IsObject(custom):
 		it.Call.Custom = true
-		it.Call.Name = text(member(custom, "name"))
-		it.Call.Arguments = []byte(text(member(custom, "input")))
-	case isObject(function):
-		it.Call.Name = text(member(function, "name"))
-		it.Call.Arguments = arguments(member(function, "arguments"))
+		it.Call.Name = span.Text(span.Field(custom, "name"))
+		it.Call.Arguments = []byte(span.Text(span.Field(custom, "input")))
+	case span.IsObject(function):
+		it.Call.Name = span.Text(span.Field(function, "name"))
+		it.Call.Arguments = arguments(span.Field(function, "arguments"))
 	default:
 		return it, errors.New("is neither a function nor a custom tool call")
 	}
@@ -873,27 +873,27 @@ func readCall(raw jsontext.Value) (llm.Item, error) {
 // content reads a message's content: blocks, and the thinking parts that
 // Mistral puts among them.
 func (d *requestDecoder) content(path string, v jsontext.Value, role string) (blocks []llm.Block, thinking []llm.Item) {
-	switch kind(v) {
+	switch span.Kind(v) {
 	case 0, 'n':
 		return nil, nil
 	case '"':
-		return []llm.Block{{Kind: llm.BlockText, Text: text(v), From: llm.OpenAI}}, nil
+		return []llm.Block{{Kind: llm.BlockText, Text: span.Text(v), From: llm.OpenAI}}, nil
 	case '[':
 	default:
 		d.fail(path, "must be a string or an array of parts")
 		return nil, nil
 	}
-	for i, raw := range elements(v) {
+	for i, raw := range span.Elements(v) {
 		p := path + "." + strconv.Itoa(i)
-		if isString(raw) { // some templates take bare strings in the array
-			blocks = append(blocks, llm.Block{Kind: llm.BlockText, Text: text(raw), From: llm.OpenAI, Raw: raw})
+		if span.IsString(raw) { // some templates take bare strings in the array
+			blocks = append(blocks, llm.Block{Kind: llm.BlockText, Text: span.Text(raw), From: llm.OpenAI, Raw: raw})
 			continue
 		}
-		if !isObject(raw) {
+		if !span.IsObject(raw) {
 			d.fail(p, "must be an object")
 			return nil, nil
 		}
-		if text(member(raw, "type")) == typeThinking {
+		if span.Text(span.Field(raw, "type")) == typeThinking {
 			thinking = append(thinking, mistralThinking(raw))
 			continue
 		}
@@ -908,19 +908,19 @@ func (d *requestDecoder) content(path string, v jsontext.Value, role string) (bl
 // mistralThinking reads {"type":"thinking","thinking":[{"type":"text",...}]}.
 func mistralThinking(raw jsontext.Value) llm.Item {
 	it := llm.Item{Kind: llm.ItemReasoning, Role: llm.Assistant, Type: typeThinking, From: llm.OpenAI, Raw: raw}
-	if s := thinkingText(member(raw, "thinking")); s != "" {
+	if s := thinkingText(span.Field(raw, "thinking")); s != "" {
 		it.Blocks = []llm.Block{{Kind: llm.BlockText, Text: s, From: llm.OpenAI}}
 	}
 	return it
 }
 
 func thinkingText(v jsontext.Value) string {
-	if isString(v) {
-		return text(v)
+	if span.IsString(v) {
+		return span.Text(v)
 	}
 	s := ""
-	for _, part := range elements(v) {
-		s += text(member(part, "text"))
+	for _, part := range span.Elements(v) {
+		s += span.Text(span.Field(part, "text"))
 	}
 	return s
 }
@@ -928,8 +928,8 @@ func thinkingText(v jsontext.Value) string {
 func (d *requestDecoder) part(path string, raw jsontext.Value) llm.Block {
 	b := llm.Block{From: llm.OpenAI, Raw: raw}
 	var payload jsontext.Value
-	kind := text(member(raw, "type"))
-	for name, v := range members(raw) {
+	kind := span.Text(span.Field(raw, "type"))
+	for name, v := range span.Fields(raw) {
 		switch n := string(name); n {
 		case "type":
 		case "cache_control":
@@ -943,36 +943,36 @@ func (d *requestDecoder) part(path string, raw jsontext.Value) llm.Block {
 	switch kind {
 	case "text", "input_text", "output_text":
 		if kind != "text" {
-			payload = member(raw, "text")
+			payload = span.Field(raw, "text")
 			b.Ext = nil
 		}
-		if !isString(payload) {
+		if !span.IsString(payload) {
 			d.fail(path+".text", "must be a string")
 		}
-		b.Kind, b.Text = llm.BlockText, text(payload)
+		b.Kind, b.Text = llm.BlockText, span.Text(payload)
 	case "refusal":
-		b.Kind, b.Text = llm.BlockRefusal, text(payload)
+		b.Kind, b.Text = llm.BlockRefusal, span.Text(payload)
 	case "image_url":
 		b.Kind = llm.BlockImage
 		url := payload
-		if isObject(payload) {
-			url = member(payload, "url")
-			b.Media.Detail = text(member(payload, "detail"))
+		if span.IsObject(payload) {
+			url = span.Field(payload, "url")
+			b.Media.Detail = span.Text(span.Field(payload, "detail"))
 		}
-		if !isString(url) {
+		if !span.IsString(url) {
 			d.fail(path+".image_url", "must have a url")
 		}
-		source(&b.Media, text(url))
+		source(&b.Media, span.Text(url))
 	case "input_audio":
 		b.Kind = llm.BlockAudio
-		b.Media.Data = text(member(payload, "data"))
-		if isString(payload) { // Mistral
-			b.Media.Data = text(payload)
+		b.Media.Data = span.Text(span.Field(payload, "data"))
+		if span.IsString(payload) { // Mistral
+			b.Media.Data = span.Text(payload)
 		}
 		if i := strings.Index(b.Media.Data, ";base64,"); i >= 0 && strings.HasPrefix(b.Media.Data, "data:") {
 			b.Media.Data = b.Media.Data[i+len(";base64,"):]
 		}
-		if f := text(member(payload, "format")); f != "" {
+		if f := span.Text(span.Field(payload, "format")); f != "" {
 			b.Media.MIME = "audio/" + f
 		}
 		if b.Media.Data == "" {
@@ -980,9 +980,9 @@ func (d *requestDecoder) part(path string, raw jsontext.Value) llm.Block {
 		}
 	case "file":
 		b.Kind = llm.BlockFile
-		b.Media.Name = text(member(payload, "filename"))
-		b.Media.FileID = text(member(payload, "file_id"))
-		if data := text(member(payload, "file_data")); data != "" {
+		b.Media.Name = span.Text(span.Field(payload, "filename"))
+		b.Media.FileID = span.Text(span.Field(payload, "file_id"))
+		if data := span.Text(span.Field(payload, "file_data")); data != "" {
 			source(&b.Media, data)
 			if b.Media.Data == "" && !strings.Contains(b.Media.URL, ":") { // bare base64
 				b.Media.Data, b.Media.URL = b.Media.URL, ""
@@ -996,8 +996,8 @@ func (d *requestDecoder) part(path string, raw jsontext.Value) llm.Block {
 		}
 	case "document_url": // Mistral
 		b.Kind = llm.BlockFile
-		source(&b.Media, text(payload))
-		b.Media.Name = text(member(raw, "document_name"))
+		source(&b.Media, span.Text(payload))
+		b.Media.Name = span.Text(span.Field(raw, "document_name"))
 		b.Ext = nil
 	default:
 		b.Kind, b.Type, b.Ext = llm.BlockOpaque, kind, nil

@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // EncodeRequest writes a request for one target. What came from this dialect
@@ -23,15 +24,15 @@ func (Codec) EncodeRequest(r *llm.Request, model string, c *llm.Capability) (llm
 	e := requestEncoder{r: r, c: c, own: r.From == llm.OpenAI, model: model}
 	e.spelled = map[string]jsontext.Value{}
 	if e.own {
-		for k, v := range members(r.Raw) {
+		for k, v := range span.Fields(r.Raw) {
 			e.spelled[string(k)] = v
 		}
 	}
 	e.plan()
-	e.o = open(make([]byte, 0, 1024+len(r.Raw)+len(r.Raw)/8))
+	e.o = span.Open(make([]byte, 0, 1024+len(r.Raw)+len(r.Raw)/8))
 	e.write()
 	return llm.Encoded{
-		Body:      [][]byte{e.o.close()},
+		Body:      [][]byte{e.o.Close()},
 		Losses:    e.losses,
 		Names:     e.restore,
 		DropUsage: r.Stream && !r.IncludeUsage,
@@ -44,7 +45,7 @@ type requestEncoder struct {
 	own     bool
 	model   string
 	spelled map[string]jsontext.Value // the members of r.Raw
-	o       object
+	o       span.Object
 	losses  []llm.Loss
 	said    map[string]bool   // losses that are told once
 	restore map[string]string // tool names on the wire -> the client's
@@ -78,10 +79,14 @@ func (e *requestEncoder) loseOnce(kind llm.LossKind, key, path, why string) {
 // dropped tells of members of another dialect that this one has no word for.
 func (e *requestEncoder) dropped(path string, ext []llm.Member) {
 	for _, m := range ext {
-		if isNull(m.Value) {
-			continue // says nothing
+		switch {
+		case span.IsNull(m.Value): // says nothing
+		case m.Name == "phase" || m.Name == "status" || m.Name == "logprobs":
+			// What a Responses answer said of itself; its client keeps it.
+			e.loseOnce(llm.LossCarry, "ext:"+m.Name, join(path, m.Name), "said of an earlier answer")
+		default:
+			e.loseOnce(llm.LossWarn, "ext:"+m.Name, join(path, m.Name), "dropped: Chat Completions has no such member")
 		}
-		e.loseOnce(llm.LossWarn, "ext:"+m.Name, join(path, m.Name), "dropped: Chat Completions has no such member")
 	}
 }
 
@@ -137,7 +142,7 @@ func (e *requestEncoder) planEffort() {
 		}
 	}
 	if e.own { // what other members say of effort is carried in them
-		want = text(e.spelled["reasoning_effort"])
+		want = span.Text(e.spelled["reasoning_effort"])
 	}
 	if !e.own && e.c.ThinkSwitch != "" && e.c.Can(llm.Thinking) {
 		switch {
@@ -319,7 +324,7 @@ var canonical = []string{"model", "stream", "stream_options", "max_tokens", "tem
 func (e *requestEncoder) write() {
 	wrote := map[string]bool{}
 	if e.own {
-		for k := range members(e.r.Raw) {
+		for k := range span.Fields(e.r.Raw) {
 			name := string(k)
 			if !wrote[name] {
 				wrote[name] = true
@@ -347,7 +352,7 @@ func (e *requestEncoder) write() {
 		for _, m := range e.r.Ext {
 			if !wrote[m.Name] && !strings.Contains(m.Name, ".") {
 				wrote[m.Name] = true
-				e.o.raw(m.Name, m.Value)
+				e.o.Raw(m.Name, m.Value)
 			}
 		}
 		return
@@ -359,7 +364,10 @@ func (e *requestEncoder) write() {
 
 // foreign tells what becomes of a member that only another dialect knows.
 func (e *requestEncoder) foreign(m llm.Member) {
-	if isNull(m.Value) || blank(m.Value) {
+	if span.IsNull(m.Value) || span.Blank(m.Value) {
+		return
+	}
+	if e.r.From == llm.Responses && e.fromResponses(m) {
 		return
 	}
 	switch m.Name {
@@ -368,13 +376,13 @@ func (e *requestEncoder) foreign(m llm.Member) {
 		if e.r.Format.Kind == "" {
 			e.lose(llm.LossRefuse, m.Name, "of a form that Chat Completions does not have")
 		}
-	case "tool_choice", "output_config.format":
+	case "tool_choice", "output_config.format", "text.format":
 		e.lose(llm.LossRefuse, m.Name, "of a form that Chat Completions does not have")
 	case "cache_control", "prompt_cache_key":
 		// An automatic cache does without. (A mark on the whole body has no
 		// place on this wire even where blocks may carry marks.)
 	case "context_management":
-		if bytes.Contains(m.Value, []byte(`"compact_`)) {
+		if bytes.Contains(m.Value, []byte(`"compact`)) {
 			e.lose(llm.LossRefuse, m.Name, "compaction is asked for and Chat Completions cannot do it")
 			return
 		}
@@ -398,12 +406,50 @@ func (e *requestEncoder) foreign(m llm.Member) {
 	}
 }
 
+// fromResponses takes the members of a Responses request that have a place
+// here, that say nothing here, or without which the answer would be another.
+func (e *requestEncoder) fromResponses(m llm.Member) bool {
+	openai := e.c.Known && e.c.Can(llm.DeveloperRole) && !e.c.Closed
+	switch m.Name {
+	case "store": // the gateway keeps what is to be kept
+	case "previous_response_id", "conversation", "prompt":
+		e.lose(llm.LossRefuse, m.Name, "Chat Completions keeps no state")
+	case "background":
+		if span.Kind(m.Value) == 't' {
+			e.lose(llm.LossRefuse, m.Name, "Chat Completions makes no answer in the background")
+		}
+	case "include":
+		if bytes.Contains(m.Value, []byte("logprobs")) {
+			e.lose(llm.LossRefuse, m.Name, "log probabilities are told in another form here")
+		}
+	case "top_logprobs":
+		if span.Count(m.Value) > 0 {
+			e.lose(llm.LossRefuse, m.Name, "log probabilities are told in another form here")
+		}
+	case "truncation":
+		return span.Text(m.Value) == "disabled"
+	case "metadata", "prompt_cache_key", "prompt_cache_retention":
+		if !openai {
+			return m.Name == "prompt_cache_key"
+		}
+		e.o.Raw(m.Name, m.Value)
+	case "text.verbosity":
+		if !openai {
+			return false
+		}
+		e.o.Raw("verbosity", m.Value)
+	default:
+		return false
+	}
+	return true
+}
+
 // member writes one top-level member, or nothing when it is unsaid.
 func (e *requestEncoder) member(name string) {
 	r, o := e.r, &e.o
-	if raw, ok := e.spelled[name]; ok && isNull(raw) && name != "stream_options" && (name != "reasoning_effort" || e.effort == "") {
+	if raw, ok := e.spelled[name]; ok && span.IsNull(raw) && name != "stream_options" && (name != "reasoning_effort" || e.effort == "") {
 		if e.c.Takes(name) {
-			o.raw(name, raw)
+			o.Raw(name, raw)
 		}
 		return
 	}
@@ -412,15 +458,15 @@ func (e *requestEncoder) member(name string) {
 	}
 	switch name {
 	case "model":
-		o.str(name, e.model)
+		o.Str(name, e.model)
 	case "messages":
-		o.name(name)
+		o.Name(name)
 		e.messages()
 	case "stream":
 		if raw, ok := e.spelled[name]; ok && !r.Stream {
-			o.raw(name, raw)
+			o.Raw(name, raw)
 		} else if r.Stream {
-			o.bool(name, true)
+			o.Bool(name, true)
 		}
 	case "stream_options":
 		e.streamOptions()
@@ -448,20 +494,20 @@ func (e *requestEncoder) member(name string) {
 		}
 	case "logprobs", "top_logprobs":
 		v := e.spelled[name]
-		if !isNull(v) && !e.c.Can(llm.Logprobs) {
-			if kind(v) == 't' {
+		if !span.IsNull(v) && !e.c.Can(llm.Logprobs) {
+			if span.Kind(v) == 't' {
 				e.lose(llm.LossRefuse, name, "the model gives no log probabilities")
 			}
 			return
 		}
-		o.raw(name, v)
+		o.Raw(name, v)
 	case "stop":
 		e.stop()
 	case "n":
 		if raw, ok := e.spelled[name]; ok {
-			o.raw(name, raw)
+			o.Raw(name, raw)
 		} else if r.N > 0 {
-			o.int(name, int64(r.N))
+			o.Int(name, int64(r.N))
 		}
 	case "reasoning_effort":
 		e.reasoning()
@@ -480,7 +526,7 @@ func (e *requestEncoder) member(name string) {
 	case "parallel_tool_calls":
 		e.parallel()
 	default: // only from our own dialect: carried
-		o.raw(name, e.spelled[name])
+		o.Raw(name, e.spelled[name])
 	}
 }
 
@@ -537,7 +583,7 @@ func (e *requestEncoder) saidBy(name string) jsontext.Value {
 		}
 	case "reasoning_effort":
 		if e.effort != "" {
-			return quote(nil, e.effort)
+			return span.Quote(nil, e.effort)
 		}
 	case "response_format":
 		if r.Format.Kind == llm.FormatJSONObject || r.Format.Kind == llm.FormatJSONSchema {
@@ -545,7 +591,7 @@ func (e *requestEncoder) saidBy(name string) jsontext.Value {
 		}
 	case "service_tier":
 		if r.ServiceTier != "" && r.ServiceTier != "auto" {
-			return quote(nil, r.ServiceTier)
+			return span.Quote(nil, r.ServiceTier)
 		}
 	case "tools":
 		if len(r.Tools) > 0 {
@@ -553,7 +599,7 @@ func (e *requestEncoder) saidBy(name string) jsontext.Value {
 		}
 	case "tool_choice":
 		if m := r.Choice.Mode; m != "" && m != llm.ToolAuto {
-			return quote(nil, string(m))
+			return span.Quote(nil, string(m))
 		}
 	case "parallel_tool_calls":
 		if p := r.ParallelCalls; p != nil && !*p {
@@ -567,7 +613,7 @@ func (e *requestEncoder) saidBy(name string) jsontext.Value {
 // changes the meaning of the answer is refused, a hint is dropped with a word,
 // and what only steers the wire without one (rules E and W of translation).
 func untaken(name string, v jsontext.Value) (kind llm.LossKind, why string) {
-	if isNull(v) || blank(v) || string(v) == "false" && name != "parallel_tool_calls" {
+	if span.IsNull(v) || span.Blank(v) || string(v) == "false" && name != "parallel_tool_calls" {
 		return "", ""
 	}
 	switch name {
@@ -596,7 +642,7 @@ func (e *requestEncoder) sample(name string, v jsontext.Value, normal string, al
 		return
 	}
 	if allowed {
-		e.o.raw(name, v)
+		e.o.Raw(name, v)
 		return
 	}
 	if !sameNumber(v, normal) {
@@ -608,7 +654,7 @@ func sameNumber(v []byte, normal string) bool {
 	if string(v) == normal {
 		return true
 	}
-	f, ok := number(v)
+	f, ok := span.Number(v)
 	g, err := strconv.ParseFloat(normal, 64)
 	return ok && err == nil && f == g
 }
@@ -616,28 +662,28 @@ func sameNumber(v []byte, normal string) bool {
 func (e *requestEncoder) streamOptions() {
 	if !e.r.Stream {
 		if raw, ok := e.spelled["stream_options"]; ok {
-			e.o.raw("stream_options", raw)
+			e.o.Raw("stream_options", raw)
 		}
 		return
 	}
-	e.o.name("stream_options")
-	e.o.b = append(e.o.b, withUsage(e.spelled["stream_options"])...)
+	e.o.Name("stream_options")
+	e.o.B = append(e.o.B, withUsage(e.spelled["stream_options"])...)
 }
 
 // withUsage gives stream_options that ask for usage, all else as it was.
 func withUsage(raw []byte) []byte {
-	o := open(nil)
+	o := span.Open(nil)
 	asked := false
-	for k, v := range members(raw) {
+	for k, v := range span.Fields(raw) {
 		if string(k) == "include_usage" {
 			asked, v = true, jsontext.Value("true")
 		}
-		o.raw(string(k), v)
+		o.Raw(string(k), v)
 	}
 	if !asked {
-		o.bool("include_usage", true)
+		o.Bool("include_usage", true)
 	}
-	return o.close()
+	return o.Close()
 }
 
 func (e *requestEncoder) maximum(name string) {
@@ -645,7 +691,7 @@ func (e *requestEncoder) maximum(name string) {
 	if e.r.MaxTokens == nil {
 		if reserve > 0 && !e.own {
 			e.lose(llm.LossWarn, "max_tokens", "set to %d: the provider reserves the whole cap in advance", reserve)
-			e.o.int(e.maxTokens, reserve)
+			e.o.Int(e.maxTokens, reserve)
 		}
 		return
 	}
@@ -666,13 +712,13 @@ func (e *requestEncoder) maximum(name string) {
 		e.lose(llm.LossWarn, "max_tokens", "lowered to %d: the provider reserves the whole cap in advance", reserve)
 		n = reserve
 	}
-	e.o.int(e.maxTokens, n)
+	e.o.Int(e.maxTokens, n)
 }
 
 func (e *requestEncoder) stop() {
 	if len(e.r.Stop) == 0 {
 		if raw, ok := e.spelled["stop"]; ok && e.c.Can(llm.StopSequences) {
-			e.o.raw("stop", raw)
+			e.o.Raw("stop", raw)
 		}
 		return
 	}
@@ -683,19 +729,19 @@ func (e *requestEncoder) stop() {
 	case len(e.r.Stop) > maxStops(e.c) && !e.own:
 		e.lose(llm.LossRefuse, "stop_sequences", "the provider takes at most %d stop sequences, not %d", maxStops(e.c), len(e.r.Stop))
 		return
-	case isString(e.spelled["stop"]):
-		e.o.str("stop", e.r.Stop[0])
+	case span.IsString(e.spelled["stop"]):
+		e.o.Str("stop", e.r.Stop[0])
 		return
 	}
-	e.o.name("stop")
-	e.o.b = append(e.o.b, '[')
+	e.o.Name("stop")
+	e.o.B = append(e.o.B, '[')
 	for i, s := range e.r.Stop {
 		if i > 0 {
-			e.o.b = append(e.o.b, ',')
+			e.o.B = append(e.o.B, ',')
 		}
-		e.o.b = quote(e.o.b, s)
+		e.o.B = span.Quote(e.o.B, s)
 	}
-	e.o.b = append(e.o.b, ']')
+	e.o.B = append(e.o.B, ']')
 }
 
 // maxStops is Chat Completions' four, unless the provider says otherwise.
@@ -708,7 +754,7 @@ func maxStops(c *llm.Capability) int {
 
 func (e *requestEncoder) reasoning() {
 	if e.effort != "" {
-		e.o.str("reasoning_effort", e.effort)
+		e.o.Str("reasoning_effort", e.effort)
 	}
 }
 
@@ -717,9 +763,9 @@ func (e *requestEncoder) thinkSwitch() {
 	if !e.quiet && !e.loud {
 		return
 	}
-	e.o.raw(e.c.ThinkSwitch, switched(e.c.ThinkSwitch, e.loud))
+	e.o.Raw(e.c.ThinkSwitch, switched(e.c.ThinkSwitch, e.loud))
 	if e.loud && e.c.ThinkSwitch == "enable_thinking" && e.r.Reasoning.Budget > 0 {
-		e.o.int("thinking_budget", e.r.Reasoning.Budget)
+		e.o.Int("thinking_budget", e.r.Reasoning.Budget)
 	}
 }
 
@@ -749,55 +795,55 @@ func (e *requestEncoder) format() {
 		}
 	}
 	if raw, ok := e.spelled["response_format"]; ok {
-		e.o.raw("response_format", raw)
+		e.o.Raw("response_format", raw)
 		return
 	}
 	switch f.Kind {
 	case llm.FormatJSONObject, llm.FormatText:
-		e.o.name("response_format")
-		o := open(e.o.b)
-		o.str("type", string(f.Kind))
-		e.o.b = o.close()
+		e.o.Name("response_format")
+		o := span.Open(e.o.B)
+		o.Str("type", string(f.Kind))
+		e.o.B = o.Close()
 	case llm.FormatJSONSchema:
-		e.o.name("response_format")
-		o := open(e.o.b)
-		o.str("type", "json_schema")
-		o.name("json_schema")
-		s := open(o.b)
+		e.o.Name("response_format")
+		o := span.Open(e.o.B)
+		o.Str("type", "json_schema")
+		o.Name("json_schema")
+		s := span.Open(o.B)
 		name := f.Name
 		if name == "" {
 			name = "response"
 		}
-		s.str("name", toolName(name, &llm.Capability{})) // the same rule as for tools
+		s.Str("name", toolName(name, &llm.Capability{})) // the same rule as for tools
 		if f.Description != "" {
-			s.str("description", f.Description)
+			s.Str("description", f.Description)
 		}
 		if len(f.Schema) > 0 {
-			s.raw("schema", f.Schema)
+			s.Raw("schema", f.Schema)
 		}
 		switch {
 		case f.Strict != nil:
-			s.bool("strict", *f.Strict)
+			s.Bool("strict", *f.Strict)
 		case e.c.Known && e.c.Has&llm.StrictTools != 0 && e.r.From == llm.Anthropic && closedSchema(f.Schema):
-			s.bool("strict", true) // Anthropic always keeps to the schema
+			s.Bool("strict", true) // Anthropic always keeps to the schema
 		}
-		o.b = s.close()
-		e.o.b = o.close()
+		o.B = s.Close()
+		e.o.B = o.Close()
 	}
 }
 
 // closedSchema reports whether OpenAI's strict mode would take the schema's
 // top level: an object, additionalProperties false, all properties required.
 func closedSchema(s []byte) bool {
-	if kind(member(s, "additionalProperties")) != 'f' {
+	if span.Kind(span.Field(s, "additionalProperties")) != 'f' {
 		return false
 	}
 	need := map[string]bool{}
-	for _, n := range elements(member(s, "required")) {
-		need[text(n)] = true
+	for _, n := range span.Elements(span.Field(s, "required")) {
+		need[span.Text(n)] = true
 	}
-	for k, v := range members(member(s, "properties")) {
-		if !need[string(k)] || isObject(member(v, "properties")) || member(v, "items") != nil {
+	for k, v := range span.Fields(span.Field(s, "properties")) {
+		if !need[string(k)] || span.IsObject(span.Field(v, "properties")) || span.Field(v, "items") != nil {
 			return false
 		}
 	}
@@ -807,7 +853,7 @@ func closedSchema(s []byte) bool {
 func (e *requestEncoder) endUser(name string) {
 	if e.own {
 		if raw, ok := e.spelled[name]; ok {
-			e.o.raw(name, raw)
+			e.o.Raw(name, raw)
 		}
 		return
 	}
@@ -834,24 +880,24 @@ func (e *requestEncoder) endUser(name string) {
 		sum := sha256.Sum256([]byte(id))
 		id = hex.EncodeToString(sum[:])
 	}
-	e.o.str(field, id)
+	e.o.Str(field, id)
 }
 
 func (e *requestEncoder) tier() {
 	if raw, ok := e.spelled["service_tier"]; ok {
-		e.o.raw("service_tier", raw)
+		e.o.Raw("service_tier", raw)
 		return
 	}
 	switch t := e.r.ServiceTier; t {
 	case "", "auto":
 	case "standard_only":
 		if e.c.Known && e.c.Can(llm.DeveloperRole) {
-			e.o.str("service_tier", "default")
+			e.o.Str("service_tier", "default")
 		} else {
 			e.lose(llm.LossWarn, "service_tier", "dropped: the provider has no such tier")
 		}
 	case "priority", "flex":
-		e.o.str("service_tier", t)
+		e.o.Str("service_tier", t)
 	default:
 		e.lose(llm.LossWarn, "service_tier", "dropped: Chat Completions has no tier %q", t)
 	}
@@ -864,7 +910,7 @@ const noSchema = `{"type":"object","properties":{}}`
 func (e *requestEncoder) tools() {
 	if len(e.r.Tools) == 0 {
 		if raw, ok := e.spelled["tools"]; ok {
-			e.o.raw("tools", raw)
+			e.o.Raw("tools", raw)
 		}
 		return
 	}
@@ -882,7 +928,7 @@ func (e *requestEncoder) tools() {
 		if e.only != nil && !slices.Contains(e.only, t.Name) {
 			continue
 		}
-		if e.own && len(t.Raw) > 0 && member(t.Raw, "function") == nil && member(t.Raw, "type") == nil {
+		if e.own && len(t.Raw) > 0 && span.Field(t.Raw, "function") == nil && span.Field(t.Raw, "type") == nil {
 			continue // stands in functions, which is carried
 		}
 		if n > 0 {
@@ -896,7 +942,7 @@ func (e *requestEncoder) tools() {
 		}
 	}
 	if n > 0 {
-		e.o.raw("tools", append(b, ']'))
+		e.o.Raw("tools", append(b, ']'))
 	}
 }
 
@@ -905,18 +951,21 @@ func (e *requestEncoder) tool(b []byte, i int, t *llm.Tool) []byte {
 	if t.From == llm.OpenAI && len(t.Raw) > 0 {
 		return append(b, t.Raw...)
 	}
+	if t.Type == "custom" && t.From == llm.Responses {
+		return e.customTool(b, path, t)
+	}
 	if t.Type != "" && !(t.Type == "custom" && t.From == llm.Anthropic) {
 		e.lose(llm.LossRefuse, path, "Chat Completions has no tool of type %q", t.Type)
 		return b
 	}
 	e.dropped(path, t.Ext)
-	o := open(b)
-	o.str("type", "function")
-	o.name("function")
-	f := open(o.b)
-	f.str("name", e.toolName(t.Name))
+	o := span.Open(b)
+	o.Str("type", "function")
+	o.Name("function")
+	f := span.Open(o.B)
+	f.Str("name", e.toolName(t.Name))
 	if t.Description != "" {
-		f.str("description", t.Description)
+		f.Str("description", t.Description)
 	}
 	if len(t.Schema) > 0 && string(t.Schema) != "{}" {
 		schema := t.Schema
@@ -926,22 +975,59 @@ func (e *requestEncoder) tool(b []byte, i int, t *llm.Tool) []byte {
 				e.lose(llm.LossWarn, path+".schema", "approximated: the provider takes no tuples")
 			}
 		}
-		f.raw("parameters", schema)
+		f.Raw("parameters", schema)
 	} else {
-		f.raw("parameters", []byte(noSchema))
+		f.Raw("parameters", []byte(noSchema))
 	}
 	if t.Strict != nil {
 		if !*t.Strict || e.c.Can(llm.StrictTools) {
-			f.bool("strict", *t.Strict)
+			f.Bool("strict", *t.Strict)
 		} else {
 			e.loseOnce(llm.LossWarn, "strict", path+".strict", "dropped: the model has no strict tools")
 		}
 	}
-	o.b = f.close()
+	o.B = f.Close()
 	if len(t.Cache) > 0 && e.c.CacheMarks {
-		o.raw("cache_control", t.Cache)
+		o.Raw("cache_control", t.Cache)
 	}
-	return o.close()
+	return o.Close()
+}
+
+// customTool writes a tool with free-text input that was written for Responses,
+// whose grammar lies one level higher there.
+func (e *requestEncoder) customTool(b []byte, path string, t *llm.Tool) []byte {
+	o := span.Open(b)
+	o.Str("type", "custom")
+	o.Name("custom")
+	f := span.Open(o.B)
+	f.Str("name", e.toolName(t.Name))
+	if t.Description != "" {
+		f.Str("description", t.Description)
+	}
+	for _, m := range t.Ext {
+		if m.Name != "format" {
+			e.dropped(path, []llm.Member{m})
+			continue
+		}
+		if span.Text(span.Field(m.Value, "type")) != "grammar" {
+			f.Raw("format", m.Value)
+			continue
+		}
+		f.Name("format")
+		g := span.Open(f.B)
+		g.Str("type", "grammar")
+		g.Name("grammar")
+		inner := span.Open(g.B)
+		for k, v := range span.Fields(m.Value) {
+			if string(k) != "type" {
+				inner.Raw(string(k), v)
+			}
+		}
+		g.B = inner.Close()
+		f.B = g.Close()
+	}
+	o.B = f.Close()
+	return o.Close()
 }
 
 func (e *requestEncoder) choice() {
@@ -952,10 +1038,10 @@ func (e *requestEncoder) choice() {
 		return
 	}
 	if raw, ok := e.spelled["tool_choice"]; ok {
-		if text(raw) == "required" && e.c.ToolAny != "" {
-			raw = quote(nil, e.c.ToolAny)
+		if span.Text(raw) == "required" && e.c.ToolAny != "" {
+			raw = span.Quote(nil, e.c.ToolAny)
 		}
-		e.o.raw("tool_choice", raw)
+		e.o.Raw("tool_choice", raw)
 		return
 	}
 	if e.own && e.spelled["function_call"] != nil {
@@ -966,50 +1052,57 @@ func (e *requestEncoder) choice() {
 	}
 	switch c.Mode {
 	case llm.ToolAuto:
-		e.o.str("tool_choice", "auto")
+		e.o.Str("tool_choice", "auto")
 	case llm.ToolNone:
-		e.o.str("tool_choice", "none")
+		e.o.Str("tool_choice", "none")
 	case llm.ToolAny:
-		e.o.str("tool_choice", or(e.c.ToolAny, "required"))
+		e.o.Str("tool_choice", or(e.c.ToolAny, "required"))
 	case llm.ToolOnly:
-		e.o.name("tool_choice")
-		e.o.b = e.namedTool(e.o.b, c.Name)
+		e.o.Name("tool_choice")
+		e.o.B = e.namedTool(e.o.B, c.Name)
 	case llm.ToolSubset:
 		if e.only != nil {
 			if c.Forced {
-				e.o.str("tool_choice", or(e.c.ToolAny, "required"))
+				e.o.Str("tool_choice", or(e.c.ToolAny, "required"))
 			} else {
-				e.o.str("tool_choice", "auto")
+				e.o.Str("tool_choice", "auto")
 			}
 			return
 		}
-		e.o.name("tool_choice")
-		o := open(e.o.b)
-		o.str("type", "allowed_tools")
-		o.name("allowed_tools")
-		a := open(o.b)
+		e.o.Name("tool_choice")
+		o := span.Open(e.o.B)
+		o.Str("type", "allowed_tools")
+		o.Name("allowed_tools")
+		a := span.Open(o.B)
 		if c.Forced {
-			a.str("mode", "required")
+			a.Str("mode", "required")
 		} else {
-			a.str("mode", "auto")
+			a.Str("mode", "auto")
 		}
-		a.name("tools")
-		a.b = append(a.b, '[')
+		a.Name("tools")
+		a.B = append(a.B, '[')
 		for i, n := range c.Names {
 			if i > 0 {
-				a.b = append(a.b, ',')
+				a.B = append(a.B, ',')
 			}
-			a.b = e.namedTool(a.b, n)
+			a.B = e.namedTool(a.B, n)
 		}
-		a.b = append(a.b, ']')
-		o.b = a.close()
-		e.o.b = o.close()
+		a.B = append(a.B, ']')
+		o.B = a.Close()
+		e.o.B = o.Close()
 	}
 }
 
 func (e *requestEncoder) namedTool(b []byte, name string) []byte {
+	for i := range e.r.Tools {
+		if t := &e.r.Tools[i]; t.Type == "custom" && t.From == llm.Responses && t.Name == name {
+			b = append(b, `{"type":"custom","custom":{"name":`...)
+			b = span.Quote(b, e.toolName(name))
+			return append(b, `}}`...)
+		}
+	}
 	b = append(b, `{"type":"function","function":{"name":`...)
-	b = quote(b, e.toolName(name))
+	b = span.Quote(b, e.toolName(name))
 	return append(b, `}}`...)
 }
 
@@ -1017,7 +1110,7 @@ func (e *requestEncoder) parallel() {
 	p := e.r.ParallelCalls
 	if p == nil {
 		if raw, ok := e.spelled["parallel_tool_calls"]; ok {
-			e.o.raw("parallel_tool_calls", raw)
+			e.o.Raw("parallel_tool_calls", raw)
 		}
 		return
 	}
@@ -1026,7 +1119,7 @@ func (e *requestEncoder) parallel() {
 	}
 	switch {
 	case e.c.Can(llm.ParallelTools):
-		e.o.bool("parallel_tool_calls", *p)
+		e.o.Bool("parallel_tool_calls", *p)
 	case !*p:
 		e.lose(llm.LossWarn, "parallel_tool_calls", "dropped: the model takes no such wish")
 	}
@@ -1038,9 +1131,9 @@ func dataURL(b []byte, m *llm.Media, mime string) []byte {
 		mime = m.MIME
 	}
 	b = append(b, `"data:`...)
-	quoted := quote(nil, mime)
+	quoted := span.Quote(nil, mime)
 	b = append(b, quoted[1:len(quoted)-1]...)
 	b = append(b, ";base64,"...)
-	quoted = quote(nil, m.Data)
+	quoted = span.Quote(nil, m.Data)
 	return append(b, quoted[1:]...)
 }

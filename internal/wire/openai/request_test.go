@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 func ptr[T any](v T) *T { return &v }
@@ -119,7 +120,7 @@ func TestEncodeMessages(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r := &llm.Request{From: llm.Anthropic, Model: "m", Items: c.items}
 			_, body, enc := encoded(t, r, c.c)
-			if got := string(member([]byte(body), "messages")); got != c.want {
+			if got := string(span.Field([]byte(body), "messages")); got != c.want {
 				t.Errorf("\n got %s\nwant %s", got, c.want)
 			}
 			if got := losses(enc); got != c.losses {

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/forms"
 	"headrace/internal/wire/span"
 )
 
@@ -25,36 +26,18 @@ const (
 func whole(body []byte) (jsontext.Value, error) {
 	raw := jsontext.Value(bytes.TrimSpace(bytes.TrimPrefix(bytes.TrimSpace(body), []byte("\xef\xbb\xbf"))))
 	if len(raw) == 0 {
-		return nil, malformed("the provider answered with an empty body", body)
+		return nil, forms.Malformed(llm.OpenAI, "the provider answered with an empty body", body)
 	}
-	if !valid(raw) {
-		return nil, malformed("the provider's answer is not JSON", body)
+	if !span.Valid(raw) {
+		return nil, forms.Malformed(llm.OpenAI, "the provider's answer is not JSON", body)
 	}
-	if e := errorIn(raw, 200); e != nil {
+	if e := forms.ErrorIn(llm.OpenAI, raw, 200); e != nil {
 		return nil, e
 	}
-	if !isObject(raw) {
-		return nil, malformed("the provider's answer is not a JSON object", body)
+	if !span.IsObject(raw) {
+		return nil, forms.Malformed(llm.OpenAI, "the provider's answer is not a JSON object", body)
 	}
 	return raw, nil
-}
-
-func malformed(why string, body []byte) *llm.Error {
-	return &llm.Error{Class: llm.MalformedUpstream, Message: why + ": " + excerpt(body), From: llm.OpenAI}
-}
-
-// excerpt shows the beginning of a body in a message.
-func excerpt(body []byte) string {
-	const most = 120
-	b := bytes.Join(bytes.Fields(body[:min(len(body), 4*most)]), []byte{' '})
-	if len(b) > most {
-		b = b[:most]
-		for len(b) > 0 && !utf8.Valid(b) {
-			b = b[:len(b)-1]
-		}
-		return strconv.Quote(string(b)) + "..."
-	}
-	return strconv.Quote(string(b))
 }
 
 // Glance reads id, model, usage and finish of a whole answer. Its errors are
@@ -65,13 +48,13 @@ func (Codec) Glance(body []byte) (llm.Glance, error) {
 	take := func(name string, v jsontext.Value) {
 		switch name {
 		case "id":
-			g.ID = text(v)
+			g.ID = span.Text(v)
 		case "model":
-			g.Model = text(v)
+			g.Model = span.Text(v)
 		case "usage":
 			usage = v
 		case "x_groq":
-			groq = member(v, "usage")
+			groq = span.Field(v, "usage")
 		case "choices":
 			choices = v
 		}
@@ -86,32 +69,32 @@ func (Codec) Glance(body []byte) (llm.Glance, error) {
 		if err != nil {
 			return g, err
 		}
-		for k, v := range members(raw) {
+		for k, v := range span.Fields(raw) {
 			take(string(k), v)
 		}
 	}
-	if !isArray(choices) {
-		return g, malformed("the provider's answer has no choices", body)
+	if !span.IsArray(choices) {
+		return g, forms.Malformed(llm.OpenAI, "the provider's answer has no choices", body)
 	}
-	if !isObject(usage) {
+	if !span.IsObject(usage) {
 		usage = groq
 	}
-	if isObject(usage) {
+	if span.IsObject(usage) {
 		g.Usage = readUsage(usage)
 	}
-	for _, choice := range elements(choices) {
+	for _, choice := range span.Elements(choices) {
 		calls, refused := false, false
-		for k, v := range members(messageOf(choice)) {
+		for k, v := range span.Fields(messageOf(choice)) {
 			switch string(k) {
 			case "tool_calls":
-				calls = calls || len(v) > 2 && isArray(v)
+				calls = calls || len(v) > 2 && span.IsArray(v)
 			case "function_call":
-				calls = calls || text(member(v, "name")) != ""
+				calls = calls || span.Text(span.Field(v, "name")) != ""
 			case "refusal":
-				refused = text(v) != ""
+				refused = span.Text(v) != ""
 			}
 		}
-		g.Finish = readFinish(text(member(choice, "finish_reason")), calls, refused)
+		g.Finish = readFinish(span.Text(span.Field(choice, "finish_reason")), calls, refused)
 		break
 	}
 	return g, nil
@@ -138,10 +121,10 @@ func sound(dst []span.Member, body []byte) ([]span.Member, bool) {
 }
 
 func messageOf(choice []byte) jsontext.Value {
-	if m := member(choice, "message"); isObject(m) {
+	if m := span.Field(choice, "message"); span.IsObject(m) {
 		return m
 	}
-	return member(choice, "delta")
+	return span.Field(choice, "delta")
 }
 
 // DecodeResponse decodes a whole answer. Its errors are *llm.Error: an error
@@ -153,45 +136,45 @@ func (Codec) DecodeResponse(body []byte) (*llm.Response, error) {
 	}
 	r := &llm.Response{From: llm.OpenAI}
 	var usage, groq, choices jsontext.Value
-	for k, v := range members(raw) {
+	for k, v := range span.Fields(raw) {
 		switch n := string(k); n {
 		case "id":
-			r.ID = text(v)
+			r.ID = span.Text(v)
 		case "object":
 		case "created":
 			var ok bool
-			if r.Created, ok = integer(v); !ok { // Writer gives a string
-				r.Created, _ = strconv.ParseInt(text(v), 10, 64)
+			if r.Created, ok = span.Integer(v); !ok { // Writer gives a string
+				r.Created, _ = strconv.ParseInt(span.Text(v), 10, 64)
 				r.Ext = append(r.Ext, llm.Member{Name: n, Value: bytes.Clone(v)})
 			}
 		case "model":
-			r.Model = text(v)
+			r.Model = span.Text(v)
 		case "choices":
 			choices = v
 		case "usage":
 			usage = v
 		default:
 			if n == "x_groq" {
-				groq = member(v, "usage")
+				groq = span.Field(v, "usage")
 			}
 			if n == "error" {
-				continue // null: errorIn has looked
+				continue // null: forms.ErrorIn has looked
 			}
 			r.Ext = append(r.Ext, llm.Member{Name: n, Value: bytes.Clone(v)})
 		}
 	}
-	if !isArray(choices) {
-		return nil, malformed("the provider's answer has no choices", body)
+	if !span.IsArray(choices) {
+		return nil, forms.Malformed(llm.OpenAI, "the provider's answer has no choices", body)
 	}
-	if !isObject(usage) {
+	if !span.IsObject(usage) {
 		usage = groq
 	}
-	if isObject(usage) {
+	if span.IsObject(usage) {
 		r.Usage = readUsage(usage)
 	}
 	var more []byte
 	any := false
-	for i, choice := range elements(choices) {
+	for i, choice := range span.Elements(choices) {
 		if i == 0 {
 			any = true
 			readChoice(r, choice)
@@ -203,7 +186,7 @@ func (Codec) DecodeResponse(body []byte) (*llm.Response, error) {
 		more = append(more, choice...)
 	}
 	if !any {
-		return nil, malformed("the provider's answer has no choices", body)
+		return nil, forms.Malformed(llm.OpenAI, "the provider's answer has no choices", body)
 	}
 	if more != nil {
 		r.Ext = append(r.Ext, llm.Member{Name: extMore, Value: append(append([]byte{'['}, more...), ']')})
@@ -212,34 +195,34 @@ func (Codec) DecodeResponse(body []byte) (*llm.Response, error) {
 }
 
 func readChoice(r *llm.Response, choice jsontext.Value) {
-	rest, extra := open(nil), open(nil)
+	rest, extra := span.Open(nil), span.Open(nil)
 	native := ""
-	hasMessage := isObject(member(choice, "message"))
-	for k, v := range members(choice) {
+	hasMessage := span.IsObject(span.Field(choice, "message"))
+	for k, v := range span.Fields(choice) {
 		switch n := string(k); n {
 		case "index", "message":
 		case "finish_reason":
-			native = text(v)
+			native = span.Text(v)
 		case "delta", "text": // a second copy of the message (Perplexity, Together)
 			if hasMessage {
-				rest.raw(n, v)
+				rest.Raw(n, v)
 			}
 		case "logprobs":
-			if !isNull(v) {
-				rest.raw(n, v)
+			if !span.IsNull(v) {
+				rest.Raw(n, v)
 			}
 		default:
-			rest.raw(n, v)
+			rest.Raw(n, v)
 		}
 	}
-	m := member(choice, "message")
+	m := span.Field(choice, "message")
 	if !hasMessage {
-		m = member(choice, "delta")
+		m = span.Field(choice, "delta")
 	}
 	var content, calls, legacy, detailed, annotations jsontext.Value
 	var refusal, thinking, field string
 	var spelled []llm.Member
-	for k, v := range members(m) {
+	for k, v := range span.Fields(m) {
 		switch n := string(k); n {
 		case "reasoning_content", "reasoning", "reasoning_details":
 			spelled = append(spelled, llm.Member{Name: n, Value: bytes.Clone(v)})
@@ -249,50 +232,50 @@ func readChoice(r *llm.Response, choice jsontext.Value) {
 		case "content":
 			content = v
 		case "refusal":
-			refusal = text(v)
+			refusal = span.Text(v)
 		case "tool_calls":
 			calls = v
 		case "function_call":
 			legacy = v
 		case "reasoning_content", "reasoning":
-			if s := text(v); s != "" && thinking == "" {
+			if s := span.Text(v); s != "" && thinking == "" {
 				thinking, field = s, n
 			}
 		case "reasoning_details":
 			detailed = v
 		case "annotations":
-			if isArray(v) && kind(v[1:]) != ']' {
+			if span.IsArray(v) && span.Kind(v[1:]) != ']' {
 				annotations = bytes.Clone(v)
 			}
 		default:
-			if !isNull(v) {
-				extra.raw(n, v)
+			if !span.IsNull(v) {
+				extra.Raw(n, v)
 			}
 		}
 	}
 	var thoughts []llm.Item
 	item := llm.Item{Kind: llm.ItemMessage, Role: llm.Assistant, From: llm.OpenAI}
-	switch kind(content) {
+	switch span.Kind(content) {
 	case '"':
-		if s := text(content); s != "" {
+		if s := span.Text(content); s != "" {
 			item.Blocks = append(item.Blocks, llm.Block{Kind: llm.BlockText, Text: s, From: llm.OpenAI})
 		}
 	case '{': // Cloudflare gives structured output as the object itself
-		extra.raw("content", content)
+		extra.Raw("content", content)
 		item.Blocks = append(item.Blocks, llm.Block{Kind: llm.BlockText, Text: string(content), From: llm.OpenAI})
 	case '[':
-		extra.raw("content", content)
-		for _, part := range elements(content) {
+		extra.Raw("content", content)
+		for _, part := range span.Elements(content) {
 			part = bytes.Clone(part)
-			switch kind := text(member(part, "type")); {
+			switch kind := span.Text(span.Field(part, "type")); {
 			case kind == typeThinking:
 				thoughts = append(thoughts, mistralThinking(part))
 			case kind == "text" || kind == "output_text":
-				item.Blocks = append(item.Blocks, llm.Block{Kind: llm.BlockText, Text: text(member(part, "text")), From: llm.OpenAI, Raw: part})
+				item.Blocks = append(item.Blocks, llm.Block{Kind: llm.BlockText, Text: span.Text(span.Field(part, "text")), From: llm.OpenAI, Raw: part})
 			case kind == "refusal":
-				item.Blocks = append(item.Blocks, llm.Block{Kind: llm.BlockRefusal, Text: text(member(part, "refusal")), From: llm.OpenAI, Raw: part})
-			case isString(part):
-				item.Blocks = append(item.Blocks, llm.Block{Kind: llm.BlockText, Text: text(part), From: llm.OpenAI})
+				item.Blocks = append(item.Blocks, llm.Block{Kind: llm.BlockRefusal, Text: span.Text(span.Field(part, "refusal")), From: llm.OpenAI, Raw: part})
+			case span.IsString(part):
+				item.Blocks = append(item.Blocks, llm.Block{Kind: llm.BlockText, Text: span.Text(part), From: llm.OpenAI})
 			default:
 				item.Blocks = append(item.Blocks, llm.Block{Kind: llm.BlockOpaque, Type: kind, From: llm.OpenAI, Raw: part})
 			}
@@ -301,12 +284,12 @@ func readChoice(r *llm.Response, choice jsontext.Value) {
 	if len(item.Blocks) > 0 {
 		item.Blocks[0].Citations = annotations
 	} else if annotations != nil {
-		extra.raw("annotations", annotations)
+		extra.Raw("annotations", annotations)
 	}
 	if refusal != "" {
 		item.Blocks = append(item.Blocks, llm.Block{Kind: llm.BlockRefusal, Text: refusal, From: llm.OpenAI})
 	}
-	if isArray(detailed) {
+	if span.IsArray(detailed) {
 		thoughts = append(thoughts, details(bytes.Clone(detailed))...)
 	}
 	shown := false
@@ -322,7 +305,7 @@ func readChoice(r *llm.Response, choice jsontext.Value) {
 		r.Items = append(r.Items, item)
 	}
 	n := 0
-	for i, raw := range elements(calls) {
+	for i, raw := range span.Elements(calls) {
 		it, err := readCall(bytes.Clone(raw))
 		if err != nil { // half a call is no call; it is kept, not acted on
 			r.Items = append(r.Items, llm.Item{Kind: llm.ItemOpaque, Role: llm.Assistant, Type: "tool_call", From: llm.OpenAI, Raw: bytes.Clone(raw)})
@@ -334,19 +317,19 @@ func readChoice(r *llm.Response, choice jsontext.Value) {
 		r.Items = append(r.Items, it)
 		n++
 	}
-	if n == 0 && text(member(legacy, "name")) != "" { // Snowflake writes an empty one
+	if n == 0 && span.Text(span.Field(legacy, "name")) != "" { // Snowflake writes an empty one
 		it := readFunctionCall(bytes.Clone(legacy))
 		it.Call.ID = madeID(r.ID, r.Created, 0)
 		r.Items = append(r.Items, it)
 		n++
-	} else if legacy != nil && !isNull(legacy) {
-		extra.raw("function_call", legacy)
+	} else if legacy != nil && !span.IsNull(legacy) {
+		extra.Raw("function_call", legacy)
 	}
-	if rest.comma {
-		r.Ext = append(r.Ext, llm.Member{Name: extChoice, Value: rest.close()})
+	if rest.Some() {
+		r.Ext = append(r.Ext, llm.Member{Name: extChoice, Value: rest.Close()})
 	}
-	if extra.comma {
-		r.Ext = append(r.Ext, llm.Member{Name: extMessage, Value: extra.close()})
+	if extra.Some() {
+		r.Ext = append(r.Ext, llm.Member{Name: extMessage, Value: extra.Close()})
 	}
 	r.Finish = readFinish(native, n > 0, refusal != "")
 }
@@ -363,9 +346,9 @@ func madeID(answer string, created int64, n int) string {
 func (Codec) AppendResponse(dst []byte, r *llm.Response) []byte {
 	own := r.From == llm.OpenAI
 	var choiceExt, messageExt, more jsontext.Value
-	o := open(dst)
-	o.str("id", r.ID)
-	o.str("object", "chat.completion")
+	o := span.Open(dst)
+	o.Str("id", r.ID)
+	o.Str("object", "chat.completion")
 	var created jsontext.Value
 	for _, m := range r.Ext {
 		if !own {
@@ -383,53 +366,53 @@ func (Codec) AppendResponse(dst []byte, r *llm.Response) []byte {
 		}
 	}
 	if created != nil {
-		o.raw("created", created)
+		o.Raw("created", created)
 	} else {
-		o.int("created", r.Created)
+		o.Int("created", r.Created)
 	}
-	o.str("model", r.Model)
-	o.name("choices")
-	o.b = append(o.b, '[')
-	c := open(o.b)
-	c.int("index", 0)
-	c.name("message")
+	o.Str("model", r.Model)
+	o.Name("choices")
+	o.B = append(o.B, '[')
+	c := span.Open(o.B)
+	c.Int("index", 0)
+	c.Name("message")
 	legacy := false
-	c.b, legacy = appendMessage(c.b, r, messageExt)
+	c.B, legacy = appendMessage(c.B, r, messageExt)
 	if r.Finish.Reason == "" {
-		c.raw("finish_reason", []byte("null"))
+		c.Raw("finish_reason", []byte("null"))
 	} else {
-		c.str("finish_reason", writeFinish(r.Finish, own, legacy))
+		c.Str("finish_reason", writeFinish(r.Finish, own, legacy))
 	}
-	if member(choiceExt, "logprobs") == nil {
-		c.raw("logprobs", []byte("null"))
+	if span.Field(choiceExt, "logprobs") == nil {
+		c.Raw("logprobs", []byte("null"))
 	}
-	for k, v := range members(choiceExt) {
-		c.raw(string(k), v)
+	for k, v := range span.Fields(choiceExt) {
+		c.Raw(string(k), v)
 	}
-	o.b = c.close()
-	for _, choice := range elements(more) {
-		o.b = append(o.b, ',')
-		o.b = append(o.b, choice...)
+	o.B = c.Close()
+	for _, choice := range span.Elements(more) {
+		o.B = append(o.B, ',')
+		o.B = append(o.B, choice...)
 	}
-	o.b = append(o.b, ']')
+	o.B = append(o.B, ']')
 	if r.Usage.Source != "" {
 		u := r.Usage
 		if !own {
 			u.Raw = nil
 		}
-		o.name("usage")
-		o.b = appendUsage(o.b, u)
+		o.Name("usage")
+		o.B = appendUsage(o.B, u)
 	}
 	if own {
 		for _, m := range r.Ext {
 			switch m.Name {
 			case extChoice, extMessage, extMore, "created":
 			default:
-				o.raw(m.Name, m.Value)
+				o.Raw(m.Name, m.Value)
 			}
 		}
 	}
-	return o.close()
+	return o.Close()
 }
 
 func appendMessage(b []byte, r *llm.Response, ext jsontext.Value) (_ []byte, legacy bool) {
@@ -469,94 +452,94 @@ func appendMessage(b []byte, r *llm.Response, ext jsontext.Value) (_ []byte, leg
 			}
 		}
 	}
-	m := open(b)
-	m.str("role", "assistant")
-	m.name("content")
-	spelled := member(ext, "content")
+	m := span.Open(b)
+	m.Str("role", "assistant")
+	m.Name("content")
+	spelled := span.Field(ext, "content")
 	switch {
 	case spelled != nil: // parts or an object, as this dialect's provider wrote it
-		m.b = append(m.b, spelled...)
+		m.B = append(m.B, spelled...)
 		thoughts = slices.DeleteFunc(thoughts, func(it *llm.Item) bool { return it.Type == typeThinking })
 	case len(parts) > 0: // content of kinds that only this dialect has
-		m.b = append(m.b, '[')
+		m.B = append(m.B, '[')
 		if len(said) > 0 {
-			m.b = append(m.b, `{"type":"text","text":`...)
-			m.b = append(quote(m.b, said), `},`...)
+			m.B = append(m.B, `{"type":"text","text":`...)
+			m.B = append(span.Quote(m.B, said), `},`...)
 		}
 		for i, p := range parts {
 			if i > 0 {
-				m.b = append(m.b, ',')
+				m.B = append(m.B, ',')
 			}
-			m.b = append(m.b, p...)
+			m.B = append(m.B, p...)
 		}
-		m.b = append(m.b, ']')
+		m.B = append(m.B, ']')
 	case hasText:
-		m.b = quote(m.b, said)
+		m.B = span.Quote(m.B, said)
 	default:
-		m.b = append(m.b, "null"...)
+		m.B = append(m.B, "null"...)
 	}
-	m.name("refusal")
+	m.Name("refusal")
 	if len(refusal) > 0 {
-		m.b = quote(m.b, refusal)
+		m.B = span.Quote(m.B, refusal)
 	} else {
-		m.b = append(m.b, "null"...)
+		m.B = append(m.B, "null"...)
 	}
 	appendThoughts(&m, thoughts)
 	if len(calls)+len(opaque) > 0 {
 		if len(calls) == 1 && calls[0].Type == typeLegacyCall {
 			legacy = true
-			m.name("function_call")
-			f := open(m.b)
-			f.str("name", calls[0].Call.Name)
-			f.name("arguments")
-			f.b = quote(f.b, calls[0].Call.Arguments)
-			m.b = f.close()
+			m.Name("function_call")
+			f := span.Open(m.B)
+			f.Str("name", calls[0].Call.Name)
+			f.Name("arguments")
+			f.B = span.Quote(f.B, calls[0].Call.Arguments)
+			m.B = f.Close()
 		} else {
-			m.name("tool_calls")
-			m.b = append(m.b, '[')
+			m.Name("tool_calls")
+			m.B = append(m.B, '[')
 			for i, it := range calls {
 				if i > 0 {
-					m.b = append(m.b, ',')
+					m.B = append(m.B, ',')
 				}
-				m.b = appendCall(m.b, it)
+				m.B = appendCall(m.B, it)
 			}
 			for i, raw := range opaque {
 				if i > 0 || len(calls) > 0 {
-					m.b = append(m.b, ',')
+					m.B = append(m.B, ',')
 				}
-				m.b = append(m.b, raw...)
+				m.B = append(m.B, raw...)
 			}
-			m.b = append(m.b, ']')
+			m.B = append(m.B, ']')
 		}
 	}
 	if len(annotations) > 0 {
-		m.name("annotations")
-		m.b = append(m.b, '[')
+		m.Name("annotations")
+		m.B = append(m.B, '[')
 		for i, a := range annotations {
 			if i > 0 {
-				m.b = append(m.b, ',')
+				m.B = append(m.B, ',')
 			}
-			m.b = append(m.b, a...)
+			m.B = append(m.B, a...)
 		}
-		m.b = append(m.b, ']')
+		m.B = append(m.B, ']')
 	}
-	for k, v := range members(ext) {
+	for k, v := range span.Fields(ext) {
 		if string(k) != "content" {
-			m.raw(string(k), v)
+			m.Raw(string(k), v)
 		}
 	}
-	return m.close(), legacy
+	return m.Close(), legacy
 }
 
 // appendThoughts writes thinking for a client: as plain text for the many, and
 // as details for those that give them back.
-func appendThoughts(m *object, thoughts []*llm.Item) {
+func appendThoughts(m *span.Object, thoughts []*llm.Item) {
 	if len(thoughts) == 0 {
 		return
 	}
 	if members := spelling(thoughts); members != nil {
 		for _, x := range members {
-			m.raw(x.Name, x.Value)
+			m.Raw(x.Name, x.Value)
 		}
 		return
 	}
@@ -575,12 +558,12 @@ func appendThoughts(m *object, thoughts []*llm.Item) {
 		}
 	}
 	if len(s) > 0 {
-		m.name(field)
-		m.b = quote(m.b, s)
+		m.Name(field)
+		m.B = span.Quote(m.B, s)
 	}
 	if detailed {
-		m.name("reasoning_details")
-		m.b = appendDetails(m.b, slices.DeleteFunc(thoughts, func(it *llm.Item) bool { return it.From != llm.OpenAI && !worthDetail(it) }))
+		m.Name("reasoning_details")
+		m.B = appendDetails(m.B, slices.DeleteFunc(thoughts, func(it *llm.Item) bool { return it.From != llm.OpenAI && !worthDetail(it) }))
 	}
 }
 
@@ -595,35 +578,35 @@ func appendCall(b []byte, it *llm.Item) []byte {
 	if it.From == llm.OpenAI && len(it.Raw) > 0 {
 		return append(b, it.Raw...)
 	}
-	o := open(b)
-	o.str("id", it.Call.ID)
+	o := span.Open(b)
+	o.Str("id", it.Call.ID)
 	if it.Call.Custom {
-		o.str("type", "custom")
-		o.name("custom")
-		f := open(o.b)
-		f.str("name", it.Call.Name)
-		f.name("input")
-		f.b = quote(f.b, it.Call.Arguments)
-		o.b = f.close()
+		o.Str("type", "custom")
+		o.Name("custom")
+		f := span.Open(o.B)
+		f.Str("name", it.Call.Name)
+		f.Name("input")
+		f.B = span.Quote(f.B, it.Call.Arguments)
+		o.B = f.Close()
 	} else {
-		o.str("type", "function")
-		o.name("function")
-		f := open(o.b)
-		f.str("name", it.Call.Name)
-		f.name("arguments")
+		o.Str("type", "function")
+		o.Name("function")
+		f := span.Open(o.B)
+		f.Str("name", it.Call.Name)
+		f.Name("arguments")
 		if len(it.Call.Arguments) == 0 && it.From != llm.OpenAI {
-			f.b = append(f.b, `"{}"`...)
+			f.B = append(f.B, `"{}"`...)
 		} else {
-			f.b = quote(f.b, it.Call.Arguments)
+			f.B = span.Quote(f.B, it.Call.Arguments)
 		}
-		o.b = f.close()
+		o.B = f.Close()
 	}
 	if it.From == llm.OpenAI {
 		for _, x := range it.Ext {
-			o.raw(x.Name, x.Value)
+			o.Raw(x.Name, x.Value)
 		}
 	}
-	return o.close()
+	return o.Close()
 }
 
 // citations gives a block's citations as annotations: our own ones as they
@@ -631,28 +614,35 @@ func appendCall(b []byte, it *llm.Item) []byte {
 // characters. Citations of documents have no form here.
 func citations(bl *llm.Block, from, to int) []jsontext.Value {
 	var out []jsontext.Value
-	for _, c := range elements(bl.Citations) {
+	for _, c := range span.Elements(bl.Citations) {
 		if bl.From == llm.OpenAI {
 			out = append(out, c)
 			continue
 		}
-		if text(member(c, "url")) != "" {
+		if span.Text(span.Field(c, "url")) != "" {
 			out = append(out, urlCitation(nil, c, from, to))
 		}
 	}
 	return out
 }
 
-// urlCitation appends the annotation for a web citation of Anthropic's.
+// urlCitation appends the annotation for a web citation of another dialect in a
+// text between two places: Responses says what it covers, counted from the
+// beginning of its text; Anthropic's covers all of it.
 func urlCitation(b []byte, c jsontext.Value, from, to int) []byte {
-	o := open(b)
-	o.str("type", "url_citation")
-	o.name("url_citation")
-	u := open(o.b)
-	u.int("start_index", int64(from))
-	u.int("end_index", int64(to))
-	u.str("url", text(member(c, "url")))
-	u.str("title", text(member(c, "title")))
-	o.b = u.close()
-	return o.close()
+	first, okFirst := span.Integer(span.Field(c, "start_index"))
+	last, okLast := span.Integer(span.Field(c, "end_index"))
+	if okFirst && okLast && 0 <= first && first <= last && last <= int64(to-from) {
+		from, to = from+int(first), from+int(last)
+	}
+	o := span.Open(b)
+	o.Str("type", "url_citation")
+	o.Name("url_citation")
+	u := span.Open(o.B)
+	u.Int("start_index", int64(from))
+	u.Int("end_index", int64(to))
+	u.Str("url", span.Text(span.Field(c, "url")))
+	u.Str("title", span.Text(span.Field(c, "title")))
+	o.B = u.Close()
+	return o.Close()
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"headrace/internal/wire/span"
 )
 
 // typedSchema brings a schema into Moonshot's subset (llm.SchemaTyped), and
@@ -11,11 +13,11 @@ import (
 // and so does the order of members.
 func typedSchema(s jsontext.Value) (out jsontext.Value, lossy bool) {
 	var f fitted
-	if member(s, "type") == nil && member(s, "$ref") == nil {
+	if span.Field(s, "type") == nil && span.Field(s, "$ref") == nil {
 		// The root says that it is an object.
 		grown := []byte(`{"type":"object"`)
-		for k, v := range members(s) {
-			grown = append(quote(append(grown, ','), k), ':')
+		for k, v := range span.Fields(s) {
+			grown = append(span.Quote(append(grown, ','), k), ':')
 			grown = append(grown, v...)
 		}
 		s = append(grown, '}')
@@ -33,81 +35,81 @@ type fitted struct{ changed, lossy bool }
 // typed appends one schema; kind is the type that an anyOf around it said, to
 // be put where the schema says none.
 func typed(dst []byte, s, kind jsontext.Value, f *fitted) []byte {
-	if !isObject(s) {
+	if !span.IsObject(s) {
 		return append(dst, s...) // true, false, or no schema at all
 	}
-	own := member(s, "type")
-	branches := isArray(member(s, "anyOf"))
-	o := open(dst)
-	if kind != nil && own == nil && (member(s, "$ref") == nil && !branches) {
+	own := span.Field(s, "type")
+	branches := span.IsArray(span.Field(s, "anyOf"))
+	o := span.Open(dst)
+	if kind != nil && own == nil && (span.Field(s, "$ref") == nil && !branches) {
 		f.changed = true
-		o.raw("type", kind)
+		o.Raw("type", kind)
 	}
 	inner := kind
 	if branches && own != nil {
 		inner = own
 	}
-	for k, v := range members(s) {
+	for k, v := range span.Fields(s) {
 		switch name := string(k); name {
 		case "type":
 			if branches {
 				f.changed = true
 			} else {
-				o.raw(name, v)
+				o.Raw(name, v)
 			}
 		case "anyOf":
-			if !isArray(v) {
-				o.raw(name, v)
+			if !span.IsArray(v) {
+				o.Raw(name, v)
 				continue
 			}
-			o.name(name)
-			o.b = typedList(o.b, v, inner, f)
+			o.Name(name)
+			o.B = typedList(o.B, v, inner, f)
 		case "oneOf", "allOf":
-			if !isArray(v) {
-				o.raw(name, v)
+			if !span.IsArray(v) {
+				o.Raw(name, v)
 				continue
 			}
-			o.name(name)
-			o.b = typedList(o.b, v, nil, f)
+			o.Name(name)
+			o.B = typedList(o.B, v, nil, f)
 		case "properties", "$defs", "definitions", "patternProperties":
-			if !isObject(v) {
-				o.raw(name, v)
+			if !span.IsObject(v) {
+				o.Raw(name, v)
 				continue
 			}
-			o.name(name)
-			in := open(o.b)
-			for n, sub := range members(v) {
-				in.name(string(n))
-				in.b = typed(in.b, sub, nil, f)
+			o.Name(name)
+			in := span.Open(o.B)
+			for n, sub := range span.Fields(v) {
+				in.Name(string(n))
+				in.B = typed(in.B, sub, nil, f)
 			}
-			o.b = in.close()
+			o.B = in.Close()
 		case "items":
-			o.name(name)
-			if isArray(v) { // a tuple: any of its members
+			o.Name(name)
+			if span.IsArray(v) { // a tuple: any of its members
 				f.changed, f.lossy = true, true
-				o.b = tuple(o.b, v, f)
+				o.B = tuple(o.B, v, f)
 			} else {
-				o.b = typed(o.b, v, nil, f)
+				o.B = typed(o.B, v, nil, f)
 			}
 		case "prefixItems":
 			f.changed, f.lossy = true, true
-			if isArray(v) && member(s, "items") == nil {
-				o.name("items")
-				o.b = tuple(o.b, v, f)
+			if span.IsArray(v) && span.Field(s, "items") == nil {
+				o.Name("items")
+				o.B = tuple(o.B, v, f)
 			}
 		case "additionalProperties", "not":
-			o.name(name)
-			o.b = typed(o.b, v, nil, f)
+			o.Name(name)
+			o.B = typed(o.B, v, nil, f)
 		default:
-			o.raw(name, v)
+			o.Raw(name, v)
 		}
 	}
-	return o.close()
+	return o.Close()
 }
 
 func typedList(dst []byte, list, kind jsontext.Value, f *fitted) []byte {
 	dst = append(dst, '[')
-	for i, s := range elements(list) {
+	for i, s := range span.Elements(list) {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
@@ -119,7 +121,7 @@ func typedList(dst []byte, list, kind jsontext.Value, f *fitted) []byte {
 // tuple appends one schema that takes what any place of a tuple takes.
 func tuple(dst []byte, list jsontext.Value, f *fitted) []byte {
 	var kinds []string
-	for _, s := range elements(list) {
+	for _, s := range span.Elements(list) {
 		kinds = append(kinds, string(s))
 	}
 	slices.Sort(kinds)

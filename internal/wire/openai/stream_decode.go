@@ -7,6 +7,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/forms"
+	"headrace/internal/wire/span"
 )
 
 // Types of the native deltas that a stream of this dialect carries for its own
@@ -119,22 +121,22 @@ func (d *decoder) Decode(dst []llm.Event, name, data []byte) ([]llm.Event, error
 		}
 	}
 	d.last.known = false
-	if !valid(data) {
+	if !span.Valid(data) {
 		if d.finished { // the answer is whole; what comes after was cut off
 			return dst, nil
 		}
-		return dst, malformed("a stream frame is not JSON", data)
+		return dst, forms.Malformed(llm.OpenAI, "a stream frame is not JSON", data)
 	}
 	if data[0] != '{' || string(name) == "error" {
-		e := errorIn(data, 200)
+		e := forms.ErrorIn(llm.OpenAI, data, 200)
 		if e == nil {
 			if string(name) != "error" {
-				return dst, malformed("a stream frame is not a JSON object", data)
+				return dst, forms.Malformed(llm.OpenAI, "a stream frame is not a JSON object", data)
 			}
-			e = errorIn(data, 500)
+			e = forms.ErrorIn(llm.OpenAI, data, 500)
 		}
 		if e == nil {
-			e = malformed("the provider sent an error", data)
+			e = forms.Malformed(llm.OpenAI, "the provider sent an error", data)
 		}
 		return d.fail(dst, e), nil
 	}
@@ -186,8 +188,8 @@ func (v *envelope) learn(data []byte, said string) {
 		return
 	}
 	i += len(contentKey)
-	end := skipString(data, i-1)
-	if text(data[i-1:end]) != said {
+	end := span.SkipString(data, i-1)
+	if span.Text(data[i-1:end]) != said {
 		return
 	}
 	behind, after, padded := bytes.Cut(data[end-1:], paddingKey)
@@ -266,7 +268,7 @@ func (d *decoder) fail(dst []llm.Event, e *llm.Error) []llm.Event {
 func (d *decoder) chunk(dst []llm.Event, data []byte) ([]llm.Event, error) {
 	var id, model, created, choices, usage, groq, failure jsontext.Value
 	d.scratch = d.scratch[:0]
-	for k, v := range members(data) {
+	for k, v := range span.Fields(data) {
 		switch string(k) {
 		case "id":
 			id = v
@@ -283,26 +285,26 @@ func (d *decoder) chunk(dst []llm.Event, data []byte) ([]llm.Event, error) {
 			failure = v
 		default:
 			if string(k) == "x_groq" {
-				groq = member(v, "usage")
+				groq = span.Field(v, "usage")
 			}
-			if !isNull(v) {
+			if !span.IsNull(v) {
 				d.scratch = appendMember(d.scratch, k, v)
 			}
 		}
 	}
-	if failure != nil && !isNull(failure) || choices == nil || bytes.Contains(data, baseKey) {
-		if e := errorIn(data, 200); e != nil {
+	if failure != nil && !span.IsNull(failure) || choices == nil || bytes.Contains(data, baseKey) {
+		if e := forms.ErrorIn(llm.OpenAI, data, 200); e != nil {
 			return d.fail(dst, e), nil
 		}
 	}
-	if isArray(choices) && kind(choices[1:]) != ']' {
+	if span.IsArray(choices) && span.Kind(choices[1:]) != ']' {
 		if !d.started {
 			d.started = true
-			d.id = text(id)
-			d.created, _ = integer(created)
+			d.id = span.Text(id)
+			d.created, _ = span.Integer(created)
 			var e *llm.Event
 			dst, e = push(dst, llm.EventStart, llm.OpenAI)
-			e.ID, e.Model, e.Created = d.id, text(model), d.created
+			e.ID, e.Model, e.Created = d.id, span.Text(model), d.created
 		}
 		d.seen = true
 	}
@@ -310,16 +312,16 @@ func (d *decoder) chunk(dst []llm.Event, data []byte) ([]llm.Event, error) {
 		d.extras = append(d.extras[:0], d.scratch...)
 		d.newExtras = true
 	}
-	for _, choice := range elements(choices) {
+	for _, choice := range span.Elements(choices) {
 		var err error
 		if dst, err = d.choice(dst, choice); err != nil {
 			return dst, err
 		}
 	}
-	if !isObject(usage) {
+	if !span.IsObject(usage) {
 		usage = groq
 	}
-	if isObject(usage) && !bytes.Equal(usage, d.usage) {
+	if span.IsObject(usage) && !bytes.Equal(usage, d.usage) {
 		d.seen = true
 		d.usage = append(d.usage[:0], usage...)
 		var e *llm.Event
@@ -335,7 +337,7 @@ func appendMember(b, name []byte, v jsontext.Value) []byte {
 	if len(b) > 0 {
 		b = append(b, ',')
 	}
-	b = quote(b, name)
+	b = span.Quote(b, name)
 	b = append(b, ':')
 	return append(b, v...)
 }
@@ -350,10 +352,10 @@ func braced(b []byte) jsontext.Value {
 func (d *decoder) choice(dst []llm.Event, choice jsontext.Value) ([]llm.Event, error) {
 	var delta, message, finish jsontext.Value
 	d.scratch = d.scratch[:0]
-	for k, v := range members(choice) {
+	for k, v := range span.Fields(choice) {
 		switch string(k) {
 		case "index":
-			if n, _ := integer(v); n > 0 {
+			if n, _ := span.Integer(v); n > 0 {
 				// More answers than one (n > 1): only this dialect has them.
 				return d.carry(dst, nativeChoices, bytes.Clone(choice)), nil
 			}
@@ -365,12 +367,12 @@ func (d *decoder) choice(dst []llm.Event, choice jsontext.Value) ([]llm.Event, e
 			finish = v
 		case "text": // a second copy (Together)
 		default:
-			if !isNull(v) && !blank(v) {
+			if !span.IsNull(v) && !span.Blank(v) {
 				d.scratch = appendMember(d.scratch, k, v)
 			}
 		}
 	}
-	if !isObject(delta) {
+	if !span.IsObject(delta) {
 		delta = message
 	}
 	var extra jsontext.Value
@@ -384,23 +386,11 @@ func (d *decoder) choice(dst []llm.Event, choice jsontext.Value) ([]llm.Event, e
 	if extra != nil {
 		dst = d.carry(dst, nativeChoice, extra)
 	}
-	if s := text(finish); s != "" {
+	if s := span.Text(finish); s != "" {
 		d.finished, d.native = true, s
 		dst = d.flush(dst)
 	}
 	return dst, nil
-}
-
-// blank reports an empty object, array or string.
-func blank(v []byte) bool {
-	switch kind(v) {
-	case '{', '[':
-		k := kind(v[1:])
-		return k == '}' || k == ']'
-	case '"':
-		return len(v) == 2
-	}
-	return false
 }
 
 func (d *decoder) delta(dst []llm.Event, delta jsontext.Value) ([]llm.Event, error) {
@@ -408,7 +398,7 @@ func (d *decoder) delta(dst []llm.Event, delta jsontext.Value) ([]llm.Event, err
 	var thinking jsontext.Value
 	field := ""
 	d.scratch = d.scratch[:0]
-	for k, v := range members(delta) {
+	for k, v := range span.Fields(delta) {
 		switch string(k) {
 		case "role", "index":
 		case "content":
@@ -420,17 +410,17 @@ func (d *decoder) delta(dst []llm.Event, delta jsontext.Value) ([]llm.Event, err
 		case "function_call":
 			legacy = v
 		case "reasoning_content":
-			if len(v) > 2 && isString(v) && field == "" {
+			if len(v) > 2 && span.IsString(v) && field == "" {
 				thinking, field = v, typeContent
 			}
 		case "reasoning":
-			if len(v) > 2 && isString(v) && field == "" {
+			if len(v) > 2 && span.IsString(v) && field == "" {
 				thinking, field = v, typeReasoning
 			}
 		case "reasoning_details":
 			detailed = v
 		default:
-			if !isNull(v) && !blank(v) {
+			if !span.IsNull(v) && !span.Blank(v) {
 				d.scratch = appendMember(d.scratch, k, v)
 			}
 		}
@@ -441,27 +431,27 @@ func (d *decoder) delta(dst []llm.Event, delta jsontext.Value) ([]llm.Event, err
 	}
 	// The same thought often comes twice, as text and as details.
 	shown := false
-	for _, raw := range elements(detailed) {
+	for _, raw := range span.Elements(detailed) {
 		var some bool
 		if dst, some = d.detailed(dst, raw); some {
 			shown = true
 		}
 	}
 	if thinking != nil && !shown {
-		dst = d.say(dst, llm.DeltaReasoning, field, text(thinking))
+		dst = d.say(dst, llm.DeltaReasoning, field, span.Text(thinking))
 	}
-	switch kind(content) {
+	switch span.Kind(content) {
 	case '"':
 		if len(content) > 2 {
-			dst = d.say(dst, llm.DeltaText, "", text(content))
+			dst = d.say(dst, llm.DeltaText, "", span.Text(content))
 		}
 	case '[':
-		for _, part := range elements(content) {
-			switch k := text(member(part, "type")); k {
+		for _, part := range span.Elements(content) {
+			switch k := span.Text(span.Field(part, "type")); k {
 			case typeThinking:
-				dst = d.say(dst, llm.DeltaReasoning, typeThinking, thinkingText(member(part, "thinking")))
+				dst = d.say(dst, llm.DeltaReasoning, typeThinking, thinkingText(span.Field(part, "thinking")))
 			case "text":
-				dst = d.say(dst, llm.DeltaText, "", text(member(part, "text")))
+				dst = d.say(dst, llm.DeltaText, "", span.Text(span.Field(part, "text")))
 			default:
 				dst = d.carry(dst, nativeDelta, braced(appendMember(nil, []byte("content"), append(append([]byte{'['}, part...), ']'))))
 			}
@@ -469,17 +459,17 @@ func (d *decoder) delta(dst []llm.Event, delta jsontext.Value) ([]llm.Event, err
 	case '{':
 		dst = d.say(dst, llm.DeltaText, "", string(content))
 	}
-	if len(refusal) > 2 && isString(refusal) {
+	if len(refusal) > 2 && span.IsString(refusal) {
 		d.refused = true
-		dst = d.say(dst, llm.DeltaRefusal, "", text(refusal))
+		dst = d.say(dst, llm.DeltaRefusal, "", span.Text(refusal))
 	}
-	if isArray(calls) {
+	if span.IsArray(calls) {
 		var err error
 		if dst, err = d.toolCalls(dst, calls); err != nil {
 			return dst, err
 		}
 	}
-	if isObject(legacy) {
+	if span.IsObject(legacy) {
 		dst = d.functionCall(dst, legacy)
 	}
 	if extra != nil {
@@ -595,22 +585,22 @@ func (d *decoder) say(dst []llm.Event, sort llm.DeltaKind, field, s string) []ll
 func (d *decoder) detailed(dst []llm.Event, raw jsontext.Value) ([]llm.Event, bool) {
 	var sort, format, id, words, signature, data string
 	index := -1
-	for k, v := range members(raw) {
+	for k, v := range span.Fields(raw) {
 		switch string(k) {
 		case "type":
-			sort = text(v)
+			sort = span.Text(v)
 		case "format":
-			format = issuer(text(v))
+			format = issuer(span.Text(v))
 		case "id":
-			id = text(v)
+			id = span.Text(v)
 		case "text", "summary":
-			words = text(v)
+			words = span.Text(v)
 		case "signature":
-			signature = text(v)
+			signature = span.Text(v)
 		case "data":
-			data = text(v)
+			data = span.Text(v)
 		case "index":
-			n, _ := integer(v)
+			n, _ := span.Integer(v)
 			index = int(n)
 		}
 	}
@@ -708,21 +698,21 @@ func (d *decoder) find(has bool, index int64, id, name string, place, pieces int
 
 func (d *decoder) toolCalls(dst []llm.Event, raw jsontext.Value) ([]llm.Event, error) {
 	pieces := 0
-	for range elements(raw) {
+	for range span.Elements(raw) {
 		pieces++
 	}
-	for place, piece := range elements(raw) {
+	for place, piece := range span.Elements(raw) {
 		var index int64
 		var has, custom bool
 		var id, name, args string
 		var function jsontext.Value
 		d.scratch = d.scratch[:0]
-		for k, v := range members(piece) {
+		for k, v := range span.Fields(piece) {
 			switch string(k) {
 			case "index":
-				index, has = integer(v)
+				index, has = span.Integer(v)
 			case "id":
-				id = word(v)
+				id = span.Word(v)
 			case "type":
 				custom = string(v) == `"custom"`
 			case "function":
@@ -730,31 +720,31 @@ func (d *decoder) toolCalls(dst []llm.Event, raw jsontext.Value) ([]llm.Event, e
 					function = v
 				}
 			case "custom":
-				if isObject(v) && (custom || function == nil) {
+				if span.IsObject(v) && (custom || function == nil) {
 					function, custom = v, true
 				}
 			default:
-				if !isNull(v) {
+				if !span.IsNull(v) {
 					d.scratch = appendMember(d.scratch, k, v)
 				}
 			}
 		}
-		if custom && member(function, "arguments") != nil {
+		if custom && span.Field(function, "arguments") != nil {
 			custom = false // Snowflake sends an empty custom beside the function
 		}
-		for k, v := range members(function) {
+		for k, v := range span.Fields(function) {
 			switch string(k) {
 			case "name":
-				name = text(v)
+				name = span.Text(v)
 			case "arguments":
-				if isObject(v) {
+				if span.IsObject(v) {
 					args = string(v)
 				} else {
-					args = text(v)
+					args = span.Text(v)
 				}
 			case "input":
 				if custom {
-					args = text(v)
+					args = span.Text(v)
 				}
 			}
 		}
@@ -780,19 +770,19 @@ func (d *decoder) toolCalls(dst []llm.Event, raw jsontext.Value) ([]llm.Event, e
 			switch {
 			case c.whole && args == string(c.args): // said a second time
 			case c.closed && len(bytes.TrimSpace([]byte(args))) > 0:
-				return dst, malformed("the arguments of a tool call go on after their end", piece)
+				return dst, forms.Malformed(llm.OpenAI, "the arguments of a tool call go on after their end", piece)
 			default:
 				c.feed(args)
 			}
 		}
 		dst = d.drain(dst, false)
 		if extra != nil { // thought signatures and other state that hangs on a call
-			o := open(nil)
-			o.raw("index", strconv.AppendInt(nil, int64(d.place(c)), 10))
-			for k, v := range members(extra) {
-				o.raw(string(k), v)
+			o := span.Open(nil)
+			o.Raw("index", strconv.AppendInt(nil, int64(d.place(c)), 10))
+			for k, v := range span.Fields(extra) {
+				o.Raw(string(k), v)
 			}
-			dst = d.carry(dst, nativeDelta, braced(appendMember(nil, []byte("tool_calls"), append(append([]byte{'['}, o.close()...), ']'))))
+			dst = d.carry(dst, nativeDelta, braced(appendMember(nil, []byte("tool_calls"), append(append([]byte{'['}, o.Close()...), ']'))))
 		}
 	}
 	return dst, nil
@@ -809,7 +799,7 @@ func (d *decoder) place(c *call) int {
 
 // functionCall reads the old form, of which there is one at most.
 func (d *decoder) functionCall(dst []llm.Event, raw jsontext.Value) []llm.Event {
-	name, args := text(member(raw, "name")), text(member(raw, "arguments"))
+	name, args := span.Text(span.Field(raw, "name")), span.Text(span.Field(raw, "arguments"))
 	if len(d.calls) == 0 {
 		if name == "" {
 			return dst

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 	"headrace/internal/wire/sse"
 )
 
@@ -62,11 +63,11 @@ func (e *encoder) build() {
 		e.made = e.o.Created
 	}
 	h := append(e.head[:0], `data: {"id":`...)
-	h = quote(h, e.id)
+	h = span.Quote(h, e.id)
 	h = append(h, `,"object":"chat.completion.chunk","created":`...)
 	h = strconv.AppendInt(h, e.made, 10)
 	h = append(h, `,"model":`...)
-	h = quote(h, e.model)
+	h = span.Quote(h, e.model)
 	h = append(h, e.extras...)
 	e.head = append(h, `,"choices":[{"index":0,"delta":{`...)
 	t := append(e.tail[:0], `},"logprobs":null,"finish_reason":null}]`...)
@@ -140,7 +141,7 @@ func (e *encoder) finish(dst []byte, f llm.Finish, own bool) []byte {
 	if e.call < 0 && f.Reason == llm.FinishToolCalls {
 		f.Reason = llm.FinishStop
 	}
-	dst = quote(dst, writeFinish(f, own, e.legacy))
+	dst = span.Quote(dst, writeFinish(f, own, e.legacy))
 	dst = append(dst, "}]"...)
 	if e.o.IncludeUsage {
 		dst = append(dst, `,"usage":null`...)
@@ -149,7 +150,7 @@ func (e *encoder) finish(dst []byte, f llm.Finish, own bool) []byte {
 	if e.o.IncludeUsage && e.usage.Source != "" {
 		dst = append(dst, e.head[:len(e.head)-len(`[{"index":0,"delta":{`)]...)
 		dst = append(dst, `[],"usage":`...)
-		dst = appendFlat(dst, appendUsage(nil, e.usage))
+		dst = span.AppendFlat(dst, appendUsage(nil, e.usage))
 		dst = append(dst, "}\n\n"...)
 	}
 	return append(dst, "data: [DONE]\n\n"...)
@@ -182,16 +183,16 @@ func (e *encoder) block(dst []byte, b *llm.BlockHead, own bool) []byte {
 		switch {
 		case e.legacy:
 			dst = append(dst, `"function_call":{"name":`...)
-			dst = quote(dst, b.Name)
+			dst = span.Quote(dst, b.Name)
 			dst = append(dst, `,"arguments":""}`...)
 			return append(dst, e.tail...)
 		case b.Custom:
 			dst = e.callHead(dst, b.ID, `,"type":"custom","custom":{"name":`)
-			dst = quote(dst, b.Name)
+			dst = span.Quote(dst, b.Name)
 			dst = append(dst, `,"input":""}}]`...)
 		default:
 			dst = e.callHead(dst, b.ID, `,"type":"function","function":{"name":`)
-			dst = quote(dst, b.Name)
+			dst = span.Quote(dst, b.Name)
 			dst = append(dst, `,"arguments":""}}]`...)
 		}
 		return append(dst, e.tail...)
@@ -226,7 +227,7 @@ func (e *encoder) callHead(dst []byte, id, then string) []byte {
 	dst = append(dst, `"tool_calls":[{"index":`...)
 	dst = strconv.AppendInt(dst, int64(e.call), 10)
 	dst = append(dst, `,"id":`...)
-	dst = quote(dst, id)
+	dst = span.Quote(dst, id)
 	return append(dst, then...)
 }
 
@@ -241,13 +242,13 @@ func (e *encoder) opaque(dst []byte, o llm.Opaque, id string) []byte {
 	} else {
 		dst = append(dst, `"reasoning_details":[{"type":"reasoning.encrypted","data":`...)
 	}
-	dst = quote(dst, o.Data)
+	dst = span.Quote(dst, o.Data)
 	if id != "" {
 		dst = append(dst, `,"id":`...)
-		dst = quote(dst, id)
+		dst = span.Quote(dst, id)
 	}
 	dst = append(dst, `,"format":`...)
-	dst = quote(dst, o.Issuer)
+	dst = span.Quote(dst, o.Issuer)
 	dst = append(dst, `,"index":`...)
 	dst = append(dst, e.thoughtN...)
 	dst = append(dst, `}]`...)
@@ -262,7 +263,7 @@ func (e *encoder) delta(dst []byte, ev *llm.Event) []byte {
 		e.said += utf8.RuneCountInString(d.Text)
 		dst = append(dst, e.head...)
 		dst = append(dst, `"content":`...)
-		dst = quote(dst, d.Text)
+		dst = span.Quote(dst, d.Text)
 		return append(dst, e.tail...)
 	case llm.DeltaArguments:
 		return e.arguments(dst, d.Text)
@@ -271,7 +272,7 @@ func (e *encoder) delta(dst []byte, ev *llm.Event) []byte {
 	case llm.DeltaRefusal:
 		dst = append(dst, e.head...)
 		dst = append(dst, `"refusal":`...)
-		dst = quote(dst, d.Text)
+		dst = span.Quote(dst, d.Text)
 		return append(dst, e.tail...)
 	case llm.DeltaOpaque:
 		return e.opaque(dst, d.Opaque, "")
@@ -279,8 +280,12 @@ func (e *encoder) delta(dst []byte, ev *llm.Event) []byte {
 		switch {
 		case ev.From == llm.OpenAI:
 			return e.native(dst, d)
+		case ev.From == llm.Responses && d.Type == "response.output_text.annotation.added" && e.kind == llm.ItemMessage:
+			if c := span.Field(d.Raw, "annotation"); span.Text(span.Field(c, "url")) != "" {
+				e.cites = append(e.cites, bytes.Clone(c))
+			}
 		case ev.From == llm.Anthropic && d.Type == "citations_delta" && e.kind == llm.ItemMessage:
-			if c := member(d.Raw, "citation"); text(member(c, "url")) != "" {
+			if c := span.Field(d.Raw, "citation"); span.Text(span.Field(c, "url")) != "" {
 				e.cites = append(e.cites, bytes.Clone(c))
 			}
 		}
@@ -296,7 +301,7 @@ func (e *encoder) arguments(dst []byte, s string) []byte {
 	dst = append(dst, e.head...)
 	if e.legacy {
 		dst = append(dst, `"function_call":{"arguments":`...)
-		dst = quote(dst, s)
+		dst = span.Quote(dst, s)
 		dst = append(dst, '}')
 		return append(dst, e.tail...)
 	}
@@ -307,7 +312,7 @@ func (e *encoder) arguments(dst []byte, s string) []byte {
 	} else {
 		dst = append(dst, `,"function":{"arguments":`...)
 	}
-	dst = quote(dst, s)
+	dst = span.Quote(dst, s)
 	dst = append(dst, "}}]"...)
 	return append(dst, e.tail...)
 }
@@ -318,9 +323,9 @@ func (e *encoder) reasoning(dst []byte, s string) []byte {
 	dst = append(dst, e.field...)
 	dst = append(dst, `":`...)
 	if e.gap { // thoughts are paragraphs of the one plain text
-		dst = quote(dst, "\n\n"+s)
+		dst = span.Quote(dst, "\n\n"+s)
 	} else {
-		dst = quote(dst, s)
+		dst = span.Quote(dst, s)
 	}
 	e.gap, e.talked = false, true
 	if e.detail != "" {
@@ -330,10 +335,10 @@ func (e *encoder) reasoning(dst []byte, s string) []byte {
 		} else {
 			dst = append(dst, `reasoning.text","text":`...)
 		}
-		dst = quote(dst, s)
+		dst = span.Quote(dst, s)
 		if e.format != "" {
 			dst = append(dst, `,"format":`...)
-			dst = quote(dst, e.format)
+			dst = span.Quote(dst, e.format)
 		}
 		dst = append(dst, `,"index":`...)
 		dst = append(dst, e.thoughtN...)
@@ -351,20 +356,20 @@ func (e *encoder) native(dst []byte, d *llm.Delta) []byte {
 	inner = inner[1 : len(inner)-1]
 	switch d.Type {
 	case nativeChunk:
-		e.extras = appendFlat(append(e.extras[:0], ','), inner)
+		e.extras = span.AppendFlat(append(e.extras[:0], ','), inner)
 		e.build()
 	case nativeDelta:
 		dst = append(dst, e.head...)
-		dst = appendFlat(dst, inner)
+		dst = span.AppendFlat(dst, inner)
 		return append(dst, e.tail...)
 	case nativeChoice:
 		dst = append(dst, e.head...)
 		dst = append(dst, `},`...)
-		dst = appendFlat(dst, inner)
-		return e.bare(dst, member(d.Raw, "logprobs") == nil)
+		dst = span.AppendFlat(dst, inner)
+		return e.bare(dst, span.Field(d.Raw, "logprobs") == nil)
 	case nativeChoices:
 		dst = append(dst, e.head[:len(e.head)-len(`{"index":0,"delta":{`)]...)
-		dst = appendFlat(dst, d.Raw)
+		dst = span.AppendFlat(dst, d.Raw)
 		dst = append(dst, ']')
 		return e.bareEnd(dst)
 	}
@@ -384,17 +389,4 @@ func (e *encoder) bareEnd(dst []byte) []byte {
 		dst = append(dst, `,"usage":null`...)
 	}
 	return append(dst, "}\n\n"...)
-}
-
-// appendFlat appends a JSON text on one line, as a stream's data line wants it:
-// a line break in JSON can only stand between tokens, where a space does.
-func appendFlat(dst, raw []byte) []byte {
-	from := len(dst)
-	dst = append(dst, raw...)
-	for i := from; i < len(dst); i++ {
-		if dst[i] == '\n' || dst[i] == '\r' {
-			dst[i] = ' '
-		}
-	}
-	return dst
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // readUsage reads a usage object into our buckets. On this wire the prompt
@@ -21,57 +22,57 @@ func readUsage(raw []byte) llm.Usage {
 	money := func(f float64) {
 		u.Reported, u.HasReported = llm.Nanodollars(math.Round(f*1e9)), true
 	}
-	for k, v := range members(raw) {
+	for k, v := range span.Fields(raw) {
 		switch string(k) {
 		case "prompt_tokens":
-			prompt, said = count(v), true
+			prompt, said = span.Count(v), true
 		case "completion_tokens":
-			completion, said = count(v), true
+			completion, said = span.Count(v), true
 		case "total_tokens":
-			total = count(v)
+			total = span.Count(v)
 		case "prompt_tokens_details", "prompt_token_details":
-			for k, v := range members(v) {
+			for k, v := range span.Fields(v) {
 				switch string(k) {
 				case "cached_tokens":
-					cached = max(cached, count(v))
+					cached = max(cached, span.Count(v))
 				case "cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens": // the last at DashScope
-					write = max(write, count(v))
+					write = max(write, span.Count(v))
 				case "cache_creation":
-					write5m, write1h = count(member(v, "ephemeral_5m_input_tokens")), count(member(v, "ephemeral_1h_input_tokens"))
+					write5m, write1h = span.Count(span.Field(v, "ephemeral_5m_input_tokens")), span.Count(span.Field(v, "ephemeral_1h_input_tokens"))
 				case "audio_tokens":
-					audio = count(v)
+					audio = span.Count(v)
 				}
 			}
 		case "completion_tokens_details", "completion_token_details":
-			reasoning = max(reasoning, count(member(v, "reasoning_tokens")))
+			reasoning = max(reasoning, span.Count(span.Field(v, "reasoning_tokens")))
 		case "reasoning_tokens":
-			reasoning = max(reasoning, count(v))
+			reasoning = max(reasoning, span.Count(v))
 		case "prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache_read_input_tokens":
-			cached = max(cached, count(v))
+			cached = max(cached, span.Count(v))
 		case "prompt_cache_miss_tokens":
-			miss = count(v)
+			miss = span.Count(v)
 		case "cache_creation_input_tokens":
-			write = max(write, count(v))
+			write = max(write, span.Count(v))
 		case "cache_creation":
-			write5m, write1h = count(member(v, "ephemeral_5m_input_tokens")), count(member(v, "ephemeral_1h_input_tokens"))
+			write5m, write1h = span.Count(span.Field(v, "ephemeral_5m_input_tokens")), span.Count(span.Field(v, "ephemeral_1h_input_tokens"))
 		case "cost":
-			if f, ok := number(v); ok {
+			if f, ok := span.Number(v); ok {
 				money(f)
-			} else if f, ok := number(member(v, "total_cost")); ok { // Perplexity
+			} else if f, ok := span.Number(span.Field(v, "total_cost")); ok { // Perplexity
 				money(f)
 			}
 		case "estimated_cost": // DeepInfra
-			if f, ok := number(v); ok {
+			if f, ok := span.Number(v); ok {
 				money(f)
 			}
 		case "cost_in_usd_ticks": // xAI: 1e-10 dollars
-			if n, ok := integer(v); ok {
+			if n, ok := span.Integer(v); ok {
 				u.Reported, u.HasReported = llm.Nanodollars((n+5)/10), true
 			}
 		case "is_byok":
-			byok = kind(v) == 't'
+			byok = span.Kind(v) == 't'
 		case "cost_details":
-			upstream, _ = number(member(v, "upstream_inference_cost"))
+			upstream, _ = span.Number(span.Field(v, "upstream_inference_cost"))
 		}
 	}
 	if byok && u.HasReported { // OpenRouter's own fee; the key's owner pays the rest
@@ -119,25 +120,25 @@ func readUsage(raw []byte) llm.Usage {
 // appendUsage writes a usage object. A vendor's own Chat usage goes back as it
 // came.
 func appendUsage(dst []byte, u llm.Usage) []byte {
-	if isObject(u.Raw) && (member(u.Raw, "prompt_tokens") != nil || member(u.Raw, "completion_tokens") != nil) {
+	if span.IsObject(u.Raw) && (span.Field(u.Raw, "prompt_tokens") != nil || span.Field(u.Raw, "completion_tokens") != nil) {
 		return append(dst, u.Raw...)
 	}
-	o := open(dst)
-	o.int("prompt_tokens", u.Prompt())
-	o.int("completion_tokens", u.Output)
-	o.int("total_tokens", u.Total())
-	o.name("prompt_tokens_details")
-	d := open(o.b)
-	d.int("cached_tokens", u.CacheRead)
-	d.int("cache_write_tokens", u.CacheWrite5m+u.CacheWrite1h)
-	d.int("audio_tokens", 0)
-	o.b = d.close()
-	o.name("completion_tokens_details")
-	d = open(o.b)
-	d.int("reasoning_tokens", u.Reasoning)
-	d.int("audio_tokens", 0)
-	d.int("accepted_prediction_tokens", 0)
-	d.int("rejected_prediction_tokens", 0)
-	o.b = d.close()
-	return o.close()
+	o := span.Open(dst)
+	o.Int("prompt_tokens", u.Prompt())
+	o.Int("completion_tokens", u.Output)
+	o.Int("total_tokens", u.Total())
+	o.Name("prompt_tokens_details")
+	d := span.Open(o.B)
+	d.Int("cached_tokens", u.CacheRead)
+	d.Int("cache_write_tokens", u.CacheWrite5m+u.CacheWrite1h)
+	d.Int("audio_tokens", 0)
+	o.B = d.Close()
+	o.Name("completion_tokens_details")
+	d = span.Open(o.B)
+	d.Int("reasoning_tokens", u.Reasoning)
+	d.Int("audio_tokens", 0)
+	d.Int("accepted_prediction_tokens", 0)
+	d.Int("rejected_prediction_tokens", 0)
+	o.B = d.Close()
+	return o.Close()
 }

@@ -6,6 +6,7 @@ import (
 	"headrace/internal/wire/gemini"
 	"headrace/internal/wire/ollama"
 	"headrace/internal/wire/openai"
+	"headrace/internal/wire/responses"
 	"headrace/internal/wire/wiretest"
 )
 
@@ -15,6 +16,7 @@ var codecs = map[llm.Dialect]wiretest.Codec{
 	llm.Anthropic: anthropic.Codec{},
 	llm.Ollama:    ollama.Codec{},
 	llm.Gemini:    gemini.Codec{},
+	llm.Responses: responses.Codec{},
 }
 
 // forms has the codecs of the forms that are not the usual one of their

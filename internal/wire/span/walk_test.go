@@ -1,0 +1,74 @@
+package span_test
+
+import (
+	"strings"
+	"testing"
+
+	"headrace/internal/wire/span"
+)
+
+// TestWalk: values are found by their names, escaped or not, and come as they
+// stand.
+func TestWalk(t *testing.T) {
+	t.Parallel()
+	raw := []byte(` { "a" : [ 1, {"b":"x\"}"} ,"y" ] , "\u0063":{"d": 1e3 }, "a2":null,"e":"" } `)
+	var names []string
+	for k := range span.Fields(raw) {
+		names = append(names, string(k))
+	}
+	if got := strings.Join(names, " "); got != "a c a2 e" {
+		t.Errorf("names %q", got)
+	}
+	var all []string
+	for _, v := range span.Elements(span.Field(raw, "a")) {
+		all = append(all, string(v))
+	}
+	if got := strings.Join(all, "|"); got != `1|{"b":"x\"}"}|"y"` {
+		t.Errorf("elements %q", got)
+	}
+	if n, ok := span.Integer(span.At(raw, "c", "d")); n != 1000 || !ok {
+		t.Errorf("c.d is %d, %v", n, ok)
+	}
+	if span.At(raw, "c", "x", "y") != nil || !span.IsNull(span.Field(raw, "none")) || !span.IsNull(span.Field(raw, "a2")) {
+		t.Error("what is not there was found")
+	}
+	if !span.Blank(span.Field(raw, "e")) || span.Blank(span.Field(raw, "a")) {
+		t.Error("blank")
+	}
+}
+
+// TestObject: commas stand between members and nowhere else, and a value of
+// several lines becomes one.
+func TestObject(t *testing.T) {
+	t.Parallel()
+	o := span.Open([]byte("x"))
+	o.Str("a", "\xff\"")
+	o.Int("b", -1)
+	o.Bool("c", true)
+	o.Name("d")
+	o.B = span.AppendFlat(o.B, []byte("[\n1]"))
+	if got := string(o.Close()); got != "x{\"a\":\"\ufffd\\\"\",\"b\":-1,\"c\":true,\"d\":[ 1]}" {
+		t.Error(got)
+	}
+	o = span.Open(nil)
+	if got := string(o.Close()); got != "{}" || o.Some() {
+		t.Error(got)
+	}
+}
+
+// FuzzWalk: on text of any kind the walkers end and do not panic.
+func FuzzWalk(f *testing.F) {
+	for _, s := range []string{`{"a":[1,{"b":"\\"}]}`, `{"a"`, `["`, `{"\`, `[[[`, ``} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, v := range span.Fields(b) {
+			for _, w := range span.Elements(v) {
+				span.Text(w)
+			}
+		}
+		for _, v := range span.Elements(b) {
+			span.Field(v, "a")
+		}
+	})
+}
