@@ -119,6 +119,9 @@ func openFor(t *testing.T, upstream string, d llm.Dialect, slow func() bool) *ho
 	}
 	yaml := "retries: {failures: 0}\n" // the records fail as they were recorded, one after another
 	switch d {
+	case llm.Gemini:
+		env = map[string]string{}
+		yaml += "providers: {gemini: {dialect: gemini, auth: x-goog-api-key, api_key: " + openaiKey + ", base_url: " + upstream + "}}\n"
 	case llm.Ollama:
 		env = map[string]string{}
 		yaml += "providers: {ollama: {dialect: ollama, auth: none, base_url: " + upstream + "}}\n"

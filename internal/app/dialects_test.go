@@ -3,13 +3,23 @@ package app_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+
+	"headrace/internal/llm"
 )
 
 const (
+	gemKey     = "gem-canary-key-0003"
+	gemBody    = `{"contents":[{"role":"user","parts":[{"text":"Hi"}]}]}`
+	gemAnswer  = `{"candidates":[{"content":{"role":"model","parts":[{"text":"Hello"}]},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":5,"candidatesTokenCount":2,"totalTokenCount":7},"modelVersion":"g"}`
+	gemArray   = "[" + gemFirst + "\n,\r\n" + gemLast + "\n]\n"
+	gemEvents  = "data: " + gemFirst + "\r\n\r\ndata: " + gemLast + "\r\n\r\n"
+	gemFirst   = `{"candidates":[{"content":{"role":"model","parts":[{"text":"Hel"}]},"index":0}],"modelVersion":"g"}`
+	gemLast    = `{"candidates":[{"content":{"role":"model","parts":[{"text":"lo"}]},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":5,"candidatesTokenCount":2,"totalTokenCount":7},"modelVersion":"g"}`
 	lamaAnswer = `{"model":"q","created_at":"2026-01-01T00:00:00Z","message":{"role":"assistant","content":"Hello"},"done":true,"done_reason":"stop","prompt_eval_count":5,"eval_count":2}`
 	lamaLines  = `{"model":"q","created_at":"2026-01-01T00:00:00Z","message":{"role":"assistant","content":"Hel"},"done":false}` + "\n" +
 		`{"model":"q","created_at":"2026-01-01T00:00:00Z","message":{"role":"assistant","content":"lo"},"done":false}` + "\n" +
@@ -33,6 +43,19 @@ func world(t *testing.T) (*upstream, string) {
 		body := all[len(all)-1].body
 		streamed := strings.Contains(body, `"stream":true`)
 		switch path := r.URL.Path; {
+		case strings.HasSuffix(path, ":generateContent"):
+			write(w, "application/json; charset=UTF-8", gemAnswer)
+		case strings.HasSuffix(path, ":streamGenerateContent") && r.URL.Query().Get("alt") == "sse":
+			write(w, "text/event-stream", gemEvents)
+		case strings.HasSuffix(path, ":streamGenerateContent"):
+			write(w, "application/json; charset=UTF-8", gemArray)
+		case strings.HasSuffix(path, ":countTokens"):
+			write(w, "application/json", `{"totalTokens":31,"x":1}`)
+		case strings.HasSuffix(path, ":embedContent"):
+			write(w, "application/json", `{"embedding":{"values":[0.10,2]}}`)
+		case strings.HasSuffix(path, ":batchEmbedContents"):
+			n := strings.Count(body, `"content"`)
+			write(w, "application/json", `{"embeddings":[`+strings.TrimSuffix(strings.Repeat(`{"values":[0.10,2]},`, n), ",")+`]}`)
 		case path == "/api/chat" && strings.Contains(body, `"stream":false`):
 			write(w, "application/json; charset=utf-8", lamaAnswer)
 		case path == "/api/chat":
@@ -60,6 +83,7 @@ func world(t *testing.T) (*upstream, string) {
 		}
 	}
 	return u, "providers:\n" +
+		"  gem: {dialect: gemini, auth: x-goog-api-key, base_url: " + u.URL + ", api_key: " + gemKey + "}\n" +
 		"  lama: {dialect: ollama, auth: none, base_url: " + u.URL + "}\n" +
 		"  mistral: {api_key: x, base_url: " + u.URL + "/deep/v1}\n" // its models are those of the catalogue
 }
@@ -97,7 +121,7 @@ func said(t *testing.T, body string) string {
 	return text
 }
 
-// TestEveryDoor: each way in of the Ollama dialect, against a
+// TestEveryDoor: each way in of the Gemini and the Ollama dialect, against a
 // provider of every dialect: bytes pass where the dialects are the same, and
 // everywhere the client reads the same text and the row has the same usage.
 func TestEveryDoor(t *testing.T) {
@@ -110,12 +134,17 @@ func TestEveryDoor(t *testing.T) {
 		dialect, native, kind string
 		stream                bool
 	}{
+		{"Gemini", "/v1beta/models/MODEL:generateContent", gemBody, "gem", gemAnswer, "application/json", false},
+		{"Gemini, prefixed", "/gemini/v1beta/models/MODEL:generateContent", gemBody, "gem", gemAnswer, "application/json", false},
+		{"Gemini, v1", "/v1/models/MODEL:generateContent", gemBody, "gem", gemAnswer, "application/json", false},
+		{"Gemini events", "/v1beta/models/MODEL:streamGenerateContent?alt=sse", gemBody, "gem", gemEvents, "text/event-stream", true},
+		{"Gemini array", "/v1beta/models/MODEL:streamGenerateContent", gemBody, "gem", gemArray, "application/json", true},
 		{"Ollama", "/api/chat", `{"model":"MODEL","stream":false,"messages":[{"role":"user","content":"Hi"}]}`, "lama", lamaAnswer, "application/json", false},
 		{"Ollama lines", "/api/chat", `{"model":"MODEL","messages":[{"role":"user","content":"Hi"}]}`, "lama", lamaLines, "application/x-ndjson", true},
 		{"Ollama, prefixed", "/ollama/api/chat", `{"model":"MODEL","messages":[{"role":"user","content":"Hi"}]}`, "lama", lamaLines, "application/x-ndjson", true},
 		{"Ollama generate", "/api/generate", `{"model":"MODEL","prompt":"Hi"}`, "lama", "", "application/x-ndjson", true},
 	} {
-		for _, model := range []string{"lama/q:8b", "openai/gpt-4o-mini", "anthropic/claude-haiku-4-5"} {
+		for _, model := range []string{"gem/g", "lama/q:8b", "openai/gpt-4o-mini", "anthropic/claude-haiku-4-5"} {
 			for _, escape := range []bool{false, true} {
 				in := model
 				if escape {
@@ -140,6 +169,8 @@ func TestEveryDoor(t *testing.T) {
 					if want := strings.ReplaceAll(door.body, "MODEL", id); got.body != want {
 						t.Errorf("%s: the provider got %s, want %s", name, got.body, want)
 					}
+				} else if strings.HasPrefix(model, "gem") && door.stream && got.query != "alt=sse" {
+					t.Errorf("%s: the query is %q", name, got.query)
 				}
 				row := h.row(a)
 				if use := row["usage"].(map[string]any); use["input"] != 5.0 || use["output"] != 2.0 || row["model"] != model || row["stream"] != door.stream {
@@ -147,6 +178,70 @@ func TestEveryDoor(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestGeminiKey: the key may come in a header or in the query, and goes no
+// further than the gateway.
+func TestGeminiKey(t *testing.T) {
+	t.Parallel()
+	u, yaml := world(t)
+	h := open(t, u, yaml)
+	call := func(path string, header ...string) (int, string) {
+		req, err := http.NewRequest("POST", h.base+path, strings.NewReader(gemBody))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(header); i += 2 {
+			req.Header.Set(header[i], header[i+1])
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(b)
+	}
+	const path = "/v1beta/models/gem/g:generateContent"
+	if status, body := call(path, "X-Goog-Api-Key", key); status != 200 {
+		t.Errorf("by header: %d %s", status, body)
+	}
+	if status, body := call("/v1beta/models/gem/g:streamGenerateContent?key=" + key + "&alt=sse"); status != 200 {
+		t.Errorf("by query: %d %s", status, body)
+	}
+	for _, got := range u.posted() {
+		if got.header.Get("X-Goog-Api-Key") != gemKey || strings.Contains(got.query, "key") || strings.Contains(fmt.Sprint(got), key) {
+			t.Errorf("the provider got %+v", got)
+		}
+	}
+	if got := u.posted()[1].query; got != "alt=sse" {
+		t.Errorf("the query is %q", got)
+	}
+	for _, c := range []struct{ path, header, value string }{{path, "", ""}, {path + "?key=wrong", "", ""}, {path, "X-Goog-Api-Key", "wrong"}} {
+		status, body := call(c.path, "X-Other", "x", c.header+"X", c.value)
+		if c.header != "" {
+			status, body = call(c.path, c.header, c.value)
+		}
+		var e struct {
+			Error struct {
+				Code            int
+				Message, Status string
+			}
+		}
+		if err := json.Unmarshal([]byte(body), &e); err != nil || status != 401 && status != 403 && status != 400 || e.Error.Code != status || e.Error.Status == "" {
+			t.Errorf("%+v: %d %s", c, status, body)
+		}
+	}
+	// A key in the query is Gemini's way alone.
+	if status, _ := call("/v1/chat/completions?key=" + key); status != 401 {
+		t.Errorf("a key in the query of another door: %d", status)
+	}
+	if strings.Contains(h.log.String(), key) {
+		t.Error("the log holds the key")
 	}
 }
 
@@ -159,10 +254,12 @@ func TestEmbedEverywhere(t *testing.T) {
 	for _, c := range []struct{ name, path, body, want string }{
 		{"OpenAI", "/v1/embeddings", `{"model":"MODEL","input":"Hi"}`, `"embedding":[0.10,2]`},
 		{"OpenAI, base64", "/v1/embeddings", `{"model":"MODEL","input":["Hi"],"encoding_format":"base64"}`, ``},
+		{"Gemini", "/v1beta/models/MODEL:embedContent", `{"content":{"parts":[{"text":"Hi"}]}}`, `"embedding":{"values":[0.10,2]}`},
+		{"Gemini, many", "/v1beta/models/MODEL:batchEmbedContents", `{"requests":[{"model":"models/MODEL","content":{"parts":[{"text":"Hi"}]}}]}`, `"embeddings":[{"values":[0.10,2]}]`},
 		{"Ollama", "/api/embed", `{"model":"MODEL","input":"Hi"}`, `"embeddings":[[0.10,2]]`},
 		{"Ollama, old", "/api/embeddings", `{"model":"MODEL","prompt":"Hi"}`, `"embedding":[0.10,2]`},
 	} {
-		for _, model := range []string{"lama/q", "openai/text-embedding-3-small"} {
+		for _, model := range []string{"gem/g", "lama/q", "openai/text-embedding-3-small"} {
 			a := h.call("POST", strings.ReplaceAll(c.path, "MODEL", model), strings.ReplaceAll(c.body, "MODEL", model))
 			want := c.want
 			if want == "" && model != "openai/text-embedding-3-small" {
@@ -187,8 +284,9 @@ func TestCountEverywhere(t *testing.T) {
 	h := open(t, u, yaml)
 	for _, c := range []struct{ path, body, member string }{
 		{"/v1/messages/count_tokens", `{"model":"MODEL","messages":[{"role":"user","content":"How many?"}]}`, "input_tokens"},
+		{"/v1beta/models/MODEL:countTokens", gemBody, "totalTokens"},
 	} {
-		for model, want := range map[string]float64{"anthropic/claude-haiku-4-5": 32, "lama/q": 0, "openai/gpt-4o-mini": 0} {
+		for model, want := range map[string]float64{"gem/g": 31, "anthropic/claude-haiku-4-5": 32, "lama/q": 0, "openai/gpt-4o-mini": 0} {
 			a := h.call("POST", strings.ReplaceAll(c.path, "MODEL", model), strings.ReplaceAll(c.body, "MODEL", model))
 			var got map[string]any
 			if err := json.Unmarshal([]byte(a.body), &got); err != nil || a.status != 200 {
@@ -242,7 +340,7 @@ func TestOllamaHouse(t *testing.T) {
 			t.Errorf("show %s: %d %s", body, a.status, a.body)
 		}
 	}
-	for path, want := range map[string]string{"/api/tags": `"capabilities":["embedding"]`} {
+	for path, want := range map[string]string{"/api/tags": `"capabilities":["embedding"]`, "/v1beta/models": `"supportedGenerationMethods":["embedContent","batchEmbedContents"]`} {
 		if a := h.call("GET", path, ""); !strings.Contains(a.body, want) {
 			t.Errorf("%s shows no model that embeds", path)
 		}
@@ -269,5 +367,35 @@ func TestOllamaHouse(t *testing.T) {
 	}
 	if a := h.call("HEAD", "/api/hello", ""); a.status != 200 {
 		t.Errorf("hello: %d", a.status)
+	}
+}
+
+// TestGeminiHouse: the lists of models, and errors as Google's SDKs read them.
+func TestGeminiHouse(t *testing.T) {
+	t.Parallel()
+	u, yaml := world(t)
+	h := open(t, u, yaml)
+	for path, header := range map[string]string{"/v1beta/models": "X-A: b", "/gemini/v1beta/models": "X-A: b", "/gemini/v1/models": "X-A: b", "/v1/models": "X-Goog-Api-Key: " + key} {
+		if a := h.call("GET", path, "", header); a.status != 200 || !strings.Contains(a.body, `"name":"models/rehearsal/quick"`) {
+			t.Errorf("%s: %d %.200s", path, a.status, a.body)
+		}
+	}
+	if a := h.call("GET", "/v1beta/models/rehearsal/quick", ""); a.status != 200 || !strings.Contains(a.body, `"name":"models/rehearsal/quick"`) {
+		t.Errorf("one model: %d %s", a.status, a.body)
+	}
+	for path, status := range map[string]int{"/v1beta/models/nobody/x:generateContent": 404, "/v1beta/models/gem/g:predict": 404, "/v1beta/models/gem/g": 404} {
+		a := h.call("POST", path, gemBody)
+		var e struct {
+			Error struct {
+				Code   int
+				Status string
+			}
+		}
+		if err := json.Unmarshal([]byte(a.body), &e); err != nil || a.status != status || e.Error.Code != status || e.Error.Status != "NOT_FOUND" {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+	if d := llm.Gemini; h.row(h.call("POST", "/v1beta/models/gem/g:generateContent", gemBody))["dialect"] != string(d) {
+		t.Error("the row has another dialect")
 	}
 }

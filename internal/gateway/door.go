@@ -7,6 +7,7 @@ import (
 
 	"headrace/internal/llm"
 	"headrace/internal/wire/anthropic"
+	"headrace/internal/wire/gemini"
 	"headrace/internal/wire/ollama"
 	"headrace/internal/wire/openai"
 )
@@ -73,7 +74,9 @@ var dialects = map[llm.Dialect]*dialect{
 	llm.Anthropic: {Codec: anthropic.Codec{}, name: llm.Anthropic, vendor: "anthropic", prefix: "/anthropic", idHeader: "Request-Id",
 		encodeError: anthropic.Codec{}.EncodeErrorFor, ping: "event: ping\ndata: {\"type\": \"ping\"}\n\n", streamType: eventStream, promptFirst: true,
 		forward: []string{"Anthropic-Version", "Anthropic-Beta", "Anthropic-User-Profile-Id", "Anthropic-Dangerous-Direct-Browser-Access", "X-App", "X-Claude-Code-Session-Id"}},
-	// Nothing is safe to send to an Ollama client that waits.
+	// Nothing is safe to send to a Gemini or an Ollama client that waits.
+	llm.Gemini: {Codec: gemini.Codec{}, name: llm.Gemini, vendor: "gemini", prefix: "/gemini", idHeader: "X-Request-Id",
+		encodeError: plainError(gemini.Codec{}.EncodeError), streamType: "text/event-stream"},
 	llm.Ollama: {Codec: ollama.Codec{}, name: llm.Ollama, vendor: "ollama", prefix: "/ollama", idHeader: "X-Request-Id",
 		encodeError: plainError(ollama.Codec{}.EncodeError), streamType: "application/x-ndjson"},
 }
@@ -188,7 +191,7 @@ type verb struct {
 var verbs = []verb{
 	{name: "generateContent", op: llm.OpChat},
 	{name: "streamGenerateContent", op: llm.OpChat, stream: true},
-	{name: "streamGenerateContent", op: llm.OpChat, stream: true, array: true},
+	{name: "streamGenerateContent", op: llm.OpChat, stream: true, array: true, codec: gemini.Codec{Array: true}},
 	{name: "countTokens", op: llm.OpCountTokens},
 	{name: "embedContent", op: llm.OpEmbed, form: "embedContent"},
 	{name: "batchEmbedContents", op: llm.OpEmbed},

@@ -68,9 +68,9 @@ var bills = []struct {
 		llm.Usage{Input: 2000, CacheRead: 300, CacheWrite5m: 17, Output: 53, Reported: 7_650_917, HasReported: true}, 7_650_917},
 	{"openrouter", "anthropic/claude-opus-4.8", "the caller's own key: its fee and the upstream's bill", "", `{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,"cost":0.0001,"is_byok":true,"cost_details":{"upstream_inference_cost":0.002}}`,
 		llm.Usage{Input: 10, Output: 5, Reported: 2_100_000, HasReported: true}, 2_100_000},
-	{"gemini", "gemini-2.5-flash", "thinking in the total alone, at the OpenAI door", "", `{"completion_tokens":12,"prompt_tokens":35,"total_tokens":109}`, llm.Usage{Input: 35, Output: 74, Reasoning: 62}, 35*300 + 74*2500},
-	{"gemini", "gemini-4-argon", "before its price doubles", "2026-11-30T23:59:59Z", `{"completion_tokens":10,"prompt_tokens":100,"total_tokens":110}`, llm.Usage{Input: 100, Output: 10}, 100*2000 + 10*10000},
-	{"gemini", "gemini-4-argon", "and after", "2026-12-01T00:00:00Z", `{"completion_tokens":10,"prompt_tokens":100,"total_tokens":110}`, llm.Usage{Input: 100, Output: 10}, 100*4000 + 10*20000},
+	{"gemini", "gemini-2.5-flash", "thinking beside the answer", "", `{"promptTokenCount":35,"candidatesTokenCount":12,"thoughtsTokenCount":62,"totalTokenCount":109}`, llm.Usage{Input: 35, Output: 74, Reasoning: 62}, 35*300 + 74*2500},
+	{"gemini", "gemini-4-argon", "before its price doubles", "2026-11-30T23:59:59Z", `{"promptTokenCount":100,"candidatesTokenCount":10,"totalTokenCount":110}`, llm.Usage{Input: 100, Output: 10}, 100*2000 + 10*10000},
+	{"gemini", "gemini-4-argon", "and after", "2026-12-01T00:00:00Z", `{"promptTokenCount":100,"candidatesTokenCount":10,"totalTokenCount":110}`, llm.Usage{Input: 100, Output: 10}, 100*4000 + 10*20000},
 }
 
 // TestBills reads each usage object as its provider's row would and prices it.
@@ -96,6 +96,10 @@ func TestBills(t *testing.T) {
 			if row.Dialect == llm.Anthropic {
 				whole = `{"id":"x","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"hi"}],"stop_reason":"end_turn","usage":` + b.usage + `}`
 				stream = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"x\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"m\",\"content\":[],\"usage\":{\"input_tokens\":1,\"output_tokens\":1}}}\n\nevent: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":" + b.usage + "}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
+			}
+			if row.Dialect == llm.Gemini {
+				whole = `{"candidates":[{"content":{"role":"model","parts":[{"text":"hi"}]},"finishReason":"STOP"}],"usageMetadata":` + b.usage + `}`
+				stream = "data: " + whole + "\n\n"
 			}
 			for _, d := range []llm.Dialect{llm.OpenAI, llm.Anthropic} {
 				for _, streamed := range []bool{false, true} {

@@ -8,6 +8,7 @@ import (
 
 	"headrace/internal/llm"
 	"headrace/internal/wire/anthropic"
+	"headrace/internal/wire/gemini"
 	"headrace/internal/wire/ollama"
 	"headrace/internal/wire/openai"
 )
@@ -62,6 +63,14 @@ var codecs = map[llm.Dialect]*speech{
 		{op: llm.OpChat, path: "/v1/messages"},
 		{op: llm.OpCountTokens, path: "/v1/messages/count_tokens"},
 		{op: llm.OpModels, path: "/v1/models"},
+		{op: llm.OpRaw},
+	}},
+	llm.Gemini: {Codec: gemini.Codec{}, events: array, streamQuery: [2]string{"alt", "sse"}, ways: []way{
+		{op: llm.OpChat, path: "/v1beta/models/{model}:generateContent", streamed: "/v1beta/models/{model}:streamGenerateContent"},
+		{op: llm.OpCountTokens, path: "/v1beta/models/{model}:countTokens"},
+		{op: llm.OpEmbed, path: "/v1beta/models/{model}:batchEmbedContents"},
+		{op: llm.OpEmbed, form: "embedContent", path: "/v1beta/models/{model}:embedContent"},
+		{op: llm.OpModels, path: "/v1beta/models", query: "pageSize=1000"},
 		{op: llm.OpRaw},
 	}},
 	llm.Ollama: {Codec: ollama.Codec{}, events: lines, ways: []way{

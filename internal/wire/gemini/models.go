@@ -1,6 +1,7 @@
 package gemini
 
 import (
+	"slices"
 	"strconv"
 
 	"headrace/internal/llm"
@@ -16,8 +17,8 @@ func (c Codec) AppendModels(dst []byte, models []llm.ModelInfo) []byte {
 }
 
 // AppendModel writes one model as GET /v1beta/models/{id} shows it. Limits that
-// are unknown are left out, as protocol buffers do. Every model of the gateway
-// answers and counts; which of them embed is not told here.
+// are unknown are left out, as protocol buffers do. A model that makes
+// embeddings does nothing else; every other one answers and counts.
 func (Codec) AppendModel(dst []byte, m llm.ModelInfo) []byte {
 	b := append(dst, `{"name":"models/`...)
 	b = append(escape(b, m.ID), '"')
@@ -36,7 +37,12 @@ func (Codec) AppendModel(dst []byte, m llm.ModelInfo) []byte {
 	if m.MaxOutput > 0 {
 		b = strconv.AppendInt(key(b, "outputTokenLimit"), m.MaxOutput, 10)
 	}
-	b = append(key(b, "supportedGenerationMethods"), `["generateContent","streamGenerateContent","countTokens"]`...)
+	b = key(b, "supportedGenerationMethods")
+	if slices.Contains(m.Gives, "embedding") {
+		b = append(b, `["embedContent","batchEmbedContents"]`...)
+	} else {
+		b = append(b, `["generateContent","streamGenerateContent","countTokens"]`...)
+	}
 	if m.Capability.Known {
 		b = strconv.AppendBool(key(b, "thinking"), m.Capability.Can(llm.Thinking))
 	}
