@@ -10,6 +10,7 @@ import (
 	"headrace/internal/wire/gemini"
 	"headrace/internal/wire/ollama"
 	"headrace/internal/wire/openai"
+	"headrace/internal/wire/responses"
 )
 
 // Codec is what a door needs of its dialect.
@@ -70,6 +71,9 @@ const eventStream = "text/event-stream; charset=utf-8"
 var dialects = map[llm.Dialect]*dialect{
 	llm.OpenAI: {Codec: openai.Codec{}, name: llm.OpenAI, vendor: "openai", prefix: "/openai", idHeader: "X-Request-Id",
 		encodeError: plainError(openai.Codec{}.EncodeError), ping: ": keep-alive\n\n", streamType: eventStream,
+		forward: []string{"Openai-Beta"}},
+	llm.Responses: {Codec: responses.Codec{}, name: llm.Responses, vendor: "openai", prefix: "/openai", idHeader: "X-Request-Id",
+		encodeError: plainError(responses.Codec{}.EncodeError), ping: ": keep-alive\n\n", streamType: eventStream,
 		forward: []string{"Openai-Beta"}},
 	llm.Anthropic: {Codec: anthropic.Codec{}, name: llm.Anthropic, vendor: "anthropic", prefix: "/anthropic", idHeader: "Request-Id",
 		encodeError: anthropic.Codec{}.EncodeErrorFor, ping: "event: ping\ndata: {\"type\": \"ping\"}\n\n", streamType: eventStream, promptFirst: true,
@@ -142,8 +146,7 @@ type entry struct {
 	handle func(g *Gateway, w http.ResponseWriter, r *http.Request, d *door)
 }
 
-// routes is the table of contents of the front. Rows of a dialect that is not
-// in dialects are passed over.
+// routes is the table of contents of the front.
 var routes = []entry{
 	{method: "POST", path: "/v1/chat/completions", dialect: llm.OpenAI, op: llm.OpChat},
 	{method: "POST", path: "/v1/embeddings", dialect: llm.OpenAI, op: llm.OpEmbed},
@@ -214,9 +217,6 @@ func (g *Gateway) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range routes {
 		dialect := dialects[r.dialect]
-		if dialect == nil {
-			continue
-		}
 		d := dialect.door(r.op)
 		d.form = r.form
 		if r.codec != nil {
@@ -233,15 +233,14 @@ func (g *Gateway) Handler() http.Handler {
 			mux.HandleFunc(method+dialect.prefix+strings.TrimPrefix(r.path, "/v1"), h)
 		}
 	}
-	if d := dialects[llm.Gemini]; d != nil {
-		h := g.gemini(d)
-		for _, path := range geminiPaths {
-			mux.HandleFunc("POST "+path+"{call...}", h)
-			mux.HandleFunc("POST "+d.prefix+path+"{call...}", h)
-		}
-		raw := d.door(llm.OpRaw)
-		mux.HandleFunc("/v1beta/{rest...}", func(w http.ResponseWriter, r *http.Request) { g.serve(w, r, raw, asked{rest: r.URL.EscapedPath()}) })
+	google := dialects[llm.Gemini]
+	h := g.gemini(google)
+	for _, path := range geminiPaths {
+		mux.HandleFunc("POST "+path+"{call...}", h)
+		mux.HandleFunc("POST "+google.prefix+path+"{call...}", h)
 	}
+	unknown := google.door(llm.OpRaw)
+	mux.HandleFunc("/v1beta/{rest...}", func(w http.ResponseWriter, r *http.Request) { g.serve(w, r, unknown, asked{rest: r.URL.EscapedPath()}) })
 	for _, d := range dialects {
 		if d.name == llm.Responses { // its paths are OpenAI's
 			continue
@@ -310,7 +309,7 @@ var likely = []struct {
 // like says which dialect a request on a shared path speaks.
 func like(r *http.Request) *dialect {
 	for _, l := range likely {
-		if strings.HasPrefix(r.URL.Path, l.prefix) && dialects[l.dialect] != nil {
+		if strings.HasPrefix(r.URL.Path, l.prefix) {
 			return dialects[l.dialect]
 		}
 	}
@@ -318,7 +317,7 @@ func like(r *http.Request) *dialect {
 	case r.Header["Anthropic-Version"] != nil, strings.HasPrefix(r.UserAgent(), "claude-"):
 		// Claude Code looks for models with its name alone (2.1.330, 2026-11).
 		return dialects[llm.Anthropic]
-	case dialects[llm.Gemini] != nil && (r.Header["X-Goog-Api-Key"] != nil || r.URL.Query().Has("key")):
+	case r.Header["X-Goog-Api-Key"] != nil || r.URL.Query().Has("key"):
 		return dialects[llm.Gemini]
 	}
 	return dialects[llm.OpenAI]

@@ -11,6 +11,7 @@ import (
 	"headrace/internal/wire/gemini"
 	"headrace/internal/wire/ollama"
 	"headrace/internal/wire/openai"
+	"headrace/internal/wire/responses"
 )
 
 // speech is how a dialect is spoken to a provider.
@@ -56,6 +57,12 @@ var codecs = map[llm.Dialect]*speech{
 		{op: llm.OpChat, path: "/chat/completions"},
 		{op: llm.OpEmbed, path: "/embeddings"},
 		{op: llm.OpModerate, path: "/moderations"},
+		{op: llm.OpModels, path: "/models"},
+		{op: llm.OpRaw},
+	}},
+	llm.Responses: {Codec: responses.Codec{}, ways: []way{
+		{op: llm.OpChat, path: "/responses"},
+		{op: llm.OpCountTokens, path: "/responses/input_tokens"},
 		{op: llm.OpModels, path: "/models"},
 		{op: llm.OpRaw},
 	}},
