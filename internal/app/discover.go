@@ -103,7 +103,7 @@ func (a *App) firstDiscovery(ctx context.Context) {
 }
 
 // discoverOne lays a provider's own model list over the catalogue. A provider
-// that does not answer leaves the catalogue as it is.
+// that does not answer, or lists nothing, leaves the catalogue as it is.
 func (a *App) discoverOne(ctx context.Context, id string) (found int, err error) {
 	a.mu.Lock()
 	p := a.providers[id]
@@ -121,6 +121,11 @@ func (a *App) discoverOne(ctx context.Context, id string) (found int, err error)
 	list, err := catalog.ParseModelList(row.Dialect, body)
 	if err != nil {
 		return 0, err
+	}
+	if len(list) == 0 {
+		// Nobody serves no model at all: a gateway in between, or a list that is
+		// kept from this key. It says nothing of the catalogue's models.
+		return 0, nil
 	}
 	a.change(func() {
 		if a.discovered == nil {
