@@ -391,9 +391,6 @@ func (g *gateway) pair(r *Record, client llm.Dialect, door *door) {
 		if door.seen != nil {
 			want = door.seen(want)
 		}
-		if client != g.dialect && (want.Finish == llm.FinishOther || want.Finish == llm.FinishFailed || want.Finish == "") {
-			want.Finish = a.Finish
-		}
 		if r.Streaming && client != g.dialect && want.Usage.Prompt == 0 {
 			// A stream that names the prompt first has our own estimate where the
 			// provider tells nothing.
@@ -402,6 +399,9 @@ func (g *gateway) pair(r *Record, client llm.Dialect, door *door) {
 		a = a.SeenBy(client)
 		if door.seen != nil {
 			a = door.seen(a)
+		}
+		if f := truth.Finish; client != g.dialect && (f == llm.FinishOther || f == llm.FinishFailed || f == "") {
+			want.Finish = a.Finish
 		}
 		if err := same(want, a); err != nil {
 			return err

@@ -13,6 +13,8 @@ import (
 	"headrace/internal/catalog"
 	"headrace/internal/llm"
 	"headrace/internal/wire/anthropic"
+	"headrace/internal/wire/gemini"
+	"headrace/internal/wire/ollama"
 	"headrace/internal/wire/openai"
 	"headrace/internal/wire/wiretest"
 	"headrace/internal/wire/wiretest/closed"
@@ -22,6 +24,8 @@ import (
 var codecs = map[llm.Dialect]wiretest.Codec{
 	llm.OpenAI:    openai.Codec{},
 	llm.Anthropic: anthropic.Codec{},
+	llm.Ollama:    ollama.Codec{},
+	llm.Gemini:    gemini.Codec{},
 }
 
 type (

@@ -95,6 +95,9 @@ func TestPrefixIsStable(t *testing.T) {
 			if codecs[v.Dialect] == nil {
 				continue
 			}
+			if d == llm.Ollama && v.Name == "anthropic" {
+				continue // signed thinking has no place there: the gateway's store brings it back, which this test has not
+			}
 			pairs = append(pairs, pair{d, v, false})
 			if d == v.Dialect {
 				pairs = append(pairs, pair{d, v, true})
