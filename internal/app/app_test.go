@@ -752,21 +752,44 @@ func TestKeys(t *testing.T) {
 // does not.
 func TestCountTokens(t *testing.T) {
 	t.Parallel()
-	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) { write(w, "application/json", `{"input_tokens":4711}`) })
+	var counts atomic.Bool
+	counts.Store(true)
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/v1/messages/count_tokens":
+			write(w, "application/json", `{"input_tokens":4711}`)
+		case r.URL.Path == "/v1/responses/input_tokens" && counts.Load():
+			write(w, "application/json", `{"object":"response.input_tokens","input_tokens":815}`)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+		}
+	})
 	h := open(t, u, "")
-	a := h.call("POST", "/v1/messages/count_tokens", `{"model":"anthropic/claude-haiku-4-5","messages":[{"role":"user","content":"Hi"}]}`)
-	if a.body != `{"input_tokens":4711}` || u.asked()[0].path != "/v1/messages/count_tokens" {
-		t.Errorf("%d %s", a.status, a.body)
+	count := func(model string) (int, answer) {
+		a := h.call("POST", "/v1/messages/count_tokens", `{"model":"`+model+`","messages":[{"role":"user","content":"How many tokens is this?"}]}`)
+		var n struct {
+			N int `json:"input_tokens"`
+		}
+		if err := json.Unmarshal([]byte(a.body), &n); err != nil || a.status != 200 {
+			t.Fatalf("%s: %d %s %v", model, a.status, a.body, err)
+		}
+		return n.N, a
 	}
-	a = h.call("POST", "/v1/messages/count_tokens", `{"model":"openai/gpt-4o-mini","messages":[{"role":"user","content":"How many tokens is this?"}]}`)
-	var n struct {
-		N int `json:"input_tokens"`
+	if n, a := count("anthropic/claude-haiku-4-5"); n != 4711 || a.body != `{"input_tokens":4711}` {
+		t.Errorf("in the provider's own dialect: %s", a.body)
 	}
-	if err := json.Unmarshal([]byte(a.body), &n); err != nil || n.N < 5 || n.N > 30 || !strings.Contains(a.header.Get("X-Headrace-Warnings"), "estimated") {
-		t.Errorf("%d %s %v", a.status, a.body, a.header)
+	if n, a := count("openai/gpt-4o-mini"); n != 815 || a.header.Get("X-Headrace-Warnings") != "" {
+		t.Errorf("in another dialect of the provider: %d %v", n, a.header)
 	}
-	if len(u.asked()) != 1 {
-		t.Error("a provider without counting was asked to count")
+	counts.Store(false)
+	n, a := count("openai/gpt-4o-mini")
+	if n < 5 || n > 30 || !strings.Contains(a.header.Get("X-Headrace-Warnings"), "estimated, openai did not count") {
+		t.Errorf("where that fails: %d %v", n, a.header)
+	}
+	asked := len(u.asked())
+	n, a = count("rehearsal/quick")
+	if n < 5 || n > 30 || len(u.asked()) != asked {
+		t.Errorf("the rehearsal provider: %d %v", n, a.header)
 	}
 }
 

@@ -66,6 +66,8 @@ func world(t *testing.T) (*upstream, string) {
 			write(w, "application/json", `{"model":"q","embeddings":[[0.10,2]],"prompt_eval_count":3}`)
 		case path == "/api/embeddings":
 			write(w, "application/json", `{"embedding":[0.10,2]}`)
+		case path == "/v1/responses/input_tokens":
+			write(w, "application/json", `{"object":"response.input_tokens","input_tokens":33}`)
 		case path == "/v1/messages/count_tokens":
 			write(w, "application/json", `{"input_tokens":32}`)
 		case path == "/v1/messages" && streamed:
@@ -285,8 +287,9 @@ func TestCountEverywhere(t *testing.T) {
 	for _, c := range []struct{ path, body, member string }{
 		{"/v1/messages/count_tokens", `{"model":"MODEL","messages":[{"role":"user","content":"How many?"}]}`, "input_tokens"},
 		{"/v1beta/models/MODEL:countTokens", gemBody, "totalTokens"},
+		{"/v1/responses/input_tokens", `{"model":"MODEL","input":"How many?"}`, "input_tokens"},
 	} {
-		for model, want := range map[string]float64{"gem/g": 31, "anthropic/claude-haiku-4-5": 32, "lama/q": 0, "openai/gpt-4o-mini": 0} {
+		for model, want := range map[string]float64{"gem/g": 31, "anthropic/claude-haiku-4-5": 32, "lama/q": 0, "openai/gpt-4o-mini": 33} {
 			a := h.call("POST", strings.ReplaceAll(c.path, "MODEL", model), strings.ReplaceAll(c.body, "MODEL", model))
 			var got map[string]any
 			if err := json.Unmarshal([]byte(a.body), &got); err != nil || a.status != 200 {

@@ -111,9 +111,13 @@ func (a *App) snapshot() *gateway.Snapshot {
 	c := a.catalog
 	return &gateway.Snapshot{
 		Catalog: c, Policy: policy, Relay: r, Models: models(c, policy), MaxBody: int64(cfg.Limits.Body), ReadIn: cfg.Timeouts.Read.Std(), WriteIn: cfg.Timeouts.Idle.Std(),
-		Counts: func(id string, from llm.Dialect) bool {
+		Counts: func(id string, from llm.Dialect) (own, also bool) {
 			row, ok := c.Provider(id)
-			return ok && provider.Does(row.Dialect, row.Also, from, llm.OpCountTokens)
+			if !ok {
+				return false, false
+			}
+			own = (row.Dialect == from || slices.Contains(row.Also, from)) && provider.Does(from, nil, from, llm.OpCountTokens)
+			return own, provider.Does(row.Dialect, row.Also, from, llm.OpCountTokens)
 		},
 	}
 }

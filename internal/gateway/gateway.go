@@ -65,9 +65,10 @@ type Snapshot struct {
 	// WriteIn is how long the client may take to accept what is written to it; 0
 	// means no bound.
 	WriteIn time.Duration
-	// Counts says whether a provider can count the tokens of a request of the
-	// dialect itself.
-	Counts func(provider string, from llm.Dialect) bool
+	// Counts says whether a provider counts the tokens of a request of the
+	// dialect itself: in that dialect, or in another one (then a count that fails
+	// is replaced by an estimate).
+	Counts func(provider string, from llm.Dialect) (own, also bool)
 }
 
 // Options set up a Gateway. All are required but Recall and Responses,
@@ -361,22 +362,35 @@ func (x *exchange) plan(p *access.Principal, d *llm.Draft) (route.Plan, *llm.Err
 // counted answers a count_tokens request for a model whose provider cannot
 // count, with our own estimate.
 func (x *exchange) counted(plan *route.Plan, d *llm.Draft) bool {
-	if d.Op != llm.OpCountTokens || x.s.Counts(plan.Targets[0].Provider, d.Dialect) {
+	if d.Op != llm.OpCountTokens {
 		return false
 	}
 	t := &plan.Targets[0]
-	r, err := d.Request()
-	if err != nil {
-		x.refuse(asError(err, llm.InvalidRequest))
-		return true
+	own, also := x.s.Counts(t.Provider, d.Dialect)
+	if own {
+		return false
 	}
-	n := x.g.o.Tokens.Adjust(t.Model, tokens.EstimateRequest(r, tokens.FamilyOf(t.Model)))
-	a := &llm.Answer{Status: http.StatusOK, Count: n}
-	err = x.reply.Whole(a, relay.Meta{Target: t, Warnings: []string{"count: estimated, " + t.Provider + " does not count"}})
-	if err != nil {
-		x.entry.Class = llm.ClientGone
+	if also {
+		x.reply.instead = func() error { return x.count(t, d, t.Provider+" did not count") }
+		return false
+	}
+	if err := x.count(t, d, t.Provider+" does not count"); err != nil {
+		x.refuse(asError(err, llm.InvalidRequest))
 	}
 	return true
+}
+
+// count answers with our own estimate. An error is the request's.
+func (x *exchange) count(t *route.Target, d *llm.Draft, why string) error {
+	r, err := d.Request()
+	if err != nil {
+		return err
+	}
+	n := x.g.o.Tokens.Adjust(t.Model, tokens.EstimateRequest(r, tokens.FamilyOf(t.Model)))
+	if x.reply.Whole(&llm.Answer{Status: http.StatusOK, Count: n}, relay.Meta{Target: t, Warnings: []string{"count: estimated, " + why}}) != nil {
+		x.entry.Class = llm.ClientGone
+	}
+	return nil
 }
 
 // loads is the size in bytes of the largest request that only loads a model.

@@ -32,6 +32,9 @@ type reply struct {
 	// tells the maker of; nil when nothing is kept.
 	heard *recall.Collector
 	meta  relay.Meta
+	// instead answers in place of an error of a provider's, where it can; nil
+	// mostly.
+	instead func() error
 	// status and first are for the ledger: what the client saw, and when.
 	status int
 	first  time.Duration
@@ -225,6 +228,13 @@ func (r *reply) Ping() error {
 func (r *reply) Fail(e *llm.Error, m relay.Meta) error {
 	if r.begun {
 		return r.breakOff(e)
+	}
+	if r.instead != nil && m.Attempts > 0 {
+		answer := r.instead
+		r.instead = nil
+		if answer() == nil {
+			return nil
+		}
 	}
 	h := r.headers(m)
 	h["Content-Type"] = []string{"application/json"}
