@@ -138,8 +138,8 @@ func (w *way) fill(model string, stream bool) string {
 	if stream && w.streamed != "" {
 		path = w.streamed
 	}
-	if strings.Contains(path, "{model}") {
-		path = strings.Replace(path, "{model}", url.PathEscape(model), 1)
+	if before, after, ok := strings.Cut(path, "{model}"); ok {
+		return before + url.PathEscape(model) + after
 	}
 	return path
 }
