@@ -306,8 +306,44 @@ type Status struct {
 	// the start because the queue was full.
 	LedgerWaiting int64 `json:"ledger_waiting"`
 	LedgerDropped int64 `json:"ledger_dropped"`
+	// Targets are the models that were asked since the start, at most a thousand.
+	Targets []TargetHealth `json:"targets"`
 	// Notes are things that a person ought to know, one line each.
 	Notes []string `json:"notes"`
+}
+
+// TargetHealth says how one model at one provider did in the last 15 minutes.
+type TargetHealth struct {
+	Provider string `json:"provider"`
+	Model    string `json:"model"`
+	// Breaker is closed, open (set aside) or half-open (being probed).
+	Breaker string `json:"breaker"`
+	Running int64  `json:"running"`
+	// Attempts are those that ended, Failed those that failed, by error class.
+	Attempts int64        `json:"attempts"`
+	Failed   []ClassCount `json:"failed"`
+	// SuccessRate leaves out failures that are not the target's.
+	SuccessRate float64 `json:"success_rate"`
+	// CostPerSuccess is in nanodollars, failed attempts charged to those that
+	// succeeded; missing without one or with an unknown price.
+	CostPerSuccess *int64    `json:"cost_per_success_nanodollars,omitzero"`
+	FirstByte      Quantiles `json:"first_byte"`
+	PerToken       Quantiles `json:"per_token"`
+	Total          Quantiles `json:"total"`
+}
+
+// ClassCount is how often a class of error came.
+type ClassCount struct {
+	Class string `json:"class"`
+	Count int64  `json:"count"`
+}
+
+// Quantiles are in seconds; zero when nothing was measured.
+type Quantiles struct {
+	Count int64   `json:"count"`
+	P50   float64 `json:"p50"`
+	P90   float64 `json:"p90"`
+	P99   float64 `json:"p99"`
 }
 
 // Problem is the body of every error.

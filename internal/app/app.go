@@ -25,6 +25,7 @@ import (
 	"headrace/internal/ledger"
 	"headrace/internal/limit"
 	"headrace/internal/llm"
+	"headrace/internal/meter"
 	"headrace/internal/provider"
 	"headrace/internal/provider/rehearsal"
 	"headrace/internal/recall"
@@ -344,13 +345,37 @@ func (a *App) Close() error { return a.db.Close() }
 
 // handler serves the doors and the admin API.
 func (a *App) handler() http.Handler {
-	front := a.gateway.Handler()
+	front, metrics := a.gateway.Handler(), a.metrics()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/admin/") {
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/admin/"):
 			a.admin.ServeHTTP(w, r)
+		case r.URL.Path == "/metrics":
+			metrics.ServeHTTP(w, r)
+		default:
+			front.ServeHTTP(w, r)
+		}
+	})
+}
+
+// metrics serves the figures: to everybody on this machine when only this
+// machine can connect, else to who has an admin token.
+func (a *App) metrics() http.Handler {
+	figures := meter.Handler(meter.Options{Health: a.health, Requests: a.gateway.Running, Rows: func() (waiting, lost int64) {
+		s := a.ledger.Stats()
+		return int64(s.Waiting), s.Lost
+	}})
+	if loopback(a.cfg.Listen) {
+		return figures
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if _, err := a.directory.CheckAdmin(token, time.Now()); err != nil {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			http.Error(w, "the figures want an admin token as Authorization: Bearer", http.StatusUnauthorized)
 			return
 		}
-		front.ServeHTTP(w, r)
+		figures.ServeHTTP(w, r)
 	})
 }
 

@@ -987,3 +987,32 @@ func TestOutage(t *testing.T) {
 		t.Errorf("the only target is set aside: %d %v %s", a.status, a.header, a.body)
 	}
 }
+
+// TestFigures: what the targets did shows in /metrics and in the status.
+func TestFigures(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) { write(w, "application/json", chatAnswer) })
+	h := open(t, u, "")
+	for range 3 {
+		if a := h.call("POST", "/v1/chat/completions", chatBody); a.status != 200 {
+			t.Fatal(a.body)
+		}
+	}
+	body := h.call("GET", "/metrics", "").body
+	for _, want := range []string{
+		`headrace_attempts_total{class="ok",model="gpt-4o-mini",provider="openai"} 3`,
+		`headrace_latency_seconds{model="gpt-4o-mini",percentile="99",phase="first_byte",provider="openai"}`,
+		`headrace_cost_per_success_dollars{model="gpt-4o-mini",provider="openai"} 1.95e-06`,
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("/metrics has no %s", want)
+		}
+	}
+	if strings.Contains(body, key) || strings.Contains(body, openaiKey) {
+		t.Error("/metrics holds a key")
+	}
+	a := h.call("GET", "/admin/v1/status", "", "Authorization: Bearer "+adminToken)
+	if !strings.Contains(a.body, `"model":"gpt-4o-mini","breaker":"closed"`) || !strings.Contains(a.body, `"cost_per_success_nanodollars":1950`) {
+		t.Errorf("the status: %s", a.body)
+	}
+}

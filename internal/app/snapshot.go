@@ -52,7 +52,10 @@ func (s sender) Send(ctx context.Context, t *route.Target, d *llm.Draft) (*llm.A
 }
 
 // breaker asks health whether a target may be tried.
-type breaker struct{ table *health.Table }
+type breaker struct {
+	table   *health.Table
+	catalog *catalog.Catalog
+}
 
 // Allow asks for leave to make an attempt.
 func (b breaker) Allow(t *route.Target, repeat bool) (relay.Permit, time.Duration) {
@@ -60,14 +63,23 @@ func (b breaker) Allow(t *route.Target, repeat bool) (relay.Permit, time.Duratio
 	if !ok {
 		return nil, wait
 	}
-	return permit{p}, 0
+	return permit{p, b.catalog}, 0
 }
 
-type permit struct{ health.Permit }
+type permit struct {
+	health.Permit
+	catalog *catalog.Catalog
+}
 
 // Done tells health how the attempt went.
 func (p permit) Done(a *relay.Attempt) {
-	p.Permit.Done(health.Result{Class: a.Class, FirstByte: a.FirstByte, Total: a.Total, Output: a.Usage.Output})
+	r := health.Result{Class: a.Class, FirstByte: a.FirstByte, Total: a.Total, Output: a.Usage.Output}
+	if a.Usage.Source != "" {
+		r.Cost, r.Priced = p.catalog.Cost(a.Provider, a.Model, a.Usage, a.Start)
+	} else {
+		r.Priced = a.Class != "" // a failure without usage costs nothing that is known of
+	}
+	p.Permit.Done(r)
 }
 
 // prepare fits a request that named a route to the target's model.
@@ -101,7 +113,7 @@ func (a *App) snapshot() *gateway.Snapshot {
 	send := sender{providers, &a.alarm}
 	var guard relay.Breaker
 	if cfg.Retries.Failures > 0 {
-		guard = breaker{a.health}
+		guard = breaker{a.health, a.catalog}
 	}
 	r := relay.New(relay.Options{
 		Sender: send, Prepare: prepare, Breaker: guard, Policy: rules(cfg),

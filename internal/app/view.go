@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"headrace/internal/admin"
 	"headrace/internal/catalog"
 	"headrace/internal/config"
+	"headrace/internal/health"
 	"headrace/internal/llm"
 	"headrace/internal/relay"
 	"headrace/internal/wire/openai"
@@ -162,8 +164,30 @@ func (a *App) status(context.Context) admin.Status {
 	return admin.Status{
 		Version: a.o.Version, Started: a.started, Listen: a.cfg.Listen, Data: a.data, Config: a.cfg.File(),
 		Ready: a.ready.Load() && !a.directory.Stale(), Keys: a.directory.Len(), Providers: ready, Streams: a.gateway.Running(),
-		LedgerWaiting: int64(s.Waiting), LedgerDropped: s.Lost, Notes: a.info.Notes,
+		LedgerWaiting: int64(s.Waiting), LedgerDropped: s.Lost, Targets: targetsView(a.health), Notes: a.info.Notes,
 	}
+}
+
+func targetsView(table *health.Table) []admin.TargetHealth {
+	readings := table.ReadAll(15 * time.Minute)
+	list := make([]admin.TargetHealth, len(readings))
+	for i := range readings {
+		r := &readings[i]
+		t := admin.TargetHealth{Provider: r.Provider, Model: r.Model, Breaker: string(r.State), Running: r.Running, Attempts: r.Attempts,
+			Failed: []admin.ClassCount{}, SuccessRate: r.SuccessRate()}
+		for _, class := range slices.Sorted(maps.Keys(r.Classes)) {
+			t.Failed = append(t.Failed, admin.ClassCount{Class: string(class), Count: r.Classes[class]})
+		}
+		if c, ok := r.CostPerSuccess(); ok {
+			t.CostPerSuccess = (*int64)(&c)
+		}
+		for phase, to := range map[health.Phase]*admin.Quantiles{health.FirstByte: &t.FirstByte, health.PerToken: &t.PerToken, health.Total: &t.Total} {
+			q := r.Latency[phase]
+			*to = admin.Quantiles{Count: q.Count, P50: q.P50.Seconds(), P90: q.P90.Seconds(), P99: q.P99.Seconds()}
+		}
+		list[i] = t
+	}
+	return list
 }
 
 // auditFile keeps a line of JSON for every change.

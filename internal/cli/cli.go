@@ -173,6 +173,7 @@ type grammar struct {
 	Keys    keysCommand    `cmd:"" help:"Create, list, revoke and rotate keys."`
 	Usage   usageCommand   `cmd:"" help:"Show tokens and cost."`
 	Logs    logsCommand    `cmd:"" help:"Show requests."`
+	Status  statusCommand  `cmd:"" help:"Show how the gateway and its targets are doing."`
 	Explain explainCommand `cmd:"" help:"Explain what the gateway does."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

@@ -185,6 +185,9 @@ type Result struct {
 	FirstByte, Total time.Duration
 	// Output is how many tokens came; 0 when unknown.
 	Output int64
+	// Cost is what it cost; Priced says that this is known.
+	Cost   llm.Nanodollars
+	Priced bool
 }
 
 // failures are the classes that are the target's fault. The others say nothing

@@ -235,6 +235,39 @@ func TestSuccessRate(t *testing.T) {
 	}
 }
 
+// TestCost: failed attempts are charged to those that succeeded, and an unknown
+// price is no price.
+func TestCost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := New(Options{})
+		note := func(r Result) {
+			p, _, _ := table.Allow(here, false)
+			p.Done(r)
+		}
+		note(Result{Class: llm.ServerError, Cost: 100, Priced: true})
+		if r, _ := table.Read(here, time.Minute); r.Cost != 100 {
+			t.Errorf("cost %d", r.Cost)
+		} else if _, ok := r.CostPerSuccess(); ok {
+			t.Error("a cost per success without a success")
+		}
+		note(Result{Cost: 300, Priced: true})
+		note(Result{Cost: 200, Priced: true})
+		r, _ := table.Read(here, time.Minute)
+		if got, ok := r.CostPerSuccess(); !ok || got != 300 {
+			t.Errorf("cost per success %d %v, want 300", got, ok)
+		}
+		time.Sleep(time.Hour)
+		note(Result{})
+		r, _ = table.Read(here, time.Minute)
+		if _, ok := r.CostPerSuccess(); ok || r.Unpriced != 1 || r.Cost != 0 {
+			t.Errorf("an unpriced attempt: %+v", r)
+		}
+		if ever := table.Ever(); len(ever) != 1 || ever[0].Attempts != 4 || ever[0].Successes != 3 || ever[0].Cost != 600 || ever[0].Classes[llm.ServerError] != 1 {
+			t.Errorf("ever: %+v", ever)
+		}
+	})
+}
+
 // TestBounded: names without number take no memory without end.
 func TestBounded(t *testing.T) {
 	table := New(Options{})
@@ -280,7 +313,7 @@ func BenchmarkNote(b *testing.B) {
 	for b.Loop() {
 		h.mu.Lock()
 		m := &h.ring[now.Unix()/60%minutes]
-		m.add(Total, d)
+		m.measure(Total, d)
 		h.mu.Unlock()
 		d += 1000
 	}

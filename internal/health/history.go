@@ -51,16 +51,53 @@ func newSketch() *ddsketch.DDSketch {
 
 // history is a ring of minutes.
 type history struct {
-	mu   sync.Mutex // guards ring
+	mu   sync.Mutex // guards the rest
 	ring [minutes]minute
+	ever sums
 }
 
 type minute struct {
 	at       int64 // the minute since 1970
 	sketch   [phases]*ddsketch.DDSketch
+	sums
+}
+
+// sums are what is added up.
+type sums struct {
 	attempts int64
-	classes  map[llm.Class]int64
+	classes  map[llm.Class]int64 // those that failed; nil until one did
 	output   int64
+	cost     llm.Nanodollars
+	unpriced int64
+}
+
+func (s *sums) note(r *Result) {
+	s.attempts++
+	if r.Class != "" {
+		if s.classes == nil {
+			s.classes = map[llm.Class]int64{}
+		}
+		s.classes[r.Class]++
+	}
+	s.output += r.Output
+	if r.Priced {
+		s.cost += r.Cost
+	} else {
+		s.unpriced++
+	}
+}
+
+func (s *sums) add(o *sums) {
+	s.attempts += o.attempts
+	s.output += o.output
+	s.cost += o.cost
+	s.unpriced += o.unpriced
+	for c, n := range o.classes {
+		if s.classes == nil {
+			s.classes = map[llm.Class]int64{}
+		}
+		s.classes[c] += n
+	}
 }
 
 func (h *history) note(r Result, now time.Time) {
@@ -71,27 +108,21 @@ func (h *history) note(r Result, now time.Time) {
 	if m.at != at {
 		*m = minute{at: at}
 	}
-	if r.Class != "" {
-		if m.classes == nil {
-			m.classes = map[llm.Class]int64{}
-		}
-		m.classes[r.Class]++
-	}
-	m.attempts++
-	m.output += r.Output
+	m.note(&r)
+	h.ever.note(&r)
 	if r.FirstByte > 0 {
-		m.add(FirstByte, r.FirstByte)
+		m.measure(FirstByte, r.FirstByte)
 	}
 	if r.Class != "" {
 		return // how long a failure took says nothing of the answers
 	}
-	m.add(Total, r.Total)
+	m.measure(Total, r.Total)
 	if r.Output > 1 && r.FirstByte > 0 && r.Total > r.FirstByte {
-		m.add(PerToken, (r.Total-r.FirstByte)/time.Duration(r.Output))
+		m.measure(PerToken, (r.Total-r.FirstByte)/time.Duration(r.Output))
 	}
 }
 
-func (m *minute) add(p Phase, d time.Duration) {
+func (m *minute) measure(p Phase, d time.Duration) {
 	if m.sketch[p] == nil {
 		m.sketch[p] = newSketch()
 	}
@@ -115,8 +146,11 @@ type Reading struct {
 	Attempts, Successes int64
 	// Classes counts the others by class.
 	Classes map[llm.Class]int64
-	// Output is the sum of output tokens.
-	Output int64
+	// Output is the sum of output tokens, Cost of what the attempts cost, failed
+	// ones included; Unpriced counts those of unknown price, which it leaves out.
+	Output   int64
+	Cost     llm.Nanodollars
+	Unpriced int64
 	// Latency has a row for each Phase.
 	Latency [phases]Quantiles
 }
@@ -136,6 +170,15 @@ func (r *Reading) SuccessRate() float64 {
 	return float64(r.Successes) / float64(failed+r.Successes)
 }
 
+// CostPerSuccess is what an attempt that succeeded cost, the failed ones
+// charged to it; ok is false when none succeeded or a price is unknown.
+func (r *Reading) CostPerSuccess() (cost llm.Nanodollars, ok bool) {
+	if r.Successes == 0 || r.Unpriced > 0 {
+		return 0, false
+	}
+	return r.Cost / llm.Nanodollars(r.Successes), true
+}
+
 // Read gives a target's reading over the last span, rounded up to minutes and
 // at most 15 of them; ok is false for a target never heard of.
 func (t *Table) Read(name Target, span time.Duration) (r Reading, ok bool) {
@@ -150,13 +193,17 @@ func (t *Table) Read(name Target, span time.Duration) (r Reading, ok bool) {
 
 // ReadAll gives the readings of all targets, sorted by name.
 func (t *Table) ReadAll(span time.Duration) []Reading {
+	now := time.Now()
+	return t.all(func(g *target) Reading { return g.read(span, now) })
+}
+
+func (t *Table) all(read func(*target) Reading) []Reading {
 	t.mu.RLock()
 	all := slices.Collect(maps.Values(t.targets))
 	t.mu.RUnlock()
-	now := time.Now()
 	out := make([]Reading, 0, len(all))
 	for _, g := range all {
-		out = append(out, g.read(span, now))
+		out = append(out, read(g))
 	}
 	slices.SortFunc(out, func(a, b Reading) int {
 		return cmp.Or(cmp.Compare(a.Provider, b.Provider), cmp.Compare(a.Model, b.Model))
@@ -164,11 +211,32 @@ func (t *Table) ReadAll(span time.Duration) []Reading {
 	return out
 }
 
+// Ever gives the sums of all targets since they were first heard of, sorted by
+// name: counters that only grow. They have no latency.
+func (t *Table) Ever() []Reading {
+	return t.all(func(g *target) Reading {
+		g.history.mu.Lock()
+		defer g.history.mu.Unlock()
+		var s sums
+		s.add(&g.history.ever)
+		return g.reading(&s)
+	})
+}
+
+func (g *target) reading(s *sums) Reading {
+	r := Reading{Target: g.name, State: g.state(), Running: g.running.Load(),
+		Attempts: s.attempts, Successes: s.attempts, Classes: s.classes, Output: s.output, Cost: s.cost, Unpriced: s.unpriced}
+	for _, n := range s.classes {
+		r.Successes -= n
+	}
+	return r
+}
+
 func (g *target) read(span time.Duration, now time.Time) Reading {
-	r := Reading{Target: g.name, State: g.state(), Running: g.running.Load()}
 	back := min(max(int64((span+time.Minute-1)/time.Minute), 1), minutes)
 	oldest := now.Unix()/60 - back + 1
-	var sum [phases]*ddsketch.DDSketch
+	var merged [phases]*ddsketch.DDSketch
+	var total sums
 	h := &g.history
 	h.mu.Lock()
 	for i := range h.ring {
@@ -176,30 +244,20 @@ func (g *target) read(span time.Duration, now time.Time) Reading {
 		if m.at < oldest {
 			continue
 		}
-		r.Attempts += m.attempts
-		r.Output += m.output
-		for c, n := range m.classes {
-			if r.Classes == nil {
-				r.Classes = map[llm.Class]int64{}
-			}
-			r.Classes[c] += n
-		}
+		total.add(&m.sums)
 		for p, s := range m.sketch {
 			if s == nil {
 				continue
 			}
-			if sum[p] == nil {
-				sum[p] = newSketch()
+			if merged[p] == nil {
+				merged[p] = newSketch()
 			}
-			_ = sum[p].MergeWith(s) // fails only between mappings, and there is one
+			_ = merged[p].MergeWith(s) // fails only between mappings, and there is one
 		}
 	}
 	h.mu.Unlock()
-	r.Successes = r.Attempts
-	for _, n := range r.Classes {
-		r.Successes -= n
-	}
-	for p, s := range sum {
+	r := g.reading(&total)
+	for p, s := range merged {
 		if s == nil {
 			continue
 		}

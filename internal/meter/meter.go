@@ -1,0 +1,119 @@
+// Package meter shows the gateway's figures in Prometheus' form. It keeps none
+// of them: each scrape reads them where they are.
+package meter
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"headrace/internal/health"
+)
+
+// Options say where the figures are. All are required.
+type Options struct {
+	// Health has the targets; at most a thousand, which bounds the series.
+	Health *health.Table
+	// Requests is how many requests are being answered now.
+	Requests func() int
+	// Rows says how many ledger rows wait to be written and how many were lost.
+	Rows func() (waiting, lost int64)
+}
+
+// recent is what the quantiles and ratios look back on.
+const recent = 5 * time.Minute
+
+var (
+	target = []string{"provider", "model"}
+
+	attempts = prometheus.NewDesc("headrace_attempts_total",
+		"Attempts at a target that ended, by error class; class is ok for those that succeeded.", append(target, "class"), nil)
+	output = prometheus.NewDesc("headrace_output_tokens_total",
+		"Tokens that a target generated.", target, nil)
+	cost = prometheus.NewDesc("headrace_cost_dollars_total",
+		"What the attempts at a target cost in US dollars, as far as their price is known.", target, nil)
+	unpriced = prometheus.NewDesc("headrace_unpriced_attempts_total",
+		"Attempts at a target whose price is unknown.", target, nil)
+	perSuccess = prometheus.NewDesc("headrace_cost_per_success_dollars",
+		"Cost of an attempt that succeeded, the failed ones charged to it, over the last 5 minutes. Missing without a success or with an unknown price.", target, nil)
+	success = prometheus.NewDesc("headrace_success_ratio",
+		"Share of the attempts that succeeded, of those where the target could be at fault, over the last 5 minutes.", target, nil)
+	latency = prometheus.NewDesc("headrace_latency_seconds",
+		"Percentiles of how long a phase of an attempt took over the last 5 minutes: first_byte, per_token, total.", append(target, "phase", "percentile"), nil)
+	aside = prometheus.NewDesc("headrace_breaker_open",
+		"1 while a target is set aside or being probed, else 0.", target, nil)
+	running = prometheus.NewDesc("headrace_attempts_running",
+		"Attempts at a target that are under way.", target, nil)
+	requests = prometheus.NewDesc("headrace_requests_running",
+		"Requests that are being answered.", nil, nil)
+	waiting = prometheus.NewDesc("headrace_ledger_rows_waiting",
+		"Ledger rows that are not written yet.", nil, nil)
+	lost = prometheus.NewDesc("headrace_ledger_rows_lost_total",
+		"Ledger rows lost because the store failed and no room was left.", nil, nil)
+)
+
+// Handler serves the figures.
+func Handler(o Options) http.Handler {
+	r := prometheus.NewRegistry()
+	r.MustRegister(gauges{o}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
+}
+
+type gauges struct{ o Options }
+
+// Describe names the figures.
+func (gauges) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{attempts, output, cost, unpriced, perSuccess, success, latency, aside, running, requests, waiting, lost} {
+		ch <- d
+	}
+}
+
+// Collect reads the figures.
+func (g gauges) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	count := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+	}
+	for _, r := range g.o.Health.Ever() {
+		count(attempts, float64(r.Successes), r.Provider, r.Model, "ok")
+		for class, n := range r.Classes {
+			count(attempts, float64(n), r.Provider, r.Model, string(class))
+		}
+		count(output, float64(r.Output), r.Provider, r.Model)
+		count(cost, float64(r.Cost)/1e9, r.Provider, r.Model)
+		count(unpriced, float64(r.Unpriced), r.Provider, r.Model)
+		open := 0.0
+		if r.State != health.Closed {
+			open = 1
+		}
+		gauge(aside, open, r.Provider, r.Model)
+		gauge(running, float64(r.Running), r.Provider, r.Model)
+	}
+	for _, r := range g.o.Health.ReadAll(recent) {
+		if r.Attempts == 0 {
+			continue
+		}
+		gauge(success, r.SuccessRate(), r.Provider, r.Model)
+		if c, ok := r.CostPerSuccess(); ok {
+			gauge(perSuccess, float64(c)/1e9, r.Provider, r.Model)
+		}
+		for phase, q := range r.Latency {
+			if q.Count == 0 {
+				continue
+			}
+			name := health.Phases[phase]
+			gauge(latency, q.P50.Seconds(), r.Provider, r.Model, name, "50")
+			gauge(latency, q.P90.Seconds(), r.Provider, r.Model, name, "90")
+			gauge(latency, q.P99.Seconds(), r.Provider, r.Model, name, "99")
+		}
+	}
+	gauge(requests, float64(g.o.Requests()))
+	rows, gone := g.o.Rows()
+	gauge(waiting, float64(rows))
+	count(lost, float64(gone))
+}

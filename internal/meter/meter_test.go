@@ -1,0 +1,77 @@
+package meter_test
+
+import (
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"headrace/internal/health"
+	"headrace/internal/llm"
+	"headrace/internal/meter"
+)
+
+func scrape(t *testing.T, table *health.Table) string {
+	t.Helper()
+	h := meter.Handler(meter.Options{Health: table, Requests: func() int { return 3 }, Rows: func() (int64, int64) { return 7, 2 }})
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	if w.Code != 200 {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	return w.Body.String()
+}
+
+func TestMetrics(t *testing.T) {
+	table := health.New(health.Options{})
+	for _, r := range []health.Result{
+		{FirstByte: 100 * time.Millisecond, Total: time.Second, Output: 9, Cost: 2e9, Priced: true},
+		{Class: llm.ServerError, Total: time.Second, Cost: 1e9, Priced: true},
+	} {
+		p, _, _ := table.Allow(health.Target{Provider: "anthropic", Model: `odd"model`}, false)
+		p.Done(r)
+	}
+	got := scrape(t, table)
+	for _, line := range []string{
+		`headrace_attempts_total{class="ok",model="odd\"model",provider="anthropic"} 1`,
+		`headrace_attempts_total{class="server_error",model="odd\"model",provider="anthropic"} 1`,
+		`headrace_output_tokens_total{model="odd\"model",provider="anthropic"} 9`,
+		`headrace_cost_dollars_total{model="odd\"model",provider="anthropic"} 3`,
+		`headrace_cost_per_success_dollars{model="odd\"model",provider="anthropic"} 3`,
+		`headrace_success_ratio{model="odd\"model",provider="anthropic"} 0.5`,
+		`headrace_breaker_open{model="odd\"model",provider="anthropic"} 0`,
+		`headrace_requests_running 3`,
+		`headrace_ledger_rows_waiting 7`,
+		`headrace_ledger_rows_lost_total 2`,
+	} {
+		if !strings.Contains(got, line+"\n") {
+			t.Errorf("%s is missing", line)
+		}
+	}
+	if n := strings.Count(got, "headrace_latency_seconds{"); n != 9 {
+		t.Errorf("%d quantiles, want 9", n)
+	}
+	problems, err := promlint.New(strings.NewReader(got)).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		if strings.HasPrefix(p.Metric, "headrace_") {
+			t.Errorf("%s: %s", p.Metric, p.Text)
+		}
+	}
+}
+
+// TestSeriesAreBounded: names without number make no series without number.
+func TestSeriesAreBounded(t *testing.T) {
+	table := health.New(health.Options{})
+	for i := range 5000 {
+		p, _, _ := table.Allow(health.Target{Provider: "p", Model: strings.Repeat("m", i%200) + string(rune('a'+i/200))}, false)
+		p.Done(health.Result{FirstByte: 1, Total: 2, Output: 3})
+	}
+	if n := strings.Count(scrape(t, table), "\nheadrace_"); n > 1024*20 {
+		t.Errorf("%d series", n)
+	}
+}
