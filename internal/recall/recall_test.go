@@ -363,6 +363,9 @@ func TestShownIDs(t *testing.T) {
 }
 
 func TestNothingToDoCostsNothing(t *testing.T) {
+	if raceDetector {
+		t.Skip("under the race detector a sync.Pool drops what it is given at random, so allocations say nothing")
+	}
 	s := recall.NewState(recall.StateOptions{})
 	for i := range 10 {
 		s.Note(recall.Turn{Owner: "key", By: "p", Items: []llm.Item{thought("hm", "S"), tool(fmt.Sprint("call_", i), `{}`)}})
