@@ -103,8 +103,14 @@ type Draft struct {
 	// Rehearse is the client's x-headrace-rehearse header; only the rehearsal
 	// provider is ever sent it.
 	Rehearse string
-	Edits    []Edit
-	lazy     *lazy
+	// HeldBy is the provider that itself holds what the request goes on from
+	// (Responses); empty when the request brings its whole conversation. Whole
+	// is the same request with that conversation written out, for every other
+	// target; nil when nobody else has it.
+	HeldBy string
+	Whole  *Draft
+	Edits  []Edit
+	lazy   *lazy
 }
 
 type lazy struct {
@@ -165,6 +171,17 @@ func (d *Draft) Refine(f func(*Request) *Request) {
 	if d.lazy != nil {
 		d.lazy.refine = f
 	}
+}
+
+// For gives the draft as a provider can take it: Whole where another one holds
+// the conversation.
+func (d *Draft) For(provider string) Draft {
+	if d.Whole == nil || provider == d.HeldBy {
+		return *d
+	}
+	whole := *d.Whole
+	whole.Edits = d.Edits
+	return whole
 }
 
 // With returns the draft with one more edit.

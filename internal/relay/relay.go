@@ -361,7 +361,7 @@ func (r *Relay) attempt(ctx context.Context, t *route.Target, d *llm.Draft, repl
 	limit := time.AfterFunc(r.o.FirstByte, func() { cancel(errFirstByte) })
 	defer limit.Stop()
 
-	draft := *d
+	draft := d.For(t.Provider)
 	if r.o.Prepare != nil {
 		draft = r.o.Prepare(t, draft)
 	}
