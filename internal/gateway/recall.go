@@ -29,7 +29,11 @@ func (x *exchange) restore(d *llm.Draft) {
 	if x.g.o.Recall == nil || d.Op != llm.OpChat && d.Op != llm.OpCountTokens {
 		return
 	}
-	d.Refine(func(r *llm.Request) *llm.Request { return x.g.o.Recall.Restore(x.entry.KeyID, r) })
+	f := func(r *llm.Request) *llm.Request { return x.g.o.Recall.Restore(x.entry.KeyID, r) }
+	d.Refine(f)
+	if d.Whole != nil {
+		d.Whole.Refine(f)
+	}
 }
 
 // keep notes what must come back of a whole answer in words.
