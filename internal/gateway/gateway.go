@@ -80,6 +80,8 @@ type Options struct {
 	Tokens *tokens.Learner
 	// Recall may be nil: then clients that keep no state lose it.
 	Recall Recall
+	// Makers goes with Recall.
+	Makers *recall.Makers
 	// Responses has the answers that clients ask to be stored; nil stores none.
 	Responses *recall.Responses
 }
@@ -363,6 +365,7 @@ func (x *exchange) plan(p *access.Principal, d *llm.Draft) (route.Plan, *llm.Err
 		plan, fail := route.Make(route.Facts{Model: d.Head.Model, Vendor: vendor, Allowed: p.MayUse}, x.s.Catalog, x.s.Policy)
 		if fail == nil {
 			fail = x.hold(&plan, d)
+			x.stick(&plan, d)
 		}
 		return plan, fail
 	}

@@ -35,6 +35,8 @@ type reply struct {
 	// instead answers in place of an error of a provider's, where it can; nil
 	// mostly.
 	instead func() error
+	// mended says that the request was mended once.
+	mended bool
 	// status and first are for the ledger: what the client saw, and when.
 	status int
 	first  time.Duration
@@ -93,9 +95,7 @@ func (r *reply) send(status int, h http.Header, body []byte) error {
 func (r *reply) Whole(a *llm.Answer, m relay.Meta) error {
 	var body []byte
 	if a.Native {
-		if r.x.keeps() {
-			r.x.noted(a.Body, m)
-		}
+		r.heed(a.Body, m)
 	} else {
 		r.x.keep(a, m)
 		var err error
@@ -231,7 +231,7 @@ func (r *reply) Piece(p llm.Piece) error {
 		if len(p.Raw) == 0 {
 			return nil
 		}
-		if r.x.keeps() {
+		if r.door.name == llm.Responses {
 			r.overhear(&p)
 		}
 		_, err := r.w.Write(p.Raw)

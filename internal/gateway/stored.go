@@ -205,12 +205,13 @@ func (x *exchange) warn(s string) string {
 // noted notes who holds an answer that its provider made in this dialect; data
 // is as Codec.Held takes it.
 func (x *exchange) noted(data []byte, m relay.Meta) {
-	object, id, done := codecOfStored.Held(data)
+	object, id, done, away := codecOfStored.Held(data)
 	if id == "" || m.Target == nil {
 		return
 	}
 	r := x.record(id, object, m)
-	r.Native = true
+	// What its provider has not kept is ours to put together again.
+	r.Native = !away || !done || x.storing.conversation != ""
 	if !done || x.storing.conversation != "" {
 		// Not all of what it goes on from, or of what it says, is here.
 		r.Input, r.Response = nil, nil
@@ -276,8 +277,20 @@ func (r *reply) overhear(p *llm.Piece) {
 		if err != nil && err != io.EOF {
 			continue // no event of the dialect: it holds no answer
 		}
-		r.x.noted(f.Data, r.meta)
+		r.heed(f.Data, r.meta)
 	}
+}
+
+// heed notes what has to be known of an answer that is passed on as it is; data
+// is as Codec.Held takes it.
+func (r *reply) heed(data []byte, m relay.Meta) {
+	if r.door.name != llm.Responses || r.door.op != llm.OpChat {
+		return
+	}
+	if r.x.keeps() {
+		r.x.noted(data, m)
+	}
+	r.x.signed(data, m)
 }
 
 // about answers a question about one stored answer: with ours, or with what

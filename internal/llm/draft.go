@@ -56,7 +56,7 @@ func (h *Head) At(name string) (Span, bool) {
 // EditKind says what an Edit changes.
 type EditKind string
 
-// The edits. All but EditReshape are scalars that a codec of the same dialect
+// The edits. All but EditReshape and EditStrip are scalars that a codec of the same dialect
 // can splice without decoding.
 const (
 	// EditModel sets the model to Text.
@@ -66,6 +66,9 @@ const (
 	// EditUsage asks the provider for a usage chunk, which is taken out of the
 	// answer again when the client did not ask for it.
 	EditUsage EditKind = "usage"
+	// EditStrip leaves out all state that only its maker can read; Text says why,
+	// for the client. It is made through the words.
+	EditStrip EditKind = "strip"
 	// EditReshape fits the request's top-level members to the target's
 	// Capability (thinking, effort, sampling, forced tool choice). It is used
 	// when the client named a route: an explicit model is sent as it is.
@@ -109,6 +112,10 @@ type Draft struct {
 	// target; nil when nobody else has it.
 	HeldBy string
 	Whole  *Draft
+	// MadeBy are the makers of the state in Raw, where the request is of a
+	// dialect whose bytes are passed on: a provider that is not all of them
+	// cannot take it as it is. The words say of each state by whom it is.
+	MadeBy []string
 	Edits  []Edit
 	lazy   *lazy
 }

@@ -2,9 +2,11 @@ package responses
 
 import (
 	"bytes"
+	"iter"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -48,17 +50,60 @@ func (Codec) Expand(d *llm.Draft, items []jsontext.Value) []byte {
 
 // Held gives a response object and its id out of a whole answer, or out of the
 // data of the event that ends a stream; nil when there is none. done says that
-// its output is complete.
-func (Codec) Held(data []byte) (object jsontext.Value, id string, done bool) {
+// its output is complete, and away that its provider has not kept it: many
+// compatible servers keep nothing, whatever they are asked for, and say so.
+func (Codec) Held(data []byte) (object jsontext.Value, id string, done, away bool) {
 	object = bytes.TrimSpace(data)
 	if inner := span.Field(object, "response"); span.IsObject(inner) {
 		object = inner
 	}
 	if id = span.Text(span.Field(object, "id")); id == "" {
-		return nil, "", false
+		return nil, "", false, false
 	}
 	status := span.Text(span.Field(object, "status"))
-	return object, id, status == "completed" || status == "incomplete"
+	return object, id, status == "completed" || status == "incomplete", span.Kind(span.Field(object, "store")) == 'f'
+}
+
+var stateKey = []byte(`"encrypted_content"`)
+
+// States gives the encrypted states in a body of this dialect, in their order,
+// without decoding it.
+func (Codec) States(body []byte) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for from := 0; ; {
+			at := bytes.Index(body[from:], stateKey)
+			if at < 0 {
+				return
+			}
+			from = span.SkipSpace(body, from+at+len(stateKey))
+			if from >= len(body) || body[from] != ':' {
+				continue
+			}
+			from = span.SkipSpace(body, from+1)
+			if from >= len(body) || body[from] != '"' {
+				continue
+			}
+			to := span.SkipString(body, from)
+			if s := span.Text(body[from:to]); s != "" && !strings.HasPrefix(s, wrapped) && !yield(s) {
+				return
+			}
+			from = to
+		}
+	}
+}
+
+// Awaits reports whether a request of this dialect brings the result of a call
+// last: the model is inside a tool loop.
+func (Codec) Awaits(d *llm.Draft) bool {
+	at, ok := d.Head.At("input")
+	if !ok {
+		return false
+	}
+	last := ""
+	for _, it := range span.Elements(d.Raw[at.From:at.To]) {
+		last = span.Text(span.Field(it, "type"))
+	}
+	return strings.HasSuffix(last, "_output")
 }
 
 // Conversation gives the id of the conversation that a request stands in; ""
