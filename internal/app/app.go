@@ -156,7 +156,7 @@ func (a *App) build(ctx context.Context) error {
 	if c := &a.cfg.Recall; c.State > 0 {
 		a.recall = recall.NewState(recall.StateOptions{Store: a.db, Seal: seal, Log: a.log,
 			Keep: c.State.Std(), Bytes: int64(c.StateMemory), Turns: c.StateTurns})
-		front.Recall = a.recall
+		front.Recall, front.Makers = a.recall, recall.NewMakers(c.State.Std())
 	}
 	if c := &a.cfg.Recall; c.Responses > 0 {
 		front.Responses = recall.NewResponses(recall.ResponsesOptions{Store: a.db, Seal: seal,

@@ -154,6 +154,10 @@ var routes = []entry{
 
 	{method: "POST", path: "/v1/responses", dialect: llm.Responses, op: llm.OpChat},
 	{method: "POST", path: "/v1/responses/input_tokens", dialect: llm.Responses, op: llm.OpCountTokens},
+	{method: "GET", path: "/v1/responses/{id}", dialect: llm.Responses, op: llm.OpRaw, handle: (*Gateway).response},
+	{method: "DELETE", path: "/v1/responses/{id}", dialect: llm.Responses, op: llm.OpRaw, handle: (*Gateway).forget},
+	{method: "POST", path: "/v1/responses/{id}/cancel", dialect: llm.Responses, op: llm.OpRaw, handle: (*Gateway).cancel},
+	{method: "GET", path: "/v1/responses/{id}/input_items", dialect: llm.Responses, op: llm.OpRaw, handle: (*Gateway).inputItems},
 
 	{method: "POST", path: "/v1/messages", dialect: llm.Anthropic, op: llm.OpChat},
 	{method: "POST", path: "/v1/messages/count_tokens", dialect: llm.Anthropic, op: llm.OpCountTokens},

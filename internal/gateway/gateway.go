@@ -80,6 +80,8 @@ type Options struct {
 	Tokens *tokens.Learner
 	// Recall may be nil: then clients that keep no state lose it.
 	Recall Recall
+	// Makers goes with Recall.
+	Makers *recall.Makers
 	// Responses has the answers that clients ask to be stored; nil stores none.
 	Responses *recall.Responses
 }
@@ -132,6 +134,10 @@ func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, d *door, path 
 		return
 	}
 	x.draft = &draft
+	if fail := x.stored(req.Context(), &draft); fail != nil {
+		x.refuse(fail)
+		return
+	}
 	x.restore(&draft)
 	plan, fail := x.plan(&caller, &draft)
 	if fail != nil {
@@ -168,6 +174,12 @@ type exchange struct {
 	entry ledger.Entry
 	// tokens is what the request really took.
 	tokens int64
+	// storing is nil for requests that have nothing to do with stored answers.
+	storing *storing
+	// late are warnings, and failed is an error, that came up when the provider
+	// had answered well.
+	late   []string
+	failed *llm.Error
 }
 
 func newReply(w http.ResponseWriter, d *door, x *exchange) *reply {
@@ -255,6 +267,9 @@ func (x *exchange) read(req *http.Request, path asked) (llm.Draft, *llm.Error) {
 	}
 	x.entry.Asked, x.entry.Streamed = head.Model, head.Stream
 	x.reply.opts = llm.StreamOptions{IncludeUsage: head.IncludeUsage, Model: head.Model, ID: x.entry.ID.String(), Created: x.start.Unix()}
+	if x.door.name == llm.Responses {
+		x.reply.opts.ID = "resp_" + strings.TrimPrefix(x.reply.opts.ID, "req_")
+	}
 	return d, nil
 }
 
@@ -347,7 +362,12 @@ func (x *exchange) plan(p *access.Principal, d *llm.Draft) (route.Plan, *llm.Err
 	case d.Op == llm.OpModerate && d.Head.Model == "":
 		what, why = "a moderation without a model", "the vendor of this door"
 	case d.Op != llm.OpRaw:
-		return route.Make(route.Facts{Model: d.Head.Model, Vendor: vendor, Allowed: p.MayUse}, x.s.Catalog, x.s.Policy)
+		plan, fail := route.Make(route.Facts{Model: d.Head.Model, Vendor: vendor, Allowed: p.MayUse}, x.s.Catalog, x.s.Policy)
+		if fail == nil {
+			fail = x.hold(&plan, d)
+			x.stick(&plan, d)
+		}
+		return plan, fail
 	}
 	plan := route.Plan{Targets: []route.Target{{Provider: vendor, Why: why}}}
 	switch {
@@ -476,7 +496,10 @@ func (x *exchange) prompt(t *route.Target) int64 {
 
 // ended notes how the relay went.
 func (x *exchange) ended(out *relay.Outcome, d *llm.Draft) {
-	x.entry.Class, x.entry.Committed, x.entry.Warnings = out.Class, out.Committed, out.Warnings
+	x.entry.Class, x.entry.Committed, x.entry.Warnings = out.Class, out.Committed, append(out.Warnings[:len(out.Warnings):len(out.Warnings)], x.late...)
+	if x.failed != nil {
+		x.entry.Class = x.failed.Class
+	}
 	x.entry.Attempts = make([]ledger.Attempt, len(out.Attempts))
 	for i := range out.Attempts {
 		a := &out.Attempts[i]

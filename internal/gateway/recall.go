@@ -1,13 +1,18 @@
 package gateway
 
 import (
+	"bytes"
+	"net/http"
+	"strings"
+
 	"headrace/internal/llm"
 	"headrace/internal/recall"
 	"headrace/internal/relay"
+	"headrace/internal/route"
 )
 
 // Recall keeps what a client has no place for and gives it back to the request
-// that brings the tool calls of the same turn. Neither method waits. Only
+// that brings the tool calls of the same turn. No method waits. Only
 // requests and answers that go through the words are seen; where client and
 // provider speak one dialect, the client itself keeps what that needs.
 type Recall interface {
@@ -15,6 +20,10 @@ type Recall interface {
 	Restore(owner string, r *llm.Request) *llm.Request
 	// Note keeps a turn that the client is about to be given.
 	Note(t recall.Turn)
+	// Maker gives who made the turn that a call stands in, or "".
+	Maker(owner, callID string) string
+	// Forget drops the turns that calls stand in.
+	Forget(owner string, items []llm.Item)
 }
 
 // renamer is a codec whose clients see some calls under another id than the
@@ -24,12 +33,83 @@ type renamer interface {
 }
 
 // restore gives the request back what its client could not keep, once somebody
-// decodes it.
+// decodes it, and the names of the makers of its state.
 func (x *exchange) restore(d *llm.Draft) {
 	if x.g.o.Recall == nil || d.Op != llm.OpChat && d.Op != llm.OpCountTokens {
 		return
 	}
-	d.Refine(func(r *llm.Request) *llm.Request { return x.g.o.Recall.Restore(x.entry.KeyID, r) })
+	owner := x.entry.KeyID
+	f := func(r *llm.Request) *llm.Request {
+		return x.g.o.Makers.Name(owner, x.g.o.Recall.Restore(owner, r))
+	}
+	d.Refine(f)
+	if d.Whole != nil {
+		d.Whole.Refine(f)
+	}
+	x.makers(d)
+	if d.Whole != nil {
+		x.makers(d.Whole)
+	}
+}
+
+// makers finds whose state a request of a dialect brings whose bytes may be
+// passed on.
+func (x *exchange) makers(d *llm.Draft) {
+	if d.Dialect != llm.Responses || d.Op != llm.OpChat {
+		return
+	}
+	for s := range codecOfStored.States(d.Raw) {
+		if by := x.g.o.Makers.Of(x.entry.KeyID, s); by != "" && (len(d.MadeBy) == 0 || d.MadeBy[len(d.MadeBy)-1] != by) {
+			d.MadeBy = append(d.MadeBy, by)
+		}
+	}
+}
+
+// stick puts the maker of an open tool loop first in a plan that has a choice:
+// elsewhere the loop would lose its thinking.
+func (x *exchange) stick(plan *route.Plan, d *llm.Draft) {
+	if x.g.o.Recall == nil || d.Op != llm.OpChat || d.HeldBy != "" || len(plan.Targets) < 2 {
+		return
+	}
+	by := ""
+	switch n := len(d.MadeBy); {
+	case d.Dialect == llm.Responses && !codecOfStored.Awaits(d):
+		return
+	case n > 0:
+		by = d.MadeBy[n-1]
+	case bytes.Contains(d.Raw, toolMark) || bytes.Contains(d.Raw, functionMark):
+		by = x.looped(d)
+	}
+	if by != "" && by != llm.Nobody {
+		plan.Prefer(by, "it made the state of the tool loop")
+	}
+}
+
+var toolMark, functionMark = []byte("tool"), []byte("unction")
+
+// looped gives the maker of the tool loop that a request is in, from its words.
+func (x *exchange) looped(d *llm.Draft) string {
+	r, err := d.Request()
+	if err != nil {
+		return "" // whoever is asked says what is wrong with it
+	}
+	for i := len(r.Items) - 1; i >= 0; i-- {
+		it := &r.Items[i]
+		if it.Kind == llm.ItemMessage && it.Role == llm.User {
+			return ""
+		}
+		for _, o := range it.Opaque {
+			if o.By != "" {
+				return o.By
+			}
+		}
+		if it.Kind == llm.ItemToolCall {
+			if by := x.g.o.Recall.Maker(x.entry.KeyID, it.Call.ID); by != "" {
+				return by
+			}
+		}
+	}
+	return ""
 }
 
 // keep notes what must come back of a whole answer in words.
@@ -43,6 +123,13 @@ func (x *exchange) note(items []llm.Item, m relay.Meta) {
 	if x.g.o.Recall == nil || len(items) == 0 {
 		return
 	}
+	for i := range items {
+		for _, o := range items[i].Opaque {
+			if o.Bound() {
+				x.g.o.Makers.Note(x.entry.KeyID, o.Data, o.By)
+			}
+		}
+	}
 	t := recall.Turn{Owner: x.entry.KeyID, Items: items}
 	if m.Target != nil {
 		t.By = m.Target.Provider
@@ -51,6 +138,81 @@ func (x *exchange) note(items []llm.Item, m relay.Meta) {
 		t.Shown = c.CallID
 	}
 	x.g.o.Recall.Note(t)
+}
+
+// signed notes who made the state in an answer that is passed on as it is; data
+// is a whole answer or the event that ends a stream.
+func (x *exchange) signed(data []byte, m relay.Meta) {
+	if x.g.o.Recall == nil || m.Target == nil {
+		return
+	}
+	for s := range codecOfStored.States(data) {
+		x.g.o.Makers.Note(x.entry.KeyID, s, m.Target.Provider)
+	}
+}
+
+// Mend gives a request that a target has refused in a form that it may take,
+// once: without the state that the target says it cannot read, or with the
+// conversation that it says it does not have.
+func (r *reply) Mend(t *route.Target, d *llm.Draft, e *llm.Error) (llm.Draft, bool) {
+	x := r.x
+	if r.mended || d.Op != llm.OpChat {
+		return *d, false
+	}
+	switch {
+	case d.HeldBy == t.Provider && d.Whole != nil && lacksPrevious(e):
+		r.mended = true
+		whole := d.For("")
+		return whole, true
+	case refusesState(e) && x.strips(t, d):
+		r.mended = true
+		now := d.For(t.Provider)
+		if words, err := now.Request(); err == nil && x.g.o.Recall != nil {
+			for i := range words.Items {
+				for _, o := range words.Items[i].Opaque {
+					if o.By == "" || o.By == t.Provider {
+						x.g.o.Makers.Note(x.entry.KeyID, o.Data, llm.Nobody)
+					}
+				}
+			}
+			x.g.o.Recall.Forget(x.entry.KeyID, words.Items)
+		}
+		return now.With(llm.Edit{Kind: llm.EditStrip, Text: "left out: " + t.Provider + " refused the state of earlier thinking"}), true
+	}
+	return *d, false
+}
+
+// strips says whether a request may be sent again without state. Claude Code
+// does it itself, and knows better what to leave out (2026-11): a client whose
+// bytes are passed to Anthropic's API is told.
+func (x *exchange) strips(t *route.Target, d *llm.Draft) bool {
+	row, ok := x.s.Catalog.Provider(t.Provider)
+	return !ok || d.Dialect != llm.Anthropic || row.Dialect != llm.Anthropic
+}
+
+// refusesState reports whether a provider refuses a request for a signature or
+// an encrypted state in it.
+func refusesState(e *llm.Error) bool {
+	if e.Status != http.StatusBadRequest && e.Class != llm.InvalidRequest {
+		return false
+	}
+	said := strings.ToLower(e.Code + " " + e.Message)
+	for _, w := range []string{"encrypted_content", "encrypted content", "thought signature", "thought_signature", "thoughtsignature"} {
+		if strings.Contains(said, w) {
+			return true
+		}
+	}
+	return strings.Contains(said, "signature") && strings.Contains(said, "thinking")
+}
+
+// lacksPrevious reports whether a provider says that it does not have the
+// answer that a request goes on from.
+func lacksPrevious(e *llm.Error) bool {
+	if e.Status != http.StatusBadRequest && e.Status != http.StatusNotFound {
+		return false
+	}
+	said := strings.ToLower(e.Code + " " + e.Param + " " + e.Message)
+	return strings.Contains(said, "previous_response") || strings.Contains(said, "previous response")
 }
 
 // collector hears a streamed answer in words; nil when nothing is kept.

@@ -35,6 +35,8 @@ type reply struct {
 	// instead answers in place of an error of a provider's, where it can; nil
 	// mostly.
 	instead func() error
+	// mended says that the request was mended once.
+	mended bool
 	// status and first are for the ledger: what the client saw, and when.
 	status int
 	first  time.Duration
@@ -91,6 +93,22 @@ func (r *reply) send(status int, h http.Header, body []byte) error {
 
 // Whole gives a whole answer.
 func (r *reply) Whole(a *llm.Answer, m relay.Meta) error {
+	var body []byte
+	if a.Native {
+		r.heed(a.Body, m)
+	} else {
+		r.x.keep(a, m)
+		var err error
+		if body, err = r.spell(a, r.x.keeps()); err != nil {
+			return err
+		}
+		if a.Response != nil && r.x.keeps() {
+			if body, err = r.store(a, body, m); err != nil {
+				return r.Fail(r.x.failed, m)
+			}
+		}
+	}
+	m.Warnings = append(m.Warnings[:len(m.Warnings):len(m.Warnings)], r.x.late...)
 	h := r.headers(m)
 	if cost, ok := r.cost(m, a.Glance.Usage); ok {
 		h["X-Headrace-Cost"] = []string{dollars(cost)}
@@ -99,17 +117,30 @@ func (r *reply) Whole(a *llm.Answer, m relay.Meta) error {
 		pass(h, a)
 		return r.send(a.Status, h, a.Body)
 	}
-	r.x.keep(a, m)
 	h["Content-Type"] = []string{"application/json"}
-	body, err := r.spell(a)
-	if err != nil {
-		return err
-	}
 	return r.send(http.StatusOK, h, body)
 }
 
-// spell writes a whole answer in the door's dialect.
-func (r *reply) spell(a *llm.Answer) ([]byte, error) {
+// store stores a whole answer in words, as body spells it, and gives the body
+// to send. After an error r.x.failed is what the client is told.
+func (r *reply) store(a *llm.Answer, body []byte, m relay.Meta) ([]byte, error) {
+	if a.Response.From == llm.Responses { // its provider has it
+		r.x.noted(body, m)
+		return body, nil
+	}
+	warned, fail := r.x.saved(r.opts.ID, body, m)
+	switch {
+	case fail != nil:
+		return nil, fail
+	case warned != "":
+		return r.spell(a, false)
+	}
+	return body, nil
+}
+
+// spell writes a whole answer in the door's dialect; stored says whether it is
+// kept.
+func (r *reply) spell(a *llm.Answer, stored bool) ([]byte, error) {
 	switch r.door.op {
 	case llm.OpCountTokens:
 		return r.door.Codec.(counter).AppendCount(nil, a.Count), nil
@@ -123,6 +154,12 @@ func (r *reply) spell(a *llm.Answer) ([]byte, error) {
 	answer := *a.Response
 	if answer.Created == 0 { // a dialect without a time of its own
 		answer.Created = r.opts.Created
+	}
+	if answer.From != r.door.name {
+		answer.Echo = r.x.echo(stored)
+		if r.door.name == llm.Responses { // what goes on from it comes to us
+			answer.ID = r.opts.ID
+		}
 	}
 	return r.door.AppendResponse(nil, &answer), nil
 }
@@ -149,15 +186,16 @@ func (r *reply) Begin(a *llm.Answer, m relay.Meta) error {
 		h["Cache-Control"] = []string{"no-cache"}
 	}
 	h["X-Accel-Buffering"] = []string{"no"} // nginx would hold the stream back
-	r.native = a.Native
+	r.native, r.meta = a.Native, m
 	if a.Native {
 		pass(h, a)
 	} else {
 		if r.door.promptFirst {
 			r.opts.PromptEstimate = r.x.prompt(m.Target)
 		}
+		r.opts.Echo = r.x.echo(r.x.keeps())
 		r.encoder = r.door.NewEncoder(r.opts)
-		r.heard, r.meta = r.x.collector(), m
+		r.heard = r.x.collector()
 	}
 	status := http.StatusOK
 	if a.Native {
@@ -193,13 +231,25 @@ func (r *reply) Piece(p llm.Piece) error {
 		if len(p.Raw) == 0 {
 			return nil
 		}
+		if r.door.name == llm.Responses {
+			r.overhear(&p)
+		}
 		_, err := r.w.Write(p.Raw)
 		return err
 	}
 	r.buf = r.buf[:0]
 	r.hear(p.Events)
 	for i := range p.Events {
-		r.buf = r.encoder.Encode(r.buf, p.Events[i])
+		switch e := &p.Events[i]; {
+		case e.Kind == llm.EventFinish:
+			r.buf = r.finish(r.buf, *e)
+		case e.Kind == llm.EventStart && r.door.name == llm.Responses && e.From != llm.Responses:
+			own := *e
+			own.ID = "" // what goes on from it comes to us
+			r.buf = r.encoder.Encode(r.buf, own)
+		default:
+			r.buf = r.encoder.Encode(r.buf, *e)
+		}
 	}
 	if len(r.buf) == 0 {
 		return nil

@@ -56,7 +56,7 @@ func (h *Head) At(name string) (Span, bool) {
 // EditKind says what an Edit changes.
 type EditKind string
 
-// The edits. All but EditReshape are scalars that a codec of the same dialect
+// The edits. All but EditReshape and EditStrip are scalars that a codec of the same dialect
 // can splice without decoding.
 const (
 	// EditModel sets the model to Text.
@@ -66,6 +66,9 @@ const (
 	// EditUsage asks the provider for a usage chunk, which is taken out of the
 	// answer again when the client did not ask for it.
 	EditUsage EditKind = "usage"
+	// EditStrip leaves out all state that only its maker can read; Text says why,
+	// for the client. It is made through the words.
+	EditStrip EditKind = "strip"
 	// EditReshape fits the request's top-level members to the target's
 	// Capability (thinking, effort, sampling, forced tool choice). It is used
 	// when the client named a route: an explicit model is sent as it is.
@@ -103,8 +106,18 @@ type Draft struct {
 	// Rehearse is the client's x-headrace-rehearse header; only the rehearsal
 	// provider is ever sent it.
 	Rehearse string
-	Edits    []Edit
-	lazy     *lazy
+	// HeldBy is the provider that itself holds what the request goes on from
+	// (Responses); empty when the request brings its whole conversation. Whole
+	// is the same request with that conversation written out, for every other
+	// target; nil when nobody else has it.
+	HeldBy string
+	Whole  *Draft
+	// MadeBy are the makers of the state in Raw, where the request is of a
+	// dialect whose bytes are passed on: a provider that is not all of them
+	// cannot take it as it is. The words say of each state by whom it is.
+	MadeBy []string
+	Edits  []Edit
+	lazy   *lazy
 }
 
 type lazy struct {
@@ -165,6 +178,17 @@ func (d *Draft) Refine(f func(*Request) *Request) {
 	if d.lazy != nil {
 		d.lazy.refine = f
 	}
+}
+
+// For gives the draft as a provider can take it: Whole where another one holds
+// the conversation.
+func (d *Draft) For(provider string) Draft {
+	if d.Whole == nil || provider == d.HeldBy {
+		return *d
+	}
+	whole := *d.Whole
+	whole.Edits = d.Edits
+	return whole
 }
 
 // With returns the draft with one more edit.

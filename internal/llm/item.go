@@ -1,6 +1,10 @@
 package llm
 
-import "github.com/go-json-experiment/json/jsontext"
+import (
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
 
 // Role says who speaks an item.
 type Role string
@@ -165,11 +169,28 @@ type Opaque struct {
 	// "openai-responses-v1", "google-gemini-v1".
 	Issuer string
 	// By is the id of the provider that made it, where that is known: what one
-	// account made another of the same kind cannot read. Empty when unknown.
+	// account made another of the same kind cannot read. Empty when unknown,
+	// Nobody when it was refused by whoever made it.
 	By string
 	// Kind says what it is: "signature", "redacted", "encrypted".
 	Kind string
 	Data string
+}
+
+// Nobody is Opaque.By of state that no provider reads any more.
+const Nobody = "-"
+
+// Bound reports whether the state can be read only by the account that made
+// it: OpenAI's encrypted reasoning and Gemini's thought signatures. Anthropic
+// drops what another account made by itself (claude-api, 2026-11).
+func (o *Opaque) Bound() bool {
+	return o.Issuer == IssuerGemini || strings.HasSuffix(o.Issuer, "responses-v1")
+}
+
+// Readable reports whether a provider can be sent the state, as far as is
+// known.
+func (o *Opaque) Readable(provider string) bool {
+	return o.By == "" || o.By == provider || o.By != Nobody && !o.Bound()
 }
 
 // The issuers and kinds in use.

@@ -15,6 +15,8 @@ type Response struct {
 	Finish Finish
 	Usage  Usage
 	Ext    []Member
+	// Echo is that of StreamOptions.
+	Echo []Member
 }
 
 // FinishReason is why an answer ended.

@@ -35,6 +35,9 @@ type StreamOptions struct {
 	// ID, Model and Created stand in where EventStart has none.
 	ID, Model string
 	Created   int64
+	// Echo are the members with which an answer repeats its request, where the
+	// dialect's answers do (Responses); nil means the dialect's defaults.
+	Echo []Member
 	// Array: the client asked for a JSON array that grows instead of an event
 	// stream (Gemini without alt=sse).
 	Array bool

@@ -288,7 +288,7 @@ func (p *Provider) encode(model string, c *llm.Capability, d *llm.Draft) (out ou
 		return out, &llm.Error{Class: llm.Unsupported, Provider: p.row.ID, Model: model, Message: fmt.Sprintf("%s has no %s", p.row.ID, d.Op)}
 	}
 	out.on(w, w.first(d.Op))
-	out.Encoded, err = translate(out.codec, model, w.over(c), d)
+	out.Encoded, err = p.translate(w, out.codec, model, w.over(c), d)
 	return out, err
 }
 
@@ -306,6 +306,9 @@ func (p *Provider) splice(w *wire, model string, c *llm.Capability, d *llm.Draft
 		draft = draft.With(llm.Edit{Kind: llm.EditUsage})
 	}
 	out.Encoded, err = out.codec.Patch(&draft, c)
+	if err == nil && d.Op == llm.OpChat && p.unreadable(d) {
+		return p.sieve(w, d, out, model)
+	}
 	if err != nil || p.slow == nil || !w.respells(d.Op) || !p.slow() {
 		return err
 	}
@@ -315,7 +318,7 @@ func (p *Provider) splice(w *wire, model string, c *llm.Capability, d *llm.Draft
 }
 
 // translate writes a request from its words.
-func translate(codec Codec, model string, c *llm.Capability, d *llm.Draft) (llm.Encoded, error) {
+func (p *Provider) translate(w *wire, codec Codec, model string, c *llm.Capability, d *llm.Draft) (llm.Encoded, error) {
 	if d.Op == llm.OpEmbed {
 		r, err := d.Embed()
 		if err != nil {
@@ -327,6 +330,7 @@ func translate(codec Codec, model string, c *llm.Capability, d *llm.Draft) (llm.
 	if err != nil {
 		return llm.Encoded{}, err
 	}
+	r, lost := p.readable(w, r, d)
 	if e, ok := d.Edit(llm.EditMaxTokens); ok {
 		changed := *r
 		changed.MaxTokens = &e.Number
@@ -335,7 +339,9 @@ func translate(codec Codec, model string, c *llm.Capability, d *llm.Draft) (llm.
 	if d.Op == llm.OpCountTokens {
 		return codec.(counter).EncodeCount(r, model, c)
 	}
-	return codec.EncodeRequest(r, model, c)
+	enc, err := codec.EncodeRequest(r, model, c)
+	enc.Losses = append(enc.Losses, lost...)
+	return enc, err
 }
 
 // respells reports whether respell does the operation.
@@ -553,6 +559,7 @@ func (p *Provider) whole(ctx context.Context, model string, d *llm.Draft, out *o
 		return p.wrong(err, model, resp)
 	}
 	ans.TextBytes = textBytes(r)
+	p.sign(r)
 	restore(r, &out.Encoded)
 	p.fixUsage(model, &r.Usage)
 	ans.Response = r

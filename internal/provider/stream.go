@@ -72,6 +72,9 @@ func (s *stream) Next() (llm.Piece, error) {
 			switch e.Kind {
 			case llm.EventDelta:
 				p.TextBytes += len(e.Delta.Text)
+				if e.Delta.Kind == llm.DeltaOpaque {
+					s.provider.signOne(&e.Delta.Opaque)
+				}
 			case llm.EventError:
 				e.Err = s.provider.own(e.Err, s.model)
 				// A frame that repeats our credential is not passed on.
@@ -79,6 +82,9 @@ func (s *stream) Next() (llm.Piece, error) {
 			case llm.EventUsage:
 				s.provider.fixUsage(s.model, &e.Usage)
 			case llm.EventBlockStart:
+				for k := range e.Block.Opaque {
+					s.provider.signOne(&e.Block.Opaque[k])
+				}
 				if own, ok := s.names[e.Block.Name]; ok {
 					e.Block.Name = own
 				}

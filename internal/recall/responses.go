@@ -34,7 +34,8 @@ type Record struct {
 	// Input are the items that the client sent with this request, without those
 	// of Previous: a JSON array, or a string as the API takes it.
 	Input jsontext.Value
-	// Response is the response object.
+	// Response is the response object; empty for a Native one of which only its
+	// provider is known.
 	Response jsontext.Value
 }
 
@@ -83,7 +84,13 @@ const storeIn = 5 * time.Second
 // for it be told that all went well. A record replaces an earlier one of the
 // same owner and id. The error is of class unavailable when the store cannot
 // take it.
-func (s *Responses) Save(ctx context.Context, r Record) error {
+func (s *Responses) Save(ctx context.Context, r Record) error { return s.save(ctx, r, false) }
+
+// Note is Save for a record of what its provider holds itself: when the store
+// cannot take it, it is known until memory is short all the same.
+func (s *Responses) Note(ctx context.Context, r Record) error { return s.save(ctx, r, true) }
+
+func (s *Responses) save(ctx context.Context, r Record, anyway bool) error {
 	if r.ID == "" || r.Owner == "" {
 		return errors.New("a stored response needs an id and an owner")
 	}
@@ -104,6 +111,9 @@ func (s *Responses) Save(ctx context.Context, r Record) error {
 	bounded, cancel := context.WithTimeout(ctx, storeIn)
 	defer cancel()
 	if err := s.o.Store.PutSealed(bounded, []Sealed{row}, nil); err != nil {
+		if anyway {
+			s.remember(&r)
+		}
 		return unavailable(ctx, "the response cannot be stored now; ask with store: false to go on without", err)
 	}
 	s.remember(&r)
@@ -127,7 +137,8 @@ func unavailable(ctx context.Context, message string, err error) error {
 	return &llm.Error{Class: llm.Unavailable, Message: message, Cause: err}
 }
 
-func notFound(id string) *llm.Error {
+// NotFound is what OpenAI says of a response that it does not have (2026-11).
+func NotFound(id string) *llm.Error {
 	return &llm.Error{Class: llm.NotFound, Type: "invalid_request_error", Message: fmt.Sprintf("Response with id '%s' not found.", id)}
 }
 
@@ -146,7 +157,7 @@ func (s *Responses) Find(ctx context.Context, owner, id string) (*Record, error)
 		return nil, unavailable(ctx, "stored responses cannot be read now", err)
 	}
 	if !ok {
-		return nil, notFound(id)
+		return nil, NotFound(id)
 	}
 	plain, err := s.o.Seal.open(&row)
 	var in savedRecord
@@ -173,7 +184,7 @@ func (s *Responses) Delete(ctx context.Context, owner, id string) error {
 	}
 	s.forget(owner, id)
 	if !was {
-		return notFound(id)
+		return NotFound(id)
 	}
 	return nil
 }
@@ -203,15 +214,15 @@ func (s *Responses) chain(ctx context.Context, owner, id string, output bool) ([
 			if !ok || e.Class != llm.NotFound || len(all) == 0 && !output {
 				return nil, err
 			}
-			return nil, broken(next, id)
+			return nil, Broken(next, id)
 		}
-		if r.Native {
-			return nil, &llm.Error{Class: llm.InvalidRequest, Type: "invalid_request_error", Param: "previous_response_id",
+		if r.Native && len(r.Response) == 0 {
+			return nil, &llm.Error{From: llm.Responses, Class: llm.InvalidRequest, Type: "invalid_request_error", Param: "previous_response_id",
 				Message: fmt.Sprintf("Response '%s' is held by %s itself: it can only be continued there.", r.ID, r.Provider)}
 		}
 		size += int64(len(r.Input) + len(r.Response))
 		if len(all) == s.o.Depth || size > s.o.ChainBytes {
-			return nil, &llm.Error{Class: llm.InvalidRequest, Type: "invalid_request_error", Param: "previous_response_id",
+			return nil, &llm.Error{From: llm.Responses, Class: llm.InvalidRequest, Type: "invalid_request_error", Param: "previous_response_id",
 				Message: fmt.Sprintf("The conversation before '%s' is too long: the limits are %d responses and %d bytes.", id, s.o.Depth, s.o.ChainBytes)}
 		}
 		all = append(all, r)
@@ -230,13 +241,14 @@ func (s *Responses) chain(ctx context.Context, owner, id string, output bool) ([
 	return items, nil
 }
 
-// broken is what OpenAI says of an id that it does not have (2026-11).
-func broken(missing, asked string) *llm.Error {
+// Broken is what OpenAI says of a previous_response_id that it does not have
+// (2026-11): asked, which goes on from missing, or is it.
+func Broken(missing, asked string) *llm.Error {
 	m := fmt.Sprintf("Previous response with id '%s' not found.", missing)
 	if missing != asked {
 		m = fmt.Sprintf("Previous response with id '%s' cannot be continued: '%s', which it goes on from, is not stored any more.", asked, missing)
 	}
-	return &llm.Error{Class: llm.InvalidRequest, Type: "invalid_request_error", Code: "previous_response_not_found", Param: "previous_response_id", Message: m}
+	return &llm.Error{From: llm.Responses, Class: llm.InvalidRequest, Type: "invalid_request_error", Code: "previous_response_not_found", Param: "previous_response_id", Message: m}
 }
 
 // appendInput appends input items. A bare string is a message of the user.

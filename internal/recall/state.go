@@ -115,6 +115,20 @@ func (s *State) Maker(owner, callID string) string {
 	return ""
 }
 
+// Forget drops the turns that the calls among items stand in: their state was
+// refused by whoever made it.
+func (s *State) Forget(owner string, items []llm.Item) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range items {
+		if it := &items[i]; it.Kind == llm.ItemToolCall {
+			for _, t := range s.byCall[callKey{owner, it.Call.ID}] {
+				s.evict(t)
+			}
+		}
+	}
+}
+
 // Stats are the figures of what is in memory.
 type Stats struct {
 	Turns int

@@ -57,6 +57,13 @@ type Reply interface {
 	Fail(e *llm.Error, m Meta) error
 }
 
+// Mender is a Reply that can mend a request which a target has refused.
+type Mender interface {
+	// Mend gives another draft for the same target, or reports that there is
+	// none. It must not say yes for ever.
+	Mend(t *route.Target, d *llm.Draft, e *llm.Error) (llm.Draft, bool)
+}
+
 // Meta is what the client is told about how its answer came about.
 type Meta struct {
 	// Target is who answered; nil when nobody did.
@@ -178,14 +185,18 @@ func (r *Relay) attempts(targets int) int {
 func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply Reply) Outcome {
 	var out Outcome
 	var last *llm.Error
+	mends := false // the draft was mended for this target
 	sent, repeats, most := 0, 0, r.attempts(len(plan.Targets))
 	for at := 0; at < len(plan.Targets) && sent < most; {
 		t := &plan.Targets[at]
 		out.Attempts = append(out.Attempts, Attempt{N: len(out.Attempts) + 1, Provider: t.Provider, Model: t.Model, Why: t.Why, Start: time.Now()})
 		a := &out.Attempts[len(out.Attempts)-1]
-		if repeats > 0 {
+		switch {
+		case mends:
+			a.Why, mends = "mended after "+string(last.Class), false
+		case repeats > 0:
 			a.Why = "again after " + string(last.Class)
-		} else if last != nil {
+		case last != nil:
 			a.Why = t.Why + ", after " + string(last.Class)
 		}
 		permit, aside := r.allow(t, repeats > 0)
@@ -219,6 +230,15 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 				fail(ctx, reply, &out, sent)
 			}
 			return out
+		}
+		if m, ok := reply.(Mender); ok && a.Sent && ctx.Err() == nil {
+			if mended, ok := m.Mend(t, d, err); ok {
+				d, mends = &mended, true
+				if most == sent {
+					most++ // the target has not been asked this before
+				}
+				continue
+			}
 		}
 		rule := r.rules[err.Class]
 		if d.Op == llm.OpRaw {
@@ -361,7 +381,7 @@ func (r *Relay) attempt(ctx context.Context, t *route.Target, d *llm.Draft, repl
 	limit := time.AfterFunc(r.o.FirstByte, func() { cancel(errFirstByte) })
 	defer limit.Stop()
 
-	draft := *d
+	draft := d.For(t.Provider)
 	if r.o.Prepare != nil {
 		draft = r.o.Prepare(t, draft)
 	}

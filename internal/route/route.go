@@ -32,6 +32,25 @@ type Plan struct {
 	Targets []Target
 }
 
+// Prefer puts the targets of a provider first; all else stays in its order, and
+// none is added.
+func (p *Plan) Prefer(provider, why string) {
+	slices.SortStableFunc(p.Targets, func(a, b Target) int {
+		switch x, y := a.Provider == provider, b.Provider == provider; {
+		case x && !y:
+			return -1
+		case y && !x:
+			return 1
+		}
+		return 0
+	})
+	for i := range p.Targets {
+		if t := &p.Targets[i]; t.Provider == provider {
+			t.Why += ", " + why
+		}
+	}
+}
+
 // Policy is what the operator decided; immutable.
 type Policy struct {
 	// Routes maps a name to its targets, written "provider/model", best first.

@@ -15,10 +15,14 @@ import (
 const wrapped = "hr1."
 
 // wrapOpaque puts foreign state into a signature: "hr1." and the base64url of
-// {"i":issuer,"k":kind,"d":data}.
+// {"i":issuer,"b":provider,"k":kind,"d":data}.
 func wrapOpaque(o llm.Opaque) string {
 	b := append([]byte(nil), `{"i":`...)
 	b = quote(b, o.Issuer)
+	if o.By != "" {
+		b = append(b, `,"b":`...)
+		b = quote(b, o.By)
+	}
 	b = append(b, `,"k":`...)
 	b = quote(b, o.Kind)
 	b = append(b, `,"d":`...)
@@ -46,6 +50,8 @@ func signatureOf(s string) (llm.Opaque, bool) {
 			switch string(m.name) {
 			case "i":
 				o.Issuer = text(m.val)
+			case "b":
+				o.By = text(m.val)
 			case "k":
 				o.Kind = text(m.val)
 			case "d":

@@ -522,7 +522,7 @@ func (w *requestWriter) item(it *llm.Item) {
 			// stands for a signature that was lost or never made. It is
 			// written in earlier turns too, where nobody checks it, so that
 			// the conversation's bytes stay as they were.
-			s = skipSignature
+			s = SkipSignature
 		}
 		t.called = true
 		t.parts = append(t.parts, appendCall(nil, it, id, name, s))

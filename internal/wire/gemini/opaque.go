@@ -8,9 +8,9 @@ import (
 	"headrace/internal/llm"
 )
 
-// skipSignature is what Google documents for a call whose signature is lost or
+// SkipSignature is what Google documents for a call whose signature is lost or
 // was never made: it turns the check off (thought signatures, 2026-11).
-const skipSignature = "skip_thought_signature_validator"
+const SkipSignature = "skip_thought_signature_validator"
 
 // wrapped begins a thoughtSignature that the gateway made to carry another
 // issuer's state through a Gemini client. The field is bytes, so all of it is
@@ -72,11 +72,11 @@ func signatureOf(s string) (llm.Opaque, bool) {
 // sentinel reports whether a signature is the documented stand-in, as it is or
 // as an SDK that holds bytes spells it.
 func sentinel(s string) bool {
-	if s == skipSignature || s == "context_engineering_is_the_way_to_go" {
+	if s == SkipSignature || s == "context_engineering_is_the_way_to_go" {
 		return true
 	}
 	b, err := base64.StdEncoding.DecodeString(s)
-	return err == nil && string(b) == skipSignature
+	return err == nil && string(b) == SkipSignature
 }
 
 // genuine gives the thought signature that Google itself made; "" when there

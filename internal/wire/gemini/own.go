@@ -321,7 +321,7 @@ func cleaned(raw []byte) (out []byte, changed bool) {
 	if o, ok := signatureOf(p.signature); ok && o.Issuer == llm.IssuerGemini {
 		now = o.Data
 	} else if p.call != nil {
-		now = skipSignature
+		now = SkipSignature
 	}
 	if now == "" && p.text == "" && p.call == nil && p.result == nil && p.inline == nil && p.file == nil && p.other == nil {
 		return nil, true

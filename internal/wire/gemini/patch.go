@@ -343,7 +343,7 @@ func (p *patcher) content(content []byte, base, n int, sign bool) op {
 			if part := readPart(a.val); part.call != nil && model {
 				if sign && !called && !dirty && get(a.val, "thoughtSignature") == nil {
 					at := from + bytes.LastIndexByte(a.val, '}')
-					this.inner = []span.Patch{{At: span.Span{From: at, To: at}, With: []byte(`,"thoughtSignature":"` + skipSignature + `"`)}}
+					this.inner = []span.Patch{{At: span.Span{From: at, To: at}, With: []byte(`,"thoughtSignature":"` + SkipSignature + `"`)}}
 				}
 				called = true
 			}

@@ -14,10 +14,13 @@ import (
 const wrapped = "hr1."
 
 // wrapOpaque puts foreign state into encrypted_content: "hr1." and the
-// base64url of {"i":issuer,"k":kind,"d":data}.
+// base64url of {"i":issuer,"b":provider,"k":kind,"d":data}.
 func wrapOpaque(o llm.Opaque) string {
 	w := span.Open(nil)
 	w.Str("i", o.Issuer)
+	if o.By != "" {
+		w.Str("b", o.By)
+	}
 	w.Str("k", o.Kind)
 	w.Str("d", o.Data)
 	return wrapped + base64.RawURLEncoding.EncodeToString(w.Close())
@@ -38,7 +41,7 @@ func opaqueOf(s, issuer string) (llm.Opaque, bool) {
 		return llm.Opaque{Issuer: issuer, Kind: llm.OpaqueEncrypted, Data: s}, true
 	}
 	if b, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(rest, "=")); err == nil && span.Valid(b) {
-		o := llm.Opaque{Issuer: span.Text(span.Field(b, "i")), Kind: span.Text(span.Field(b, "k")), Data: span.Text(span.Field(b, "d"))}
+		o := llm.Opaque{Issuer: span.Text(span.Field(b, "i")), By: span.Text(span.Field(b, "b")), Kind: span.Text(span.Field(b, "k")), Data: span.Text(span.Field(b, "d"))}
 		if o.Issuer != "" {
 			return o, true
 		}

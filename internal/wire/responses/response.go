@@ -169,6 +169,37 @@ var echo = []llm.Member{
 	{Name: "user", Value: jsontext.Value("null")},
 }
 
+// echoed are further members that an answer repeats only when they were said.
+var echoed = []string{"conversation", "prompt_cache_key", "safety_identifier"}
+
+// Echo gives the members with which an answer repeats a request of this
+// dialect, in the request's own bytes. stored says whether the answer is kept.
+func (Codec) Echo(d *llm.Draft, stored bool) []llm.Member {
+	all := make([]llm.Member, 0, len(echo)+len(echoed))
+	said := func(name string) jsontext.Value {
+		if at, ok := d.Head.At(name); ok && !span.IsNull(d.Raw[at.From:at.To]) {
+			return d.Raw[at.From:at.To]
+		}
+		return nil
+	}
+	for _, m := range echo {
+		switch v := said(m.Name); {
+		case m.Name == "store":
+			m.Value = strconv.AppendBool(nil, stored)
+		case m.Name == "service_tier": // the one that was had, not the one asked for
+		case v != nil:
+			m.Value = v
+		}
+		all = append(all, m)
+	}
+	for _, name := range echoed {
+		if v := said(name); v != nil {
+			all = append(all, llm.Member{Name: name, Value: v})
+		}
+	}
+	return all
+}
+
 // appendEnvelope appends the members of a response object that stand around
 // its output. created_at of another spelling, and the echo, are in ext.
 func appendEnvelope(o *span.Object, id, model string, created int64, status string, details jsontext.Value, failure []byte, ext []llm.Member) {
@@ -211,8 +242,11 @@ func appendEnvelope(o *span.Object, id, model string, created int64, status stri
 func (Codec) AppendResponse(dst []byte, r *llm.Response) []byte {
 	own := r.From == llm.Responses
 	ext := echo
-	if own {
+	switch {
+	case own:
 		ext = r.Ext
+	case r.Echo != nil:
+		ext = r.Echo
 	}
 	said := false
 	for i := range r.Items {

@@ -21,6 +21,20 @@ import (
 // Codex does not see an error event.
 func (Codec) NewEncoder(o llm.StreamOptions) llm.StreamEncoder { return &encoder{o: o} }
 
+// Answer gives the response object that the stream will end with when ev, an
+// EventFinish, is encoded. The last block must have been stopped.
+func (e *encoder) Answer(ev *llm.Event) jsontext.Value {
+	own := ev.From == llm.Responses
+	if own && ev.Ext != nil {
+		e.ext = ev.Ext
+	}
+	status, details := writeFinish(&ev.Finish, own, e.refused)
+	return e.object(nil, status, details, failureIn(status))
+}
+
+// SetEcho replaces StreamOptions.Echo in what is still to come.
+func (e *encoder) SetEcho(echo []llm.Member) { e.ext = echo }
+
 type encoder struct {
 	o             llm.StreamOptions
 	id, model     string
@@ -128,8 +142,11 @@ func (e *encoder) start(dst []byte, ev *llm.Event) []byte {
 	if e.created == 0 {
 		e.created = e.o.Created
 	}
-	if ev.From == llm.Responses {
+	switch {
+	case ev.From == llm.Responses:
 		e.ext = ev.Ext
+	case e.o.Echo != nil:
+		e.ext = e.o.Echo
 	}
 	for _, kind := range [...]string{"response.created", "response.in_progress"} {
 		dst = e.frame(dst, kind)
@@ -141,7 +158,11 @@ func (e *encoder) start(dst []byte, ev *llm.Event) []byte {
 
 // response appends the member of that name.
 func (e *encoder) response(dst []byte, status string, details jsontext.Value, failure []byte) []byte {
-	dst = append(dst, `,"response":`...)
+	return e.object(append(dst, `,"response":`...), status, details, failure)
+}
+
+// object appends the response object as far as it is known.
+func (e *encoder) object(dst []byte, status string, details jsontext.Value, failure []byte) []byte {
 	o := span.Open(dst)
 	appendEnvelope(&o, e.id, e.model, e.created, status, details, failure, e.ext)
 	o.Name("output")
@@ -164,18 +185,22 @@ func (e *encoder) finish(dst []byte, ev *llm.Event) []byte {
 		e.ext = ev.Ext
 	}
 	status, details := writeFinish(&ev.Finish, own, e.refused)
-	var failure []byte
-	if status == "failed" {
-		failure = []byte(`{"code":"server_error","message":"the model failed"}`)
-	}
 	kind := "response.completed"
 	switch status {
 	case "incomplete", "failed", "cancelled":
 		kind = "response." + status
 	}
 	dst = e.frame(dst, kind)
-	dst = e.response(dst, status, details, failure)
+	dst = e.response(dst, status, details, failureIn(status))
 	return append(dst, frameEnd...)
+}
+
+// failureIn is the error member of an answer that its model has given up.
+func failureIn(status string) []byte {
+	if status == "failed" {
+		return []byte(`{"code":"server_error","message":"the model failed"}`)
+	}
+	return nil
 }
 
 // fail ends a broken stream. The item that was open stays unfinished: a call
