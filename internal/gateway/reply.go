@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -91,6 +92,9 @@ func (r *reply) send(status int, h http.Header, body []byte) error {
 
 // Whole gives a whole answer.
 func (r *reply) Whole(a *llm.Answer, m relay.Meta) error {
+	if w := r.x.cut(m.Target, a.Glance.Usage); w != "" {
+		m.Warnings = append(slices.Clip(m.Warnings), w)
+	}
 	h := r.headers(m)
 	if cost, ok := r.cost(m, a.Glance.Usage); ok {
 		h["X-Headrace-Cost"] = []string{dollars(cost)}

@@ -2,6 +2,7 @@ package ollama
 
 import (
 	"bytes"
+	"cmp"
 	"math"
 	"net/http"
 	"strconv"
@@ -209,11 +210,13 @@ func (Codec) EncodeError(e *llm.Error) (status int, body []byte) {
 
 // appendError appends {"error":"text"}, in the words for which Ollama's
 // clients look: a model that is "not found", an input that "exceeds the
-// context length".
+// context length". What a provider says of our credential is not for them.
 func appendError(dst []byte, e *llm.Error) []byte {
 	said := e.Message
 	lower := strings.ToLower(said)
 	switch {
+	case e.Class == llm.Auth:
+		said = "the provider " + cmp.Or(e.Provider, "behind this model") + " refused the gateway's credential"
 	case e.Class == llm.ModelNotFound && !strings.Contains(lower, "not found"):
 		found := "model not found"
 		if e.Model != "" {

@@ -87,9 +87,9 @@ func (d *decoder) Decode(dst []llm.Event, _, data []byte) ([]llm.Event, error) {
 	}
 	d.over = true
 	dst = d.stop(dst)
-	if u := a.usage(); u.Source != "" {
+	if u := a.usage(); u.Source != "" || u.Output > 0 { // without a source, half a usage is none, but for the ledger
 		dst = append(dst, llm.Event{Kind: llm.EventUsage, Usage: u, From: llm.Ollama})
-	} else if a.output != nil { // half a usage is none, but clients of this dialect have the number
+	} else if a.output != nil { // clients of this dialect have the number
 		a.ext = append(a.ext, llm.Member{Name: "eval_count", Value: bytes.Clone(a.output)})
 	}
 	return append(dst, llm.Event{Kind: llm.EventFinish, Finish: a.finish(d.calls > 0), From: llm.Ollama, Ext: a.ext}), nil
