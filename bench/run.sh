@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures Headrace against Go's bare reverse proxy and prints a markdown report.
 #
-#   bench/run.sh          at least 7 rounds a case, 100,000 requests for memory: figures to quote (about 8 minutes)
+#   bench/run.sh          at least 7 rounds a case, 100,000 requests for memory: figures to quote (about 20 minutes)
 #   bench/run.sh quick    short rounds for CI (about 2 minutes); fails only when a figure is over 1.5 times its aim
 #   bench/run.sh [quick] -only stream64 -cpu-only ...    flags of bench/cmd/bench
 #
@@ -20,6 +20,6 @@ fi
 flags=()
 if [ "${1:-}" = quick ]; then
 	shift
-	flags=(-rounds 3 -d 1s -warm 300ms -requests 20000 -starts 3)
+	flags=(-few -rounds 3 -d 1s -warm 300ms -requests 20000 -starts 3)
 fi
 exec "$bin/bench" -bin "$bin" "${flags[@]}" "$@"

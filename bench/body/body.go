@@ -1,5 +1,5 @@
 // Package body makes the request bodies of the benchmark: what a chat window,
-// a coding agent and a long conversation send, in both dialects, always the
+// a coding agent and a long conversation send, in every dialect, always the
 // same bytes for the same arguments.
 package body
 
@@ -99,6 +99,61 @@ func Anthropic(s Shape, model string, stream bool) []byte {
 		out = append(out, member{"stream", true})
 	}
 	return ordered(out)
+}
+
+// turns gives the texts of a conversation without tools: the system prompt,
+// then user and assistant in turn.
+func turns(s Shape) (system string, texts []string) {
+	r := rand.New(rand.NewPCG(11, uint64(s.Turns)))
+	system = words(r, 40)
+	for range s.Turns {
+		texts = append(texts, words(r, s.Words))
+	}
+	return system, texts
+}
+
+func role(i int, assistant string) string {
+	if i%2 == 0 {
+		return "user"
+	}
+	return assistant
+}
+
+// Responses gives the body of a Responses request that says the same. The tools
+// of the shape are left out, here and below.
+func Responses(s Shape, model string, stream bool) []byte {
+	system, texts := turns(s)
+	input := []any{}
+	for i, text := range texts {
+		input = append(input, object{"role": role(i, "assistant"), "content": text})
+	}
+	out := []member{{"model", model}, {"instructions", system}, {"input", input}, {"max_output_tokens", 256}, {"store", false}}
+	if stream {
+		out = append(out, member{"stream", true})
+	}
+	return ordered(out)
+}
+
+// Gemini gives the body of a generateContent request that says the same; the
+// path says the model, and whether the answer is streamed.
+func Gemini(s Shape) []byte {
+	system, texts := turns(s)
+	contents := []any{}
+	for i, text := range texts {
+		contents = append(contents, object{"role": role(i, "model"), "parts": []any{object{"text": text}}})
+	}
+	return ordered([]member{{"contents", contents}, {"systemInstruction", object{"parts": []any{object{"text": system}}}},
+		{"generationConfig", object{"maxOutputTokens": 256}}})
+}
+
+// Ollama gives the body of an /api/chat request that says the same.
+func Ollama(s Shape, model string, stream bool) []byte {
+	system, texts := turns(s)
+	messages := []any{object{"role": "system", "content": system}}
+	for i, text := range texts {
+		messages = append(messages, object{"role": role(i, "assistant"), "content": text})
+	}
+	return ordered([]member{{"model", model}, {"messages", messages}, {"stream", stream}, {"options", object{"num_predict": 256}}})
 }
 
 func toolName(i int) string {

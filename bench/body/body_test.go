@@ -6,6 +6,15 @@ import (
 	"testing"
 )
 
+// TestSmallEverywhere: the small request is about as long in every dialect.
+func TestSmallEverywhere(t *testing.T) {
+	for dialect, b := range map[string][]byte{"responses": Responses(Small, "m", true), "gemini": Gemini(Small), "ollama": Ollama(Small, "m", true)} {
+		if len(b) < 400 || len(b) > 700 || !json.Valid(b) || dialect != "gemini" && !bytes.Contains(b, []byte(`"stream":true`)) {
+			t.Errorf("%s: %d bytes: %s", dialect, len(b), b)
+		}
+	}
+}
+
 func TestSizes(t *testing.T) {
 	for _, c := range []struct {
 		name     string

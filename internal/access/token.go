@@ -107,6 +107,12 @@ func claimsOurs(token string) bool {
 	return strings.HasPrefix(token, dataPrefix) || strings.HasPrefix(token, adminPrefix)
 }
 
+// mistyped reports whether a token begins as ours do and is none of them: a
+// slip of the fingers, or a preset token that looks like it.
+func mistyped(token string) bool {
+	return claimsOurs(token) && !Ours(token) && !OursAdmin(token)
+}
+
 func wellFormed(token, prefix string) bool {
 	if !strings.HasPrefix(token, prefix) || len(token) != len(prefix)+randomLen+sumLen {
 		return false

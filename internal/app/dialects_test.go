@@ -402,3 +402,61 @@ func TestGeminiHouse(t *testing.T) {
 		t.Error("the row has another dialect")
 	}
 }
+
+// TestOllamaCutPrompt: a prompt that Ollama has cut to its window is told of,
+// on the answer where it is whole and in the row always. A count of the prompt
+// that is missing is estimated; the count of the output stays.
+func TestOllamaCutPrompt(t *testing.T) {
+	t.Parallel()
+	counts := `"prompt_eval_count":2048,"eval_count":77`
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			http.NotFound(w, r)
+			return
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		counts := counts
+		if strings.Contains(string(body), "uncounted") {
+			counts = `"eval_count":77`
+		}
+		kind, answer := "application/x-ndjson", lamaLines
+		if strings.Contains(string(body), `"stream":false`) {
+			kind, answer = "application/json", lamaAnswer
+		}
+		write(w, kind, strings.Replace(answer, `"prompt_eval_count":5,"eval_count":2`, counts, 1))
+	})
+	h := open(t, nil, "providers: {lama: {dialect: ollama, auth: none, base_url: "+u.URL+"}}\n")
+	long, short := strings.Repeat("some words of a long prompt ", 1500), "Hi"
+	ask := func(path, text string, stream bool) answer {
+		return h.call("POST", path, fmt.Sprintf(`{"model":"lama/q","max_tokens":50,"stream":%t,"messages":[{"role":"user","content":%q}]}`, stream, text))
+	}
+	for _, path := range []string{"/api/chat", "/v1/chat/completions", "/v1/messages"} {
+		for _, stream := range []bool{false, true} {
+			for text, cut := range map[string]bool{long: true, short: false} {
+				a := ask(path, text, stream)
+				row := h.row(a)
+				noted := fmt.Sprint(row["warnings"])
+				if a.status != 200 || strings.Contains(noted, "options.num_ctx: the model read 2048 of about") != cut {
+					t.Errorf("%s, streamed %t, cut %t: %d, the row says %s", path, stream, cut, a.status, noted)
+				}
+				if told := a.header.Get("X-Headrace-Warnings"); !stream && strings.Contains(told, "num_ctx: the model read") != cut {
+					t.Errorf("%s, cut %t: the client is told %q", path, cut, told)
+				}
+				if strings.Count(noted, "the model read") > 1 {
+					t.Errorf("%s, streamed %t: told twice: %s", path, stream, noted)
+				}
+			}
+			use := h.row(ask(path, "uncounted", stream))["usage"].(map[string]any)
+			if use["source"] != "estimated" || use["output"] != 77.0 || use["input"].(float64) < 1 {
+				t.Errorf("%s, streamed %t: usage without a prompt count: %v", path, stream, use)
+			}
+		}
+	}
+	a := h.call("POST", "/api/chat", `{"model":"rehearsal/quick","stream":false,"messages":[{"role":"user","content":"Hi"}]}`, "X-Headrace-Rehearse: auth")
+	if strings.Contains(a.body, "x-api-key") || !strings.Contains(a.body, "refused the gateway's credential") {
+		t.Errorf("the provider's word on our credential: %s", a.body)
+	}
+}

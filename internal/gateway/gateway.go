@@ -3,12 +3,14 @@
 package gateway
 
 import (
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
 	"io"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -180,6 +182,10 @@ type exchange struct {
 	// had answered well.
 	late   []string
 	failed *llm.Error
+	// sized is our own count of the prompt for the model sizedFor; empty when
+	// nobody has asked.
+	sized    int64
+	sizedFor string
 }
 
 func newReply(w http.ResponseWriter, d *door, x *exchange) *reply {
@@ -486,12 +492,30 @@ func (x *exchange) refuse(e *llm.Error) {
 	}
 }
 
-// prompt is our own count of the request's prompt.
+// prompt is our own count of the request's prompt, made once for each model.
 func (x *exchange) prompt(t *route.Target) int64 {
 	if x.draft == nil || t == nil {
 		return 0
 	}
-	return x.g.o.Tokens.Estimate(x.draft.Raw, t.Model)
+	if x.sizedFor != t.Model {
+		x.sized, x.sizedFor = x.g.o.Tokens.Estimate(x.draft.Raw, t.Model), t.Model
+	}
+	return x.sized
+}
+
+// cut gives the warning for a prompt of which the target has read too little,
+// or "": Ollama cuts a prompt that is over its window without a word.
+func (x *exchange) cut(t *route.Target, u llm.Usage) string {
+	if x.door.op != llm.OpChat || t == nil {
+		return ""
+	}
+	if row, ok := x.s.Catalog.Provider(t.Provider); !ok || row.Dialect != llm.Ollama {
+		return ""
+	}
+	if loss := ollama.LooksCut(x.prompt(t), u); loss != nil {
+		return loss.Path + ": " + loss.Why
+	}
+	return ""
 }
 
 // ended notes how the relay went.
@@ -504,7 +528,10 @@ func (x *exchange) ended(out *relay.Outcome, d *llm.Draft) {
 	for i := range out.Attempts {
 		a := &out.Attempts[i]
 		if a.Usage.Source == "" && a.Sent && a.Status/100 == 2 && (d.Op == llm.OpChat || d.Op == llm.OpEmbed) && !(a.OutputBytes == 0 && refusedUnread[a.Class]) {
-			a.Usage = x.guess(a, d)
+			a.Usage = x.guess(a)
+		}
+		if w := x.cut(&route.Target{Provider: a.Provider, Model: a.Model}, a.Usage); w != "" && a.Class == "" {
+			x.entry.Warnings = append(slices.Clip(x.entry.Warnings), w)
 		}
 		x.tokens += a.Usage.Total()
 		x.entry.Attempts[i] = ledger.Attempt{
@@ -528,11 +555,12 @@ var refusedUnread = map[llm.Class]bool{
 // from: counting a long prompt costs as much as sending it.
 const learnEvery = 32
 
-// guess is the usage of an answer that ended before its provider told it.
-func (x *exchange) guess(a *relay.Attempt, d *llm.Draft) llm.Usage {
+// guess is the usage of an answer that ended before its provider told it, or
+// of which it told the output alone.
+func (x *exchange) guess(a *relay.Attempt) llm.Usage {
 	return llm.Usage{
-		Input:  x.g.o.Tokens.Estimate(d.Raw, a.Model),
-		Output: int64(a.OutputBytes+3) / 4,
+		Input:  x.prompt(&route.Target{Provider: a.Provider, Model: a.Model}),
+		Output: cmp.Or(a.Usage.Output, int64(a.OutputBytes+3)/4),
 		Source: llm.UsageEstimated,
 	}
 }

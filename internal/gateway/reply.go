@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -108,7 +109,10 @@ func (r *reply) Whole(a *llm.Answer, m relay.Meta) error {
 			}
 		}
 	}
-	m.Warnings = append(m.Warnings[:len(m.Warnings):len(m.Warnings)], r.x.late...)
+	m.Warnings = append(slices.Clip(m.Warnings), r.x.late...)
+	if w := r.x.cut(m.Target, a.Glance.Usage); w != "" {
+		m.Warnings = append(slices.Clip(m.Warnings), w)
+	}
 	h := r.headers(m)
 	if cost, ok := r.cost(m, a.Glance.Usage); ok {
 		h["X-Headrace-Cost"] = []string{dollars(cost)}

@@ -191,6 +191,11 @@ func (p *Provider) Send(ctx context.Context, model string, c *llm.Capability, d 
 	if err != nil {
 		return nil, p.unreached(ctx, model, err)
 	}
+	if d.Op != llm.OpRaw {
+		if err := p.decompress(resp, model); err != nil {
+			return nil, err
+		}
+	}
 	ans := &llm.Answer{
 		Native: out.native, Status: resp.StatusCode, ContentType: resp.Header.Get("Content-Type"),
 		Header: passHeader(resp.Header), Losses: out.Losses, UpstreamID: upstreamID(resp.Header),

@@ -40,7 +40,12 @@ type stream struct {
 	begun   bool
 	ended   bool
 	wrapper int // bytes of a content frame that are not its text
+	silent  int // frames without a meaning, one after another
 }
+
+// maxSilent is how many frames in a row may say nothing: far more than the
+// keep-alives of hours, far less than a flood can send while nobody looks.
+const maxSilent = 1 << 14
 
 // Next gives the next frame as a piece, or several that are only passed on and
 // are in memory already: each piece costs the client's side a write.
@@ -64,6 +69,11 @@ func (s *stream) Next() (llm.Piece, error) {
 		}
 		if s.customs != nil {
 			s.unwrap()
+		}
+		if s.silent++; meant(s.events) {
+			s.silent = 0
+		} else if s.silent > maxSilent {
+			return llm.Piece{}, s.provider.malformed(llm.Errorf(llm.MalformedUpstream, "the stream has said nothing in %d events", s.silent), s.model)
 		}
 		p := llm.Piece{Events: s.events}
 		onlyUsage, hidden := len(s.events) > 0, false
@@ -102,6 +112,16 @@ func (s *stream) Next() (llm.Piece, error) {
 			return p, nil
 		}
 	}
+}
+
+// meant reports whether events say anything but that the provider is alive.
+func meant(events []llm.Event) bool {
+	for i := range events {
+		if events[i].Kind != llm.EventPing {
+			return true
+		}
+	}
+	return false
 }
 
 // passes reports whether nobody need look into a frame.

@@ -106,6 +106,9 @@ func request(ctx context.Context, p *process, path string, payload []byte) (*htt
 	return req, nil
 }
 
+// ends are in the last line of a stream that is whole, one for each dialect.
+var ends = [][]byte{[]byte("data: [DONE]"), []byte(`"message_stop"`), []byte(`"response.completed"`), []byte(`"finishReason":"STOP"`), []byte(`"done":true`)}
+
 // one sends c once and reads the answer to its end.
 func one(ctx context.Context, client *http.Client, p *process, c aCase) error {
 	req, err := request(ctx, p, c.path, c.body)
@@ -138,8 +141,8 @@ func one(ctx context.Context, client *http.Client, p *process, c aCase) error {
 		if bytes.Contains(line, []byte(`"water "`)) {
 			pieces++
 		}
-		if bytes.HasPrefix(line, []byte("data: [DONE]")) || bytes.Contains(line, []byte(`"message_stop"`)) {
-			end = true
+		for _, last := range ends {
+			end = end || bytes.Contains(line, last)
 		}
 		if err == io.EOF {
 			break

@@ -61,9 +61,9 @@ func start(ctx context.Context, dir, name, bin string, env []string, args ...str
 	return p, nil
 }
 
-// startGateway runs headrace as an operator would for two providers: a key
-// with limits on requests, tokens and parallel ones, two routes with a
-// fallback each, and the ledger.
+// startGateway runs headrace as an operator would for some providers: a key
+// with limits on requests, tokens and parallel ones, routes with a fallback
+// each, and the ledger. The provider plain has Chat Completions alone.
 func startGateway(ctx context.Context, dir, name, bin, upstream string) (*process, error) {
 	data := filepath.Join(dir, name)
 	if err := os.MkdirAll(data, 0o755); err != nil {
@@ -79,15 +79,32 @@ providers:
   anthropic:
     base_url: http://%[1]s
     api_key: sk-bench-anthropic
+  plain:
+    dialect: openai
+    auth: bearer
+    base_url: http://%[1]s/v1
+    api_key: sk-bench-plain
+  gem:
+    dialect: gemini
+    auth: x-goog-api-key
+    base_url: http://%[1]s
+    api_key: bench-gem
+  lama:
+    dialect: ollama
+    auth: none
+    base_url: http://%[1]s
 routes:
   %[2]s: [openai/gpt-4o-mini, anthropic/claude-haiku-4-5]
   %[3]s: [anthropic/claude-haiku-4-5, openai/gpt-4o-mini]
+  %[4]s: [plain/gpt-4o-mini, anthropic/claude-haiku-4-5]
+  %[5]s: [gem/gemini-3.5-flash, anthropic/claude-haiku-4-5]
+  %[6]s: [lama/llama3.2, anthropic/claude-haiku-4-5]
 limits:
   key:
     requests_per_minute: 100000000
     tokens_per_minute: 1000000000000
     parallel: 100000
-`, upstream, chatRoute, messageRoute)
+`, upstream, chatRoute, messageRoute, plainRoute, geminiRoute, ollamaRoute)
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,6 @@
 // Package rehearsal is the provider that is always there: an upstream inside
-// the process that speaks the Chat Completions and the Messages dialect in
-// real wire bytes. It is not a model. It answers every request sensibly and
+// the process that speaks the Chat Completions and the Messages dialect, and
+// OpenAI's of embeddings, in real wire bytes. It is not a model. It answers every request sensibly and
 // the same way each time, from the request alone (no clock, no randomness),
 // and it fails on demand, so that a first run, a test or a drill needs no key
 // and no network. docs/rehearsal.md says what can be asked of it.
@@ -54,7 +54,7 @@ type Options struct {
 }
 
 // Provider answers upstream requests: POST .../chat/completions in the Chat
-// Completions dialect, POST .../v1/messages and .../v1/messages/count_tokens
+// Completions dialect, POST .../embeddings, POST .../v1/messages and .../v1/messages/count_tokens
 // in the Messages dialect. It is an http.RoundTripper (no network, no
 // goroutine: the body makes its bytes as it is read) and an http.Handler over
 // the same core. Safe for concurrent use.
@@ -84,7 +84,7 @@ const (
 	Thinker = "thinker"
 )
 
-// Models lists the model ids.
+// Models lists the ids of the models that converse.
 func Models() []string { return []string{Quick, Steady, Thinker} }
 
 // created is what the creation time of an answer is always said to be
@@ -180,6 +180,8 @@ func door(path string) (llm.Dialect, llm.Op, bool) {
 	switch {
 	case strings.HasSuffix(path, "/chat/completions"):
 		return llm.OpenAI, llm.OpChat, true
+	case strings.HasSuffix(path, "/embeddings"):
+		return llm.OpenAI, llm.OpEmbed, true
 	case strings.HasSuffix(path, "/v1/messages"):
 		return llm.Anthropic, llm.OpChat, true
 	case strings.HasSuffix(path, "/v1/messages/count_tokens"):
@@ -196,7 +198,7 @@ func (p *Provider) answer(r *http.Request, body []byte) (*http.Response, error) 
 	c := &call{ctx: r.Context(), dialect: dialect, op: op, codec: p.o.Codecs[dialect], orders: orders{cut: -1}}
 	c.seed = seed(string(dialect), r.URL.Path, string(body))
 	if !known || c.codec == nil {
-		e := llm.Errorf(llm.NotFound, "The rehearsal provider has no %s %s; it knows POST /v1/chat/completions, /v1/messages and /v1/messages/count_tokens.", r.Method, r.URL.Path)
+		e := llm.Errorf(llm.NotFound, "The rehearsal provider has no %s %s; it knows POST /v1/chat/completions, /v1/embeddings, /v1/messages and /v1/messages/count_tokens.", r.Method, r.URL.Path)
 		if c.codec == nil {
 			return c.send(http.StatusNotFound, "text/plain; charset=utf-8", []byte(e.Message+"\n"), nil), nil
 		}
@@ -210,6 +212,9 @@ func (p *Provider) answer(r *http.Request, body []byte) (*http.Response, error) 
 	}
 	if int64(len(body)) > p.o.MaxBody {
 		return c.refuse(&llm.Error{Class: llm.TooLarge, Message: errTooLarge.Error()}), nil
+	}
+	if op == llm.OpEmbed {
+		return p.embed(c, r.Header.Values(Header), body)
 	}
 	head, err := c.codec.Head(op, body)
 	if err != nil {
@@ -226,18 +231,7 @@ func (p *Provider) answer(r *http.Request, body []byte) (*http.Response, error) 
 	if h := r.Header.Values(Header); len(h) > 0 {
 		directives = strings.Join(h, ";")
 	}
-	orders, err := parseOrders(directives)
-	if err != nil {
-		return c.refuse(err), nil
-	}
-	c.orders = orders
-	if c.orders.failFirst > 0 && p.tally.next(c.orders.key) > c.orders.failFirst {
-		c.orders.spare()
-	}
-	if err := wait(c.ctx, nil, c.orders.delay); err != nil {
-		return nil, err
-	}
-	if resp, err := c.fail(); resp != nil || err != nil {
+	if resp, err := p.obey(c, directives); resp != nil || err != nil {
 		return resp, err
 	}
 	name := strings.TrimPrefix(c.model, "rehearsal/")
@@ -269,6 +263,23 @@ func (p *Provider) answer(r *http.Request, body []byte) (*http.Response, error) 
 		From: c.dialect, ID: script.id, Model: c.model, Created: created,
 		Items: script.items, Finish: script.finish, Usage: script.usage,
 	})), nil
+}
+
+// obey reads the directives and does what they say before there is an answer;
+// nil, nil when there is to be a good one.
+func (p *Provider) obey(c *call, directives string) (*http.Response, error) {
+	orders, err := parseOrders(directives)
+	if err != nil {
+		return c.refuse(err), nil
+	}
+	c.orders = orders
+	if c.orders.failFirst > 0 && p.tally.next(c.orders.key) > c.orders.failFirst {
+		c.orders.spare()
+	}
+	if err := wait(c.ctx, nil, c.orders.delay); err != nil {
+		return nil, err
+	}
+	return c.fail()
 }
 
 func (p *Provider) pause(model string) time.Duration {

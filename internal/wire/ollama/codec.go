@@ -58,15 +58,15 @@ func (Codec) Head(op llm.Op, body []byte) (llm.Head, error) {
 		v := body[m.Value.From:m.Value.To]
 		switch m.Name {
 		case "model":
-			if !isString(v) {
+			if !span.IsString(v) {
 				return h, wrong("model", m.Value.From, "must be a string")
 			}
-			if h.Model = text(v); h.Model == "" {
+			if h.Model = span.Text(v); h.Model == "" {
 				return h, wrong("model", m.Value.From, "must not be empty")
 			}
 			hasModel = true
 		case "stream":
-			switch kind(v) {
+			switch span.Kind(v) {
 			case 'f':
 				h.Stream = false
 			case 't', 'n':
@@ -74,16 +74,16 @@ func (Codec) Head(op llm.Op, body []byte) (llm.Head, error) {
 				return h, wrong("stream", m.Value.From, "must be true or false")
 			}
 		case "tools":
-			h.Tools = isArray(v) && kind(v[1:]) != ']'
+			h.Tools = span.IsArray(v) && span.Kind(v[1:]) != ']'
 		case "options":
-			if isNull(v) {
+			if span.IsNull(v) {
 				continue
 			}
-			if !isObject(v) {
+			if !span.IsObject(v) {
 				return h, wrong("options", m.Value.From, "must be an object")
 			}
-			if p := member(v, "num_predict"); !isNull(p) {
-				n, ok := integer(p)
+			if p := span.Field(v, "num_predict"); !span.IsNull(p) {
+				n, ok := span.Integer(p)
 				if !ok {
 					return h, wrong("options.num_predict", m.Value.From, "must be a whole number")
 				}
@@ -130,7 +130,7 @@ var (
 // Telling reports whether a line may hold usage, an end or an error. It says
 // yes too often rather than too seldom.
 func (Codec) Telling(data []byte) bool {
-	if kind(data) != '{' || bytes.Contains(data, errorKey) {
+	if span.Kind(data) != '{' || bytes.Contains(data, errorKey) {
 		return true
 	}
 	// "done" stands behind the text in every line, so the last one is it.
@@ -138,8 +138,8 @@ func (Codec) Telling(data []byte) bool {
 	if at < 0 {
 		return true
 	}
-	rest := data[space(data, at+len(doneKey)):]
-	return len(rest) == 0 || rest[0] != ':' || kind(rest[1:]) != 'f' || bytes.Contains(data, countKey)
+	rest := data[span.SkipSpace(data, at+len(doneKey)):]
+	return len(rest) == 0 || rest[0] != ':' || span.Kind(rest[1:]) != 'f' || bytes.Contains(data, countKey)
 }
 
 var countKey = []byte(`"eval_count"`)

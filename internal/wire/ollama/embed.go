@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // DecodeEmbed reads a request of /api/embed or of the older /api/embeddings.
@@ -25,34 +26,34 @@ func (c Codec) DecodeEmbed(body []byte) (*llm.EmbedRequest, error) {
 	for _, m := range h.Members {
 		v := jsontext.Value(body[m.Value.From:m.Value.To])
 		switch name := m.Name; {
-		case name == "model" || isNull(v):
+		case name == "model" || span.IsNull(v):
 		case old && name == "prompt":
-			if !isString(v) {
+			if !span.IsString(v) {
 				return nil, wrong(name, m.Value.From, "must be a string")
 			}
-			r.Inputs, r.Single = []llm.EmbedInput{{Text: text(v)}}, true
+			r.Inputs, r.Single = []llm.EmbedInput{{Text: span.Text(v)}}, true
 		case !old && name == "input":
 			switch {
-			case isString(v):
-				r.Inputs, r.Single = []llm.EmbedInput{{Text: text(v)}}, true
-			case isArray(v):
-				for _, s := range elements(v) {
-					if !isString(s) {
+			case span.IsString(v):
+				r.Inputs, r.Single = []llm.EmbedInput{{Text: span.Text(v)}}, true
+			case span.IsArray(v):
+				for _, s := range span.Elements(v) {
+					if !span.IsString(s) {
 						return nil, wrong(name, m.Value.From, "must be a string or an array of strings")
 					}
-					r.Inputs = append(r.Inputs, llm.EmbedInput{Text: text(s)})
+					r.Inputs = append(r.Inputs, llm.EmbedInput{Text: span.Text(s)})
 				}
 			default:
 				return nil, wrong(name, m.Value.From, "must be a string or an array of strings")
 			}
 		case !old && name == "truncate":
-			if k := kind(v); k != 't' && k != 'f' {
+			if k := span.Kind(v); k != 't' && k != 'f' {
 				return nil, wrong(name, m.Value.From, "must be true or false")
 			}
-			truncate := kind(v) == 't'
+			truncate := span.Kind(v) == 't'
 			r.Truncate = &truncate
 		case !old && name == "dimensions":
-			n, ok := integer(v)
+			n, ok := span.Integer(v)
 			if !ok || n < 0 {
 				return nil, wrong(name, m.Value.From, "must be a whole number, not negative")
 			}
@@ -88,36 +89,36 @@ func (c Codec) AppendEmbeddings(dst []byte, r *llm.EmbedRequest, e *llm.Embeddin
 	if model == "" {
 		model = r.Model
 	}
-	o := open(dst)
-	o.str("model", model)
-	o.name("embeddings")
-	o.b = append(o.b, '[')
+	o := span.Open(dst)
+	o.Str("model", model)
+	o.Name("embeddings")
+	o.B = append(o.B, '[')
 	for i := range e.Vectors {
 		if i > 0 {
-			o.b = append(o.b, ',')
+			o.B = append(o.B, ',')
 		}
-		o.b = appendVector(o.b, &e.Vectors[i])
+		o.B = appendVector(o.B, &e.Vectors[i])
 	}
-	o.b = append(o.b, ']')
+	o.B = append(o.B, ']')
 	if own {
 		for _, m := range e.Ext {
-			o.raw(m.Name, m.Value)
+			o.Raw(m.Name, m.Value)
 		}
 	} else {
-		o.int("total_duration", 0)
-		o.int("load_duration", 0)
+		o.Int("total_duration", 0)
+		o.Int("load_duration", 0)
 	}
 	if e.Usage.Source != "" {
-		o.int("prompt_eval_count", e.Usage.Prompt())
+		o.Int("prompt_eval_count", e.Usage.Prompt())
 	}
-	return o.close()
+	return o.Close()
 }
 
 // appendVector writes a vector as numbers; base64 is little-endian float32,
 // each of which is written with as many digits as give it back.
 func appendVector(b []byte, v *llm.Vector) []byte {
 	if v.Base64 == "" {
-		if !isArray(v.Floats) {
+		if !span.IsArray(v.Floats) {
 			return append(b, "[]"...)
 		}
 		return append(b, v.Floats...)
@@ -149,8 +150,8 @@ func (c Codec) EncodeEmbed(r *llm.EmbedRequest, model string, cap *llm.Capabilit
 		losses = append(losses, llm.Loss{Kind: kind, Path: path, Why: why})
 	}
 	own := r.From == llm.Ollama
-	o := open(make([]byte, 0, 256+len(r.Raw)+len(r.Raw)/8))
-	o.str("model", model)
+	o := span.Open(make([]byte, 0, 256+len(r.Raw)+len(r.Raw)/8))
+	o.Str("model", model)
 	for i := range r.Inputs {
 		in := &r.Inputs[i]
 		if len(in.Tokens) > 0 {
@@ -166,7 +167,7 @@ func (c Codec) EncodeEmbed(r *llm.EmbedRequest, model string, cap *llm.Capabilit
 		if len(r.Inputs) != 1 {
 			lose(llm.LossRefuse, "input", "/api/embeddings takes one text")
 		} else {
-			o.str("prompt", r.Inputs[0].Text)
+			o.Str("prompt", r.Inputs[0].Text)
 		}
 		if r.Dimensions > 0 {
 			lose(llm.LossRefuse, "dimensions", "/api/embeddings has no such member")
@@ -175,24 +176,24 @@ func (c Codec) EncodeEmbed(r *llm.EmbedRequest, model string, cap *llm.Capabilit
 			lose(llm.LossWarn, "truncate", "dropped: /api/embeddings has no such member")
 		}
 	} else {
-		o.name("input")
+		o.Name("input")
 		if r.Single && len(r.Inputs) == 1 {
-			o.b = quote(o.b, r.Inputs[0].Text)
+			o.B = span.Quote(o.B, r.Inputs[0].Text)
 		} else {
-			o.b = append(o.b, '[')
+			o.B = append(o.B, '[')
 			for i := range r.Inputs {
 				if i > 0 {
-					o.b = append(o.b, ',')
+					o.B = append(o.B, ',')
 				}
-				o.b = quote(o.b, r.Inputs[i].Text)
+				o.B = span.Quote(o.B, r.Inputs[i].Text)
 			}
-			o.b = append(o.b, ']')
+			o.B = append(o.B, ']')
 		}
 		if r.Truncate != nil {
-			o.bool("truncate", *r.Truncate)
+			o.Bool("truncate", *r.Truncate)
 		}
 		if r.Dimensions > 0 {
-			o.int("dimensions", r.Dimensions)
+			o.Int("dimensions", r.Dimensions)
 		}
 	}
 	if r.Task != "" {
@@ -204,12 +205,12 @@ func (c Codec) EncodeEmbed(r *llm.EmbedRequest, model string, cap *llm.Capabilit
 	for _, m := range r.Ext {
 		switch {
 		case own:
-			o.raw(m.Name, m.Value)
-		case !isNull(m.Value):
+			o.Raw(m.Name, m.Value)
+		case !span.IsNull(m.Value):
 			lose(llm.LossWarn, m.Name, "dropped: Ollama has no such member")
 		}
 	}
-	return llm.Encoded{Body: [][]byte{o.close()}, Losses: losses}, nil
+	return llm.Encoded{Body: [][]byte{o.Close()}, Losses: losses}, nil
 }
 
 // embedAnswer finds the parts of an answer; vectors is nil when there are
@@ -219,23 +220,23 @@ func embedAnswer(body []byte) (model string, vectors jsontext.Value, single bool
 	if err != nil {
 		return "", nil, false, u, nil, err
 	}
-	for k, v := range members(raw) {
+	for k, v := range span.Fields(raw) {
 		switch string(k) {
 		case "model":
-			model = text(v)
+			model = span.Text(v)
 		case "embeddings":
 			vectors = v
 		case "embedding":
 			vectors, single = v, true
 		case "prompt_eval_count":
-			if n := count(v); n > 0 {
+			if n := span.Count(v); n > 0 {
 				u = llm.Usage{Input: min(n, 1<<50), Source: llm.UsageProvider}
 			}
 		default:
 			ext = append(ext, llm.Member{Name: string(k), Value: bytes.Clone(v)})
 		}
 	}
-	if !isArray(vectors) {
+	if !span.IsArray(vectors) {
 		err = malformed("the provider's answer has no embeddings", body)
 	}
 	return model, vectors, single, u, ext, err
@@ -253,8 +254,8 @@ func (Codec) DecodeEmbeddings(body []byte) (*llm.Embeddings, error) {
 		e.Vectors = []llm.Vector{{Floats: bytes.Clone(vectors)}}
 		return e, nil
 	}
-	for _, v := range elements(vectors) {
-		if !isArray(v) {
+	for _, v := range span.Elements(vectors) {
+		if !span.IsArray(v) {
 			return nil, malformed("an embedding of the provider's answer is not an array", body)
 		}
 		e.Vectors = append(e.Vectors, llm.Vector{Floats: bytes.Clone(v)})

@@ -2,6 +2,7 @@ package ollama
 
 import (
 	"bytes"
+	"cmp"
 	"math"
 	"net/http"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // maxErrorBody is how much of an error body is kept.
@@ -22,7 +24,7 @@ const maxErrorBody = 64 << 10
 func (Codec) DecodeError(status int, h http.Header, body []byte) *llm.Error {
 	trimmed := jsontext.Value(bytes.TrimSpace(body))
 	var e *llm.Error
-	if len(trimmed) <= 1<<20 && valid(trimmed) {
+	if len(trimmed) <= 1<<20 && span.Valid(trimmed) {
 		e = errorIn(trimmed, status)
 	}
 	if e == nil {
@@ -55,20 +57,20 @@ func (Codec) DecodeError(status int, h http.Header, body []byte) *llm.Error {
 func errorIn(raw jsontext.Value, status int) *llm.Error {
 	e := &llm.Error{From: llm.Ollama}
 	switch {
-	case isString(raw) && status >= 400:
-		e.Message = text(raw)
-	case isObject(raw):
-		inner := member(raw, "error")
+	case span.IsString(raw) && status >= 400:
+		e.Message = span.Text(raw)
+	case span.IsObject(raw):
+		inner := span.Field(raw, "error")
 		switch {
-		case isString(inner) && (text(inner) != "" || status >= 400):
-			e.Message = text(inner)
-		case isObject(inner):
-			e.Message, e.Type, e.Code = text(member(inner, "message")), text(member(inner, "type")), text(member(inner, "code"))
+		case span.IsString(inner) && (span.Text(inner) != "" || status >= 400):
+			e.Message = span.Text(inner)
+		case span.IsObject(inner):
+			e.Message, e.Type, e.Code = span.Text(span.Field(inner, "message")), span.Text(span.Field(inner, "type")), span.Text(span.Field(inner, "code"))
 			if e.Message == "" {
 				e.Message = excerpt(inner)
 			}
 		case status >= 400:
-			if e.Message = text(member(raw, "message")); e.Message == "" {
+			if e.Message = span.Text(span.Field(raw, "message")); e.Message == "" {
 				e.Message = excerpt(raw)
 			}
 		default:
@@ -77,7 +79,7 @@ func errorIn(raw jsontext.Value, status int) *llm.Error {
 		if status < 400 { // the cloud names the status in the line
 			status = 0
 			for _, name := range []string{"status_code", "StatusCode"} {
-				if n, ok := integer(member(raw, name)); ok && n >= 400 && n < 600 {
+				if n, ok := span.Integer(span.Field(raw, name)); ok && n >= 400 && n < 600 {
 					status = int(n)
 				}
 			}
@@ -199,7 +201,7 @@ func (Codec) EncodeError(e *llm.Error) (status int, body []byte) {
 	if f.back && e.From == llm.Ollama && e.Status >= 400 && e.Status < 600 && e.Status != 401 && e.Status != 402 && e.Status != 403 {
 		status = e.Status
 		raw := jsontext.Value(bytes.TrimSpace(e.Body))
-		if len(raw) > 0 && len(e.Body) < maxErrorBody && valid(raw) && isString(member(raw, "error")) {
+		if len(raw) > 0 && len(e.Body) < maxErrorBody && span.Valid(raw) && span.IsString(span.Field(raw, "error")) {
 			return status, e.Body
 		}
 		return status, appendError(nil, e)
@@ -209,11 +211,13 @@ func (Codec) EncodeError(e *llm.Error) (status int, body []byte) {
 
 // appendError appends {"error":"text"}, in the words for which Ollama's
 // clients look: a model that is "not found", an input that "exceeds the
-// context length".
+// context length". What a provider says of our credential is not for them.
 func appendError(dst []byte, e *llm.Error) []byte {
 	said := e.Message
 	lower := strings.ToLower(said)
 	switch {
+	case e.Class == llm.Auth:
+		said = "the provider " + cmp.Or(e.Provider, "behind this model") + " refused the gateway's credential"
 	case e.Class == llm.ModelNotFound && !strings.Contains(lower, "not found"):
 		found := "model not found"
 		if e.Model != "" {
@@ -228,7 +232,7 @@ func appendError(dst []byte, e *llm.Error) []byte {
 		said = strings.ReplaceAll(string(e.Class), "_", " ")
 	}
 	dst = append(dst, `{"error":`...)
-	dst = quote(dst, said)
+	dst = span.Quote(dst, said)
 	return append(dst, '}')
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 func seeds(f *testing.F, name string) {
@@ -73,12 +74,12 @@ func FuzzDecodeResponse(f *testing.F) {
 			if e.Class == "" || e.Message == "" {
 				t.Fatalf("%+v", e)
 			}
-			if _, body := (Codec{}).EncodeError(e); !valid(body) {
+			if _, body := (Codec{}).EncodeError(e); !span.Valid(body) {
 				t.Fatalf("error written as %s", body)
 			}
 		}
 		if e, err := (Codec{}).DecodeEmbeddings(b); err == nil {
-			if out := (Codec{}).AppendEmbeddings(nil, &llm.EmbedRequest{}, e); !valid(out) {
+			if out := (Codec{}).AppendEmbeddings(nil, &llm.EmbedRequest{}, e); !span.Valid(out) {
 				t.Fatalf("embeddings written as %s", out)
 			}
 		}
@@ -99,7 +100,7 @@ func FuzzDecodeResponse(f *testing.F) {
 			}
 			foreign := *r
 			foreign.From = llm.Anthropic
-			if out := c.AppendResponse(nil, &foreign); !valid(out) {
+			if out := c.AppendResponse(nil, &foreign); !span.Valid(out) {
 				t.Fatalf("written as %s", out)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // This file writes the messages array: it groups items into turns and turns
@@ -17,8 +18,8 @@ import (
 const billing = "x-anthropic-billing-header:"
 
 func (e *requestEncoder) messages() {
-	e.o.b = append(e.o.b, '[')
-	start := len(e.o.b)
+	e.o.B = append(e.o.B, '[')
+	start := len(e.o.B)
 	items := e.r.Items
 	spoken := false // something other than instructions was written
 	for i := 0; i < len(items); {
@@ -55,7 +56,7 @@ func (e *requestEncoder) messages() {
 		}
 		i = n
 	}
-	e.o.b = append(e.o.b, ']')
+	e.o.B = append(e.o.B, ']')
 	if n := len(items); n > 0 && !e.own && items[n-1].Role == llm.Assistant && !e.c.Can(llm.Prefill) {
 		e.lose(llm.LossRefuse, items[n-1].Path, "the model cannot go on from an answer that is begun")
 	}
@@ -70,30 +71,30 @@ func (e *requestEncoder) refuseItem(it *llm.Item) {
 }
 
 // message begins a message object.
-func (e *requestEncoder) message(start int, role string) object {
-	if len(e.o.b) > start {
-		e.o.b = append(e.o.b, ',')
+func (e *requestEncoder) message(start int, role string) span.Object {
+	if len(e.o.B) > start {
+		e.o.B = append(e.o.B, ',')
 	}
-	m := open(e.o.b)
-	m.str("role", role)
+	m := span.Open(e.o.B)
+	m.Str("role", role)
 	return m
 }
 
 // finish ends a message with the members that are carried.
-func (e *requestEncoder) finish(m object, it *llm.Item) {
+func (e *requestEncoder) finish(m span.Object, it *llm.Item) {
 	if it != nil {
 		e.carry(&m, it)
 	}
-	e.o.b = m.close()
+	e.o.B = m.Close()
 }
 
-func (e *requestEncoder) carry(m *object, it *llm.Item) {
+func (e *requestEncoder) carry(m *span.Object, it *llm.Item) {
 	if it.From != llm.Ollama {
 		e.dropped(it)
 		return
 	}
 	for _, x := range it.Ext {
-		m.raw(x.Name, x.Value)
+		m.Raw(x.Name, x.Value)
 	}
 }
 
@@ -107,16 +108,16 @@ func (e *requestEncoder) dropped(it *llm.Item) {
 
 func (e *requestEncoder) droppedMembers(path string, ext []llm.Member) {
 	for _, x := range ext {
-		if isNull(x.Value) {
+		if span.IsNull(x.Value) {
 			continue // says nothing
 		}
 		switch x.Name {
 		case "citations":
-			if kind(member(x.Value, "enabled")) == 't' {
+			if span.Kind(span.Field(x.Value, "enabled")) == 't' {
 				e.lose(llm.LossRefuse, path+".citations", "Ollama cannot cite documents")
 			}
 		case "caller":
-			if t := text(member(x.Value, "type")); t != "" && t != "direct" {
+			if t := span.Text(span.Field(x.Value, "type")); t != "" && t != "direct" {
 				e.lose(llm.LossRefuse, path+".caller", "Ollama cannot express programmatic calls")
 			}
 		case "prompt_cache_breakpoint": // an automatic cache does without
@@ -175,7 +176,7 @@ func (e *requestEncoder) pieces(blocks []llm.Block, path, sep string) []piece {
 			continue
 		}
 		if bl.From != llm.Ollama {
-			if len(bl.Citations) > 0 && !isNull(bl.Citations) && string(bl.Citations) != "[]" {
+			if len(bl.Citations) > 0 && !span.IsNull(bl.Citations) && string(bl.Citations) != "[]" {
 				e.loseOnce(llm.LossCarry, "citations", path+".citations", "citations of an earlier answer")
 			}
 			e.droppedMembers(path, bl.Ext)
@@ -209,7 +210,7 @@ func (e *requestEncoder) image(list []byte, bl *llm.Block, path string) []byte {
 		list = append(list, ',')
 	}
 	mark := len(list)
-	list = quote(list, bl.Media.Data)
+	list = span.Quote(list, bl.Media.Data)
 	e.pictures++
 	e.pixels += len(list) - mark
 	return list
@@ -240,10 +241,10 @@ func (e *requestEncoder) said(it *llm.Item, start int, spoken bool) {
 			p.text = append(append([]byte("<system>\n"), p.text...), "\n</system>"...)
 		}
 		m := e.message(start, role)
-		m.name("content")
-		m.b = quote(m.b, p.text)
+		m.Name("content")
+		m.B = span.Quote(m.B, p.text)
 		if len(p.images) > 0 {
-			m.raw("images", append(p.images, ']'))
+			m.Raw("images", append(p.images, ']'))
 		}
 		if i == len(pieces)-1 {
 			e.finish(m, it)
@@ -306,18 +307,18 @@ func (e *requestEncoder) assistant(items []llm.Item, start int) {
 		return
 	}
 	m := e.message(start, "assistant")
-	m.name("content")
-	m.b = quote(m.b, said)
+	m.Name("content")
+	m.B = span.Quote(m.B, said)
 	if len(thought) > 0 {
-		m.name("thinking")
-		m.b = quote(m.b, thought)
+		m.Name("thinking")
+		m.B = span.Quote(m.B, thought)
 	}
 	if len(images) > 0 {
-		m.raw("images", append(images, ']'))
+		m.Raw("images", append(images, ']'))
 	}
 	if n > 0 {
-		m.name("tool_calls")
-		m.b = append(append(append(m.b, '['), calls...), ']')
+		m.Name("tool_calls")
+		m.B = append(append(append(m.B, '['), calls...), ']')
 	}
 	e.finish(m, first)
 }
@@ -339,18 +340,18 @@ func (e *requestEncoder) call(b []byte, it *llm.Item, n int) []byte {
 // appendCall writes a call: an id, and a function whose arguments are an
 // object on this wire.
 func appendCall(b []byte, c *llm.Call, n int) []byte {
-	o := open(b)
+	o := span.Open(b)
 	if c.ID != "" {
-		o.str("id", c.ID)
+		o.Str("id", c.ID)
 	}
-	o.name("function")
-	f := open(o.b)
-	f.int("index", int64(n))
-	f.str("name", c.Name)
-	f.name("arguments")
-	f.b = appendArguments(f.b, c)
-	o.b = f.close()
-	return o.close()
+	o.Name("function")
+	f := span.Open(o.B)
+	f.Int("index", int64(n))
+	f.Str("name", c.Name)
+	f.Name("arguments")
+	f.B = appendArguments(f.B, c)
+	o.B = f.Close()
+	return o.Close()
 }
 
 // appendArguments writes the arguments as the object that this wire wants:
@@ -361,12 +362,12 @@ func appendArguments(b []byte, c *llm.Call) []byte {
 	args := jsontext.Value(c.Arguments)
 	switch {
 	case c.Custom:
-		b = quote(append(b, `{"input":`...), c.Arguments)
+		b = span.Quote(append(b, `{"input":`...), c.Arguments)
 		return append(b, '}')
-	case space(args, 0) == len(args):
+	case span.SkipSpace(args, 0) == len(args):
 		return append(b, "{}"...)
-	case !isObject(args) || !args.IsValid():
-		b = quote(append(b, `{"_raw":`...), c.Arguments)
+	case !span.IsObject(args) || !args.IsValid():
+		b = span.Quote(append(b, `{"_raw":`...), c.Arguments)
 		return append(b, '}')
 	}
 	return appendLine(b, args)
@@ -468,21 +469,21 @@ func (e *requestEncoder) result(it *llm.Item, start int, call *llm.Call) {
 		said = append(said, p.text...)
 	}
 	m := e.message(start, "tool")
-	m.name("content")
-	m.b = quote(m.b, said)
+	m.Name("content")
+	m.B = span.Quote(m.B, said)
 	if len(images) > 0 {
-		m.raw("images", append(images, ']'))
+		m.Raw("images", append(images, ']'))
 	}
 	name, id := it.Result.Name, it.Result.CallID
 	if call != nil {
 		name, id = call.Name, call.ID
 	}
-	spelled := func(k string) bool { return len(it.Raw) == 0 || it.From != llm.Ollama || member(it.Raw, k) != nil }
+	spelled := func(k string) bool { return len(it.Raw) == 0 || it.From != llm.Ollama || span.Field(it.Raw, k) != nil }
 	if name != "" && spelled("tool_name") {
-		m.str("tool_name", name)
+		m.Str("tool_name", name)
 	}
 	if id != "" && spelled("tool_call_id") { // whoever gave none is given none back
-		m.str("tool_call_id", id)
+		m.Str("tool_call_id", id)
 	}
 	e.finish(m, it)
 }

@@ -19,9 +19,9 @@ const Version = "0.40.8"
 
 // AppendVersion appends the answer to GET /api/version.
 func (Codec) AppendVersion(dst []byte) []byte {
-	o := open(dst)
-	o.str("version", Version)
-	return o.close()
+	o := span.Open(dst)
+	o.Str("version", Version)
+	return o.Close()
 }
 
 // AppendModels appends the GET /api/tags page.
@@ -39,12 +39,12 @@ func (Codec) AppendTags(dst []byte, models []llm.ModelInfo) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		o := open(dst)
+		o := span.Open(dst)
 		listed(&o, &models[i])
-		o.name("modified_at")
-		o.b = appendTime(o.b, models[i].Created)
+		o.Name("modified_at")
+		o.B = appendTime(o.B, models[i].Created)
 		capabilities(&o, &models[i])
-		dst = o.close()
+		dst = o.Close()
 	}
 	return append(dst, "]}"...)
 }
@@ -57,60 +57,60 @@ func (Codec) AppendPS(dst []byte, models []llm.ModelInfo) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		o := open(dst)
+		o := span.Open(dst)
 		listed(&o, &models[i])
-		o.str("expires_at", "9999-12-31T23:59:59Z")
-		o.int("size_vram", 0)
+		o.Str("expires_at", "9999-12-31T23:59:59Z")
+		o.Int("size_vram", 0)
 		if w := models[i].Window; w > 0 {
-			o.int("context_length", w)
+			o.Int("context_length", w)
 		}
-		dst = o.close()
+		dst = o.Close()
 	}
 	return append(dst, "]}"...)
 }
 
 // listed writes what tags and ps share. The digest stands for the name: there
 // is no file of which it could be one.
-func listed(o *object, m *llm.ModelInfo) {
-	o.str("name", m.ID)
-	o.str("model", m.ID)
-	o.int("size", 0)
+func listed(o *span.Object, m *llm.ModelInfo) {
+	o.Str("name", m.ID)
+	o.Str("model", m.ID)
+	o.Int("size", 0)
 	sum := sha256.Sum256([]byte(m.ID))
-	o.str("digest", hex.EncodeToString(sum[:]))
+	o.Str("digest", hex.EncodeToString(sum[:]))
 	details(o, m)
 }
 
-func details(o *object, m *llm.ModelInfo) {
+func details(o *span.Object, m *llm.ModelInfo) {
 	family := m.OwnedBy
 	if family == "" {
 		family = architecture
 	}
-	o.name("details")
-	d := open(o.b)
-	d.str("parent_model", "")
-	d.str("format", "")
-	d.str("family", family)
-	d.name("families")
-	d.b = append(d.b, '[')
-	d.b = quote(d.b, family)
-	d.b = append(d.b, ']')
-	d.str("parameter_size", "")
-	d.str("quantization_level", "")
+	o.Name("details")
+	d := span.Open(o.B)
+	d.Str("parent_model", "")
+	d.Str("format", "")
+	d.Str("family", family)
+	d.Name("families")
+	d.B = append(d.B, '[')
+	d.B = span.Quote(d.B, family)
+	d.B = append(d.B, ']')
+	d.Str("parameter_size", "")
+	d.Str("quantization_level", "")
 	if m.Window > 0 {
-		d.int("context_length", m.Window)
+		d.Int("context_length", m.Window)
 	}
-	o.b = d.close()
+	o.B = d.Close()
 }
 
 // capabilities writes what the model can do in Ollama's words. Of a model that
 // nobody knows only what nearly all can do is said.
-func capabilities(o *object, m *llm.ModelInfo) {
-	o.name("capabilities")
+func capabilities(o *span.Object, m *llm.ModelInfo) {
+	o.Name("capabilities")
 	if slices.Contains(m.Gives, "embedding") {
-		o.b = append(o.b, `["embedding"]`...)
+		o.B = append(o.B, `["embedding"]`...)
 		return
 	}
-	b := append(o.b, `["completion"`...)
+	b := append(o.B, `["completion"`...)
 	c := &m.Capability
 	for _, f := range []struct {
 		has  bool
@@ -122,10 +122,10 @@ func capabilities(o *object, m *llm.ModelInfo) {
 	} {
 		if f.has {
 			b = append(b, ',')
-			b = quote(b, f.name)
+			b = span.Quote(b, f.name)
 		}
 	}
-	o.b = append(b, ']')
+	o.B = append(b, ']')
 }
 
 // architecture is the prefix of model_info's members: clients read
@@ -134,27 +134,27 @@ const architecture = "headrace"
 
 // AppendShow appends the answer to POST /api/show.
 func (Codec) AppendShow(dst []byte, m llm.ModelInfo) []byte {
-	o := open(dst)
+	o := span.Open(dst)
 	for _, name := range []string{"license", "modelfile", "parameters", "template"} {
-		o.str(name, "")
+		o.Str(name, "")
 	}
 	details(&o, &m)
-	o.name("model_info")
-	i := open(o.b)
-	i.str("general.architecture", architecture)
+	o.Name("model_info")
+	i := span.Open(o.B)
+	i.Str("general.architecture", architecture)
 	name := m.Name
 	if name == "" {
 		name = m.ID
 	}
-	i.str("general.basename", name)
+	i.Str("general.basename", name)
 	if m.Window > 0 {
-		i.int(architecture+".context_length", m.Window)
+		i.Int(architecture+".context_length", m.Window)
 	}
-	o.b = i.close()
+	o.B = i.Close()
 	capabilities(&o, &m)
-	o.name("modified_at")
-	o.b = appendTime(o.b, m.Created)
-	return o.close()
+	o.Name("modified_at")
+	o.B = appendTime(o.B, m.Created)
+	return o.Close()
 }
 
 // DecodeShow reads the body of POST /api/show: the model, also under its old
@@ -167,7 +167,7 @@ func (Codec) DecodeShow(body []byte) (model string, err error) {
 	for _, want := range []string{"model", "name"} {
 		for _, m := range found {
 			if m.Name == want && model == "" {
-				model = text(body[m.Value.From:m.Value.To])
+				model = span.Text(body[m.Value.From:m.Value.To])
 			}
 		}
 	}
@@ -191,10 +191,10 @@ func Loads(r *llm.Request) (load, unload bool) {
 			if m.Name != "keep_alive" {
 				continue
 			}
-			if n, ok := number(m.Value); ok && n == 0 {
+			if n, ok := span.Number(m.Value); ok && n == 0 {
 				unload = true
 			}
-			if d, err := time.ParseDuration(text(m.Value)); err == nil && d == 0 {
+			if d, err := time.ParseDuration(span.Text(m.Value)); err == nil && d == 0 {
 				unload = true
 			}
 		}
@@ -206,20 +206,20 @@ func Loads(r *llm.Request) (load, unload bool) {
 // model, in the codec's form; created is in Unix seconds. It is one object, and
 // with a line end behind it one line of a stream.
 func (c Codec) AppendLoaded(dst []byte, model string, created int64, unload bool) []byte {
-	o := open(dst)
-	o.str("model", model)
-	o.name("created_at")
-	o.b = appendTime(o.b, created)
+	o := span.Open(dst)
+	o.Str("model", model)
+	o.Name("created_at")
+	o.B = appendTime(o.B, created)
 	if c.Form == FormGenerate {
-		o.str("response", "")
+		o.Str("response", "")
 	} else {
-		o.raw("message", []byte(`{"role":"assistant","content":""}`))
+		o.Raw("message", []byte(`{"role":"assistant","content":""}`))
 	}
-	o.bool("done", true)
+	o.Bool("done", true)
 	if unload {
-		o.str("done_reason", "unload")
+		o.Str("done_reason", "unload")
 	} else {
-		o.str("done_reason", "load")
+		o.Str("done_reason", "load")
 	}
-	return o.close()
+	return o.Close()
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // Types of the opaque items that stand for members which change what is asked
@@ -48,7 +49,7 @@ func (c Codec) DecodeRequest(body []byte) (*llm.Request, error) {
 	var system, prompt, images, messages jsontext.Value
 	for _, m := range h.Members {
 		v := jsontext.Value(body[m.Value.From:m.Value.To])
-		if isNull(v) {
+		if span.IsNull(v) {
 			continue
 		}
 		switch name := m.Name; {
@@ -62,18 +63,18 @@ func (c Codec) DecodeRequest(body []byte) (*llm.Request, error) {
 		case name == "tools":
 			err = d.tools(v)
 		case name == "logprobs":
-			if kind(v) == 't' {
+			if span.Kind(v) == 't' {
 				d.require(typeLogprobs, v)
 			} else {
 				d.extra(name, v)
 			}
 		case !generate && name == "messages":
-			if !isArray(v) {
+			if !span.IsArray(v) {
 				err = refuse(name, "must be an array")
 			}
 			messages = v
 		case generate && (name == "prompt" || name == "system"):
-			if !isString(v) {
+			if !span.IsString(v) {
 				err = refuse(name, "must be a string")
 			}
 			if name == "prompt" {
@@ -84,17 +85,17 @@ func (c Codec) DecodeRequest(body []byte) (*llm.Request, error) {
 		case generate && name == "images":
 			images = v
 		case generate && (name == typeSuffix || name == typeTemplate):
-			if !isString(v) {
+			if !span.IsString(v) {
 				err = refuse(name, "must be a string")
-			} else if text(v) != "" {
+			} else if span.Text(v) != "" {
 				d.require(name, v)
 			}
 		case generate && name == typeRaw:
-			if kind(v) == 't' {
+			if span.Kind(v) == 't' {
 				d.require(name, v)
 			}
 		case generate && name == typeContext:
-			if isArray(v) && kind(v[1:]) != ']' {
+			if span.IsArray(v) && span.Kind(v[1:]) != ']' {
 				d.require(name, v)
 			}
 		default:
@@ -139,8 +140,8 @@ func (d *requestDecoder) require(name string, v jsontext.Value) {
 }
 
 func (d *requestDecoder) options(v jsontext.Value) error {
-	for k, o := range members(v) {
-		if isNull(o) {
+	for k, o := range span.Fields(v) {
+		if span.IsNull(o) {
 			continue
 		}
 		name := string(k)
@@ -161,25 +162,25 @@ func (d *requestDecoder) options(v jsontext.Value) error {
 		case "num_predict": // Head has read it
 			continue
 		case "stop":
-			if isString(o) { // not Ollama's own form, but there is only one meaning
-				d.r.Stop = append(d.r.Stop, text(o))
+			if span.IsString(o) { // not Ollama's own form, but there is only one meaning
+				d.r.Stop = append(d.r.Stop, span.Text(o))
 				continue
 			}
-			if !isArray(o) {
+			if !span.IsArray(o) {
 				return refuse("options.stop", "must be an array of strings")
 			}
-			for _, s := range elements(o) {
-				if !isString(s) {
+			for _, s := range span.Elements(o) {
+				if !span.IsString(s) {
 					return refuse("options.stop", "must be an array of strings")
 				}
-				d.r.Stop = append(d.r.Stop, text(s))
+				d.r.Stop = append(d.r.Stop, span.Text(s))
 			}
 			continue
 		default:
 			d.extra("options."+name, o)
 			continue
 		}
-		if !isNumber(o) {
+		if !span.IsNumber(o) {
 			return refuse("options."+name, "must be a number")
 		}
 		*to = o
@@ -189,10 +190,10 @@ func (d *requestDecoder) options(v jsontext.Value) error {
 
 func (d *requestDecoder) format(v jsontext.Value) error {
 	switch {
-	case isObject(v):
+	case span.IsObject(v):
 		d.r.Format = llm.Format{Kind: llm.FormatJSONSchema, Schema: v}
-	case isString(v) && text(v) == "":
-	case isString(v) && text(v) == "json":
+	case span.IsString(v) && span.Text(v) == "":
+	case span.IsString(v) && span.Text(v) == "json":
 		d.r.Format.Kind = llm.FormatJSONObject
 	default:
 		return refuse("format", `must be "json" or a JSON Schema`)
@@ -201,7 +202,7 @@ func (d *requestDecoder) format(v jsontext.Value) error {
 }
 
 func (d *requestDecoder) think(v jsontext.Value) error {
-	switch kind(v) {
+	switch span.Kind(v) {
 	case 't':
 		d.r.Reasoning.Mode = llm.ThinkAdaptive
 		return nil
@@ -209,7 +210,7 @@ func (d *requestDecoder) think(v jsontext.Value) error {
 		d.r.Reasoning.Mode = llm.ThinkOff
 		return nil
 	case '"':
-		switch s := text(v); s {
+		switch s := span.Text(v); s {
 		case "low", "medium", "high", "max":
 			d.r.Reasoning.Effort = s
 			return nil
@@ -219,33 +220,33 @@ func (d *requestDecoder) think(v jsontext.Value) error {
 }
 
 func (d *requestDecoder) tools(v jsontext.Value) error {
-	if !isArray(v) {
+	if !span.IsArray(v) {
 		return refuse("tools", "must be an array")
 	}
-	for i, raw := range elements(v) {
-		if !isObject(raw) {
+	for i, raw := range span.Elements(v) {
+		if !span.IsObject(raw) {
 			return refuse("tools."+strconv.Itoa(i), "must be an object")
 		}
 		t := llm.Tool{From: llm.Ollama, Raw: raw}
-		for k, m := range members(raw) {
+		for k, m := range span.Fields(raw) {
 			switch string(k) {
 			case "type":
-				if s := text(m); s != "function" {
+				if s := span.Text(m); s != "function" {
 					t.Type = s
 				}
 			case "function":
-				for k, m := range members(m) {
+				for k, m := range span.Fields(m) {
 					switch string(k) {
 					case "name":
-						t.Name = text(m)
+						t.Name = span.Text(m)
 					case "description":
-						t.Description = text(m)
+						t.Description = span.Text(m)
 					case "parameters":
-						if isObject(m) {
+						if span.IsObject(m) {
 							t.Schema = m
 						}
 					case "strict": // OpenAI's; Ollama reads past it
-						if k := kind(m); k == 't' || k == 'f' {
+						if k := span.Kind(m); k == 't' || k == 'f' {
 							strict := k == 't'
 							t.Strict = &strict
 						}
@@ -266,7 +267,7 @@ func (d *requestDecoder) tools(v jsontext.Value) error {
 }
 
 func (d *requestDecoder) generate(system, prompt, images jsontext.Value) error {
-	if s := text(system); s != "" {
+	if s := span.Text(system); s != "" {
 		d.r.Items = append(d.r.Items, llm.Item{Kind: llm.ItemMessage, Role: llm.System, Turn: d.turn, Path: "system", From: llm.Ollama,
 			Blocks: []llm.Block{{Kind: llm.BlockText, Text: s, From: llm.Ollama}}})
 		d.turn++
@@ -275,7 +276,7 @@ func (d *requestDecoder) generate(system, prompt, images jsontext.Value) error {
 	if err != nil {
 		return err
 	}
-	if s := text(prompt); s != "" {
+	if s := span.Text(prompt); s != "" {
 		blocks = append(blocks, llm.Block{Kind: llm.BlockText, Text: s, From: llm.Ollama})
 	}
 	if len(blocks) == 0 {
@@ -289,18 +290,18 @@ func (d *requestDecoder) generate(system, prompt, images jsontext.Value) error {
 // pictures reads a list of images: base64 without a media type, which is told
 // from the first bytes. On this wire they stand before the text.
 func pictures(v jsontext.Value, path string) ([]llm.Block, error) {
-	if isNull(v) {
+	if span.IsNull(v) {
 		return nil, nil
 	}
-	if !isArray(v) {
+	if !span.IsArray(v) {
 		return nil, refuse(path, "must be an array")
 	}
 	var blocks []llm.Block
-	for i, image := range elements(v) {
-		if !isString(image) {
+	for i, image := range span.Elements(v) {
+		if !span.IsString(image) {
 			return nil, refuse(path+"."+strconv.Itoa(i), "must be base64")
 		}
-		data, mime := text(image), ""
+		data, mime := span.Text(image), ""
 		if rest, ok := strings.CutPrefix(data, "data:"); ok { // not Ollama's form, but there is only one meaning
 			if head, body, ok := strings.Cut(rest, ";base64,"); ok {
 				data, mime = body, head
@@ -330,10 +331,10 @@ func sniff(data string) string {
 
 func (d *requestDecoder) messages(v jsontext.Value) error {
 	n := 0
-	for i, m := range elements(v) {
+	for i, m := range span.Elements(v) {
 		n++
 		path := "messages." + strconv.Itoa(i)
-		if !isObject(m) {
+		if !span.IsObject(m) {
 			return refuse(path, "must be an object")
 		}
 		if err := d.message(path, m); err != nil {
@@ -353,8 +354,8 @@ func (d *requestDecoder) message(path string, raw jsontext.Value) error {
 	var calls jsontext.Value
 	var ext []llm.Member
 	var err error
-	for k, v := range members(raw) {
-		if isNull(v) {
+	for k, v := range span.Fields(raw) {
+		if span.IsNull(v) {
 			continue
 		}
 		var to *string
@@ -375,7 +376,7 @@ func (d *requestDecoder) message(path string, raw jsontext.Value) error {
 			}
 			continue
 		case "tool_calls":
-			if !isArray(v) {
+			if !span.IsArray(v) {
 				return refuse(path+".tool_calls", "must be an array")
 			}
 			calls = v
@@ -384,10 +385,10 @@ func (d *requestDecoder) message(path string, raw jsontext.Value) error {
 			ext = append(ext, llm.Member{Name: name, Value: v})
 			continue
 		}
-		if !isString(v) {
+		if !span.IsString(v) {
 			return refuse(path+"."+string(k), "must be a string")
 		}
-		*to = text(v)
+		*to = span.Text(v)
 	}
 	it := llm.Item{Kind: llm.ItemMessage, Turn: d.turn, Path: path, From: llm.Ollama, Ext: ext}
 	if content != "" {
@@ -406,7 +407,7 @@ func (d *requestDecoder) message(path string, raw jsontext.Value) error {
 		if toolName == "" { // some clients send OpenAI's older name
 			for _, m := range ext {
 				if m.Name == "name" {
-					toolName = text(m.Value)
+					toolName = span.Text(m.Value)
 				}
 			}
 		}
@@ -418,7 +419,7 @@ func (d *requestDecoder) message(path string, raw jsontext.Value) error {
 	}
 	if it.Kind == llm.ItemMessage {
 		if thinking != "" { // out of place, but said
-			it.Ext = append(it.Ext, llm.Member{Name: "thinking", Value: member(raw, "thinking")})
+			it.Ext = append(it.Ext, llm.Member{Name: "thinking", Value: span.Field(raw, "thinking")})
 		}
 		if calls != nil {
 			it.Ext = append(it.Ext, llm.Member{Name: "tool_calls", Value: calls})
@@ -438,11 +439,11 @@ func (d *requestDecoder) assistant(it llm.Item, thinking string, calls jsontext.
 		items = append(items, llm.Item{Kind: llm.ItemReasoning, Role: llm.Assistant, Turn: it.Turn, Path: it.Path + ".thinking", From: llm.Ollama,
 			Blocks: []llm.Block{{Kind: llm.BlockText, Text: thinking, From: llm.Ollama}}})
 	}
-	hasCalls := kind(calls) == '[' && kind(calls[1:]) != ']'
+	hasCalls := span.Kind(calls) == '[' && span.Kind(calls[1:]) != ']'
 	if len(it.Blocks) > 0 || len(it.Ext) > 0 || thinking == "" && !hasCalls {
 		items = append(items, it)
 	}
-	for i, raw := range elements(calls) {
+	for i, raw := range span.Elements(calls) {
 		path := it.Path + ".tool_calls." + strconv.Itoa(i)
 		call, ok := readCall(raw)
 		if !ok {
@@ -463,20 +464,20 @@ func (d *requestDecoder) assistant(it llm.Item, thinking string, calls jsontext.
 // readCall reads a tool call; ok is false when it has no name.
 func readCall(raw jsontext.Value) (it llm.Item, ok bool) {
 	it = llm.Item{Kind: llm.ItemToolCall, Role: llm.Assistant, From: llm.Ollama, Raw: raw}
-	for k, v := range members(raw) {
+	for k, v := range span.Fields(raw) {
 		switch string(k) {
 		case "id":
-			it.Call.ID = text(v)
+			it.Call.ID = span.Text(v)
 		case "type":
 		case "function":
-			for k, v := range members(v) {
+			for k, v := range span.Fields(v) {
 				switch string(k) {
 				case "name":
-					it.Call.Name = text(v)
+					it.Call.Name = span.Text(v)
 				case "arguments":
-					if isString(v) { // OpenAI's form, which some clients replay
-						it.Call.Arguments = []byte(text(v))
-					} else if !isNull(v) {
+					if span.IsString(v) { // OpenAI's form, which some clients replay
+						it.Call.Arguments = []byte(span.Text(v))
+					} else if !span.IsNull(v) {
 						it.Call.Arguments = v
 					}
 				case "index":

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // EncodeRequest writes a request for one target. What came from this dialect
@@ -19,16 +20,16 @@ import (
 func (c Codec) EncodeRequest(r *llm.Request, model string, cap *llm.Capability) (llm.Encoded, error) {
 	e := requestEncoder{r: r, c: cap, own: r.From == llm.Ollama, model: model}
 	if e.own {
-		for k, v := range members(r.Raw) {
+		for k, v := range span.Fields(r.Raw) {
 			e.spelled = append(e.spelled, llm.Member{Name: string(k), Value: v})
 		}
 		_, messages := e.raw("messages")
 		_, prompt := e.raw("prompt")
 		e.generate = !messages && (prompt || c.Form == FormGenerate) && generable(r.Items)
 	}
-	e.o = open(make([]byte, 0, 1024+len(r.Raw)+len(r.Raw)/8))
+	e.o = span.Open(make([]byte, 0, 1024+len(r.Raw)+len(r.Raw)/8))
 	e.write()
-	return llm.Encoded{Body: [][]byte{e.o.close()}, Losses: e.losses, Customs: e.customs}, nil
+	return llm.Encoded{Body: [][]byte{e.o.Close()}, Losses: e.losses, Customs: e.customs}, nil
 }
 
 // generable reports whether items can be said by /api/generate.
@@ -55,7 +56,7 @@ type requestEncoder struct {
 	generate bool
 	model    string
 	spelled  []llm.Member // the members of r.Raw
-	o        object
+	o        span.Object
 	losses   []llm.Loss
 	told     []string // what was told once
 	customs  map[string]bool
@@ -113,7 +114,7 @@ func (e *requestEncoder) write() {
 	}
 	for _, m := range e.r.Ext {
 		if _, done := e.raw(m.Name); !done && !strings.HasPrefix(m.Name, "options.") {
-			e.o.raw(m.Name, m.Value)
+			e.o.Raw(m.Name, m.Value)
 		}
 	}
 }
@@ -124,12 +125,12 @@ func (e *requestEncoder) member(name string, raw jsontext.Value) {
 	r, o := e.r, &e.o
 	switch name {
 	case "model":
-		o.str(name, e.model)
+		o.Str(name, e.model)
 	case "stream":
-		if raw != nil && isNull(raw) && r.Stream {
-			o.raw(name, raw)
+		if raw != nil && span.IsNull(raw) && r.Stream {
+			o.Raw(name, raw)
 		} else if raw != nil || !e.own || len(e.spelled) == 0 || !r.Stream {
-			o.bool(name, r.Stream) // unsaid it would be true
+			o.Bool(name, r.Stream) // unsaid it would be true
 		}
 	case "think":
 		value, why := "", ""
@@ -144,14 +145,14 @@ func (e *requestEncoder) member(name string, raw jsontext.Value) {
 			e.lose(llm.LossWarn, e.thinkPath(), "%s", why)
 		}
 		if value != "" {
-			o.raw(name, []byte(value))
+			o.Raw(name, []byte(value))
 		}
 	case "format":
 		e.format(raw)
 	case "tools":
 		e.tools(raw)
 	case "messages":
-		o.name(name)
+		o.Name(name)
 		e.messages()
 	case "options":
 		e.options(raw)
@@ -159,7 +160,7 @@ func (e *requestEncoder) member(name string, raw jsontext.Value) {
 		if e.generate {
 			e.prompt(name, raw)
 		} else if raw != nil {
-			o.raw(name, raw)
+			o.Raw(name, raw)
 		}
 	case typeSuffix, typeTemplate, typeRaw, typeContext, typeLogprobs:
 		if raw == nil {
@@ -170,10 +171,10 @@ func (e *requestEncoder) member(name string, raw jsontext.Value) {
 			}
 		}
 		if raw != nil {
-			o.raw(name, raw)
+			o.Raw(name, raw)
 		}
 	default: // only from our own dialect: carried
-		o.raw(name, raw)
+		o.Raw(name, raw)
 	}
 }
 
@@ -207,15 +208,15 @@ func (e *requestEncoder) prompt(name string, raw jsontext.Value) {
 	switch {
 	case name == "images":
 		if len(pictures) > 0 {
-			e.o.raw(name, append(pictures, ']'))
+			e.o.Raw(name, append(pictures, ']'))
 		} else if raw != nil {
-			e.o.raw(name, raw)
+			e.o.Raw(name, raw)
 		}
 	case len(said) > 0 || name == "prompt":
-		e.o.name(name)
-		e.o.b = quote(e.o.b, said)
+		e.o.Name(name)
+		e.o.B = span.Quote(e.o.B, said)
 	case raw != nil:
-		e.o.raw(name, raw)
+		e.o.Raw(name, raw)
 	}
 }
 
@@ -227,20 +228,20 @@ func (e *requestEncoder) format(raw jsontext.Value) {
 			e.lose(llm.LossRefuse, "response_format", "the model cannot keep to a JSON Schema")
 			return
 		}
-		if isObject(f.Schema) {
-			e.o.raw("format", f.Schema)
+		if span.IsObject(f.Schema) {
+			e.o.Raw("format", f.Schema)
 			return
 		}
-		e.o.str("format", "json")
+		e.o.Str("format", "json")
 	case llm.FormatJSONObject:
 		if !e.c.Can(llm.JSONObject) && !e.c.Can(llm.JSONSchema) {
 			e.lose(llm.LossRefuse, "response_format", "the model cannot promise JSON")
 			return
 		}
-		e.o.str("format", "json")
+		e.o.Str("format", "json")
 	default:
 		if raw != nil {
-			e.o.raw("format", raw)
+			e.o.Raw("format", raw)
 		}
 	}
 }
@@ -259,7 +260,7 @@ func (e *requestEncoder) tools(raw jsontext.Value) {
 	}
 	if len(e.r.Tools) == 0 {
 		if raw != nil {
-			e.o.raw("tools", raw)
+			e.o.Raw("tools", raw)
 		}
 		return
 	}
@@ -287,7 +288,7 @@ func (e *requestEncoder) tools(raw jsontext.Value) {
 		}
 	}
 	if n > 0 {
-		e.o.raw("tools", append(b, ']'))
+		e.o.Raw("tools", append(b, ']'))
 	}
 	if p := e.r.ParallelCalls; p != nil && !*p {
 		e.lose(llm.LossWarn, "parallel_tool_calls", "dropped: Ollama takes no such wish")
@@ -314,52 +315,52 @@ func (e *requestEncoder) tool(b []byte, i int, t *llm.Tool) []byte {
 		return b
 	}
 	for _, m := range t.Ext {
-		if !isNull(m.Value) {
+		if !span.IsNull(m.Value) {
 			e.loseOnce(llm.LossWarn, "tool:"+m.Name, path+"."+m.Name, "dropped: Ollama has no such member")
 		}
 	}
-	o := open(b)
-	o.str("type", "function")
-	o.name("function")
-	f := open(o.b)
-	f.str("name", t.Name)
+	o := span.Open(b)
+	o.Str("type", "function")
+	o.Name("function")
+	f := span.Open(o.B)
+	f.Str("name", t.Name)
 	if t.Description != "" {
-		f.str("description", t.Description)
+		f.Str("description", t.Description)
 	}
 	switch {
 	case custom:
-		f.raw("parameters", []byte(customSchema))
+		f.Raw("parameters", []byte(customSchema))
 		if e.customs == nil {
 			e.customs = map[string]bool{}
 		}
 		e.customs[t.Name] = true
-	case isObject(t.Schema) && string(t.Schema) != "{}":
-		f.raw("parameters", t.Schema)
+	case span.IsObject(t.Schema) && string(t.Schema) != "{}":
+		f.Raw("parameters", t.Schema)
 		if lost := lostKeyword(t.Schema); lost != "" {
 			e.lose(llm.LossWarn, path, "the tool %s: Ollama loses %q of its schema", t.Name, lost)
 		}
 	default:
-		f.raw("parameters", []byte(noSchema))
+		f.Raw("parameters", []byte(noSchema))
 	}
 	if t.Strict != nil && *t.Strict {
 		e.loseOnce(llm.LossWarn, "strict", path+".strict", "dropped: Ollama has no strict tools")
 	}
-	o.b = f.close()
-	return o.close()
+	o.B = f.Close()
+	return o.Close()
 }
 
 // options writes the options object: first those that were spelled, then what
 // the words add.
 func (e *requestEncoder) options(raw jsontext.Value) {
 	r := e.r
-	o := open(nil)
-	had := func(name string) bool { return member(raw, name) != nil }
-	for k, v := range members(raw) {
+	o := span.Open(nil)
+	had := func(name string) bool { return span.Field(raw, name) != nil }
+	for k, v := range span.Fields(raw) {
 		switch name := string(k); name {
 		case "temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "seed", "num_predict", "stop":
 			e.option(&o, name, v)
 		default:
-			o.raw(name, v)
+			o.Raw(name, v)
 		}
 	}
 	for _, name := range []string{"num_predict", "temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "seed", "stop"} {
@@ -370,22 +371,22 @@ func (e *requestEncoder) options(raw jsontext.Value) {
 	if e.own {
 		for _, m := range r.Ext {
 			if name, ok := strings.CutPrefix(m.Name, "options."); ok && !had(name) {
-				o.raw(name, m.Value)
+				o.Raw(name, m.Value)
 			}
 		}
 	} else if n := e.window(); n > 0 {
-		o.int("num_ctx", n)
+		o.Int("num_ctx", n)
 	}
 	switch {
-	case o.comma:
-		e.o.raw("options", o.close())
+	case o.Some():
+		e.o.Raw("options", o.Close())
 	case raw != nil:
-		e.o.raw("options", raw)
+		e.o.Raw("options", raw)
 	}
 }
 
 // option writes one option that is a word of ours; raw is how it was spelled.
-func (e *requestEncoder) option(o *object, name string, raw jsontext.Value) {
+func (e *requestEncoder) option(o *span.Object, name string, raw jsontext.Value) {
 	r := e.r
 	var v jsontext.Value
 	switch name {
@@ -402,10 +403,10 @@ func (e *requestEncoder) option(o *object, name string, raw jsontext.Value) {
 			e.lose(llm.LossWarn, "max_tokens", "lowered to %d: the model gives no more", most)
 			n = most
 		}
-		if spelled, ok := integer(raw); ok && spelled == n {
+		if spelled, ok := span.Integer(raw); ok && spelled == n {
 			break
 		}
-		o.int(name, n)
+		o.Int(name, n)
 		return
 	case "stop":
 		if len(r.Stop) == 0 {
@@ -415,15 +416,15 @@ func (e *requestEncoder) option(o *object, name string, raw jsontext.Value) {
 			e.lose(llm.LossRefuse, "stop", "the model takes no stop sequences")
 			return
 		}
-		o.name(name)
-		o.b = append(o.b, '[')
+		o.Name(name)
+		o.B = append(o.B, '[')
 		for i, s := range r.Stop {
 			if i > 0 {
-				o.b = append(o.b, ',')
+				o.B = append(o.B, ',')
 			}
-			o.b = quote(o.b, s)
+			o.B = span.Quote(o.B, s)
 		}
-		o.b = append(o.b, ']')
+		o.B = append(o.B, ']')
 		return
 	case "temperature":
 		v = r.Sampling.Temperature
@@ -443,14 +444,14 @@ func (e *requestEncoder) option(o *object, name string, raw jsontext.Value) {
 		need = llm.Seed
 	}
 	switch {
-	case len(v) > 0 && !isNull(v):
+	case len(v) > 0 && !span.IsNull(v):
 		if (name != "num_predict") && !e.c.Can(need) {
 			e.lose(llm.LossWarn, name, "dropped: the model refuses it")
 			return
 		}
-		o.raw(name, v)
+		o.Raw(name, v)
 	case raw != nil:
-		o.raw(name, raw)
+		o.Raw(name, raw)
 	}
 }
 
@@ -472,7 +473,7 @@ const pictureTokens = 1024
 // every three bytes of what has been written, which is more than most models
 // need and costs nothing to know.
 func (e *requestEncoder) window() int64 {
-	need := int64(len(e.o.b)-e.pixels)/3 + int64(e.pictures)*pictureTokens
+	need := int64(len(e.o.B)-e.pixels)/3 + int64(e.pictures)*pictureTokens
 	if n := e.r.MaxTokens; n != nil {
 		need += min(*n, 1<<40)
 	} else {
@@ -516,7 +517,7 @@ func (e *requestEncoder) foreign() {
 	for _, m := range r.Ext {
 		v := string(bytes.TrimSpace(m.Value))
 		switch why, not := refused[m.Name]; {
-		case isNull(m.Value) || v == "[]" || v == "{}" || v == `""` || silent[m.Name]:
+		case span.IsNull(m.Value) || v == "[]" || v == "{}" || v == `""` || silent[m.Name]:
 		case m.Name == "modalities":
 			if strings.Contains(v, `"audio"`) {
 				e.lose(llm.LossRefuse, m.Name, "Ollama makes no sound")

@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // whole checks that body is a JSON object and no error under status 200.
@@ -19,9 +20,9 @@ func whole(body []byte) (jsontext.Value, error) {
 	switch {
 	case len(raw) == 0:
 		return nil, malformed("the provider answered with an empty body", body)
-	case !valid(raw):
+	case !span.Valid(raw):
 		return nil, malformed("the provider's answer is not JSON", body)
-	case !isObject(raw):
+	case !span.IsObject(raw):
 		return nil, malformed("the provider's answer is not a JSON object", body)
 	}
 	if e := errorIn(raw, 200); e != nil {
@@ -66,18 +67,18 @@ type answer struct {
 
 // read takes an object apart. Without ext the rest is passed over.
 func read(raw jsontext.Value, ext bool) (a answer) {
-	for k, v := range members(raw) {
+	for k, v := range span.Fields(raw) {
 		switch string(k) {
 		case "model":
-			a.model = text(v)
+			a.model = span.Text(v)
 		case "created_at":
 			a.created = v
 		case "message":
-			if !isObject(v) {
+			if !span.IsObject(v) {
 				continue
 			}
 			a.spoken = true
-			for k, v := range members(v) {
+			for k, v := range span.Fields(v) {
 				switch string(k) {
 				case "role":
 					a.role = v
@@ -100,9 +101,9 @@ func read(raw jsontext.Value, ext bool) (a answer) {
 		case "tool_calls":
 			a.calls = v
 		case "done":
-			a.done = kind(v) == 't'
+			a.done = span.Kind(v) == 't'
 		case "done_reason":
-			a.reason = text(v)
+			a.reason = span.Text(v)
 		case "prompt_eval_count":
 			a.prompt = v
 		case "eval_count":
@@ -125,7 +126,7 @@ const inMessage = "message."
 // never taken for empty.
 func (a *answer) usage() llm.Usage {
 	const most = 1 << 50
-	u := llm.Usage{Input: min(count(a.prompt), most), Output: min(count(a.output), most)}
+	u := llm.Usage{Input: min(span.Count(a.prompt), most), Output: min(span.Count(a.output), most)}
 	if u.Input > 0 {
 		u.Source = llm.UsageProvider
 	}
@@ -134,7 +135,7 @@ func (a *answer) usage() llm.Usage {
 
 // unix reads created_at; 0 when it is no time.
 func (a *answer) unix() int64 {
-	t, err := time.Parse(time.RFC3339Nano, text(a.created))
+	t, err := time.Parse(time.RFC3339Nano, span.Text(a.created))
 	if err != nil {
 		return 0
 	}
@@ -147,7 +148,7 @@ func (a *answer) id() string {
 	if a.created == nil {
 		return ""
 	}
-	h := sha256.Sum256([]byte(text(a.created) + "\x00" + a.model))
+	h := sha256.Sum256([]byte(span.Text(a.created) + "\x00" + a.model))
 	return "ollama-" + hex.EncodeToString(h[:9])
 }
 
@@ -206,7 +207,7 @@ func (Codec) Glance(body []byte) (llm.Glance, error) {
 	if err := a.complete(body); err != nil {
 		return llm.Glance{}, err
 	}
-	return llm.Glance{ID: a.id(), Model: a.model, Usage: a.usage(), Finish: a.finish(isArray(a.calls) && kind(a.calls[1:]) != ']')}, nil
+	return llm.Glance{ID: a.id(), Model: a.model, Usage: a.usage(), Finish: a.finish(span.IsArray(a.calls) && span.Kind(a.calls[1:]) != ']')}, nil
 }
 
 // complete says what is wrong with a whole answer.
@@ -234,23 +235,23 @@ func (Codec) DecodeResponse(body []byte) (*llm.Response, error) {
 	if a.created != nil {
 		r.Ext = append(r.Ext, llm.Member{Name: "created_at", Value: bytes.Clone(a.created)})
 	}
-	if s := text(a.thinking); s != "" {
+	if s := span.Text(a.thinking); s != "" {
 		r.Items = append(r.Items, llm.Item{Kind: llm.ItemReasoning, Role: llm.Assistant, From: llm.Ollama,
 			Blocks: []llm.Block{{Kind: llm.BlockText, Text: s, From: llm.Ollama}}})
 	}
-	if s := text(a.said); s != "" {
+	if s := span.Text(a.said); s != "" {
 		r.Items = append(r.Items, llm.Item{Kind: llm.ItemMessage, Role: llm.Assistant, From: llm.Ollama,
 			Blocks: []llm.Block{{Kind: llm.BlockText, Text: s, From: llm.Ollama}}})
 	}
 	calls := false
-	for i, raw := range elements(a.calls) {
+	for i, raw := range span.Elements(a.calls) {
 		call, ok := readCall(bytes.Clone(raw))
 		if !ok {
 			return nil, malformed("the provider's answer calls a tool without a name", body)
 		}
 		calls = true
 		if call.Call.ID == "" {
-			call.Call.ID = madeID(text(a.created)+a.model, i, &call.Call)
+			call.Call.ID = madeID(span.Text(a.created)+a.model, i, &call.Call)
 		}
 		r.Items = append(r.Items, call)
 	}
@@ -262,18 +263,18 @@ func (Codec) DecodeResponse(body []byte) (*llm.Response, error) {
 // this dialect has its own unknown members back.
 func (c Codec) AppendResponse(dst []byte, r *llm.Response) []byte {
 	own := r.From == llm.Ollama
-	o := open(dst)
-	o.str("model", r.Model)
+	o := span.Open(dst)
+	o.Str("model", r.Model)
 	created := false
 	for _, m := range r.Ext {
 		if own && m.Name == "created_at" {
-			o.raw(m.Name, m.Value)
+			o.Raw(m.Name, m.Value)
 			created = true
 		}
 	}
 	if !created {
-		o.name("created_at")
-		o.b = appendTime(o.b, r.Created)
+		o.Name("created_at")
+		o.B = appendTime(o.B, r.Created)
 	}
 	var said, thought, calls []byte
 	n := 0
@@ -306,38 +307,38 @@ func (c Codec) AppendResponse(dst []byte, r *llm.Response) []byte {
 		}
 	}
 	m := &o
-	var message object
+	var message span.Object
 	if c.Form == FormGenerate {
-		o.name("response")
-		o.b = quote(o.b, said)
+		o.Name("response")
+		o.B = span.Quote(o.B, said)
 	} else {
-		o.name("message")
-		message = open(o.b)
-		message.str("role", "assistant")
-		message.name("content")
-		message.b = quote(message.b, said)
+		o.Name("message")
+		message = span.Open(o.B)
+		message.Str("role", "assistant")
+		message.Name("content")
+		message.B = span.Quote(message.B, said)
 		m = &message
 	}
 	if len(thought) > 0 {
-		m.name("thinking")
-		m.b = quote(m.b, thought)
+		m.Name("thinking")
+		m.B = span.Quote(m.B, thought)
 	}
 	if n > 0 {
-		m.name("tool_calls")
-		m.b = append(append(append(m.b, '['), calls...), ']')
+		m.Name("tool_calls")
+		m.B = append(append(append(m.B, '['), calls...), ']')
 	}
 	if m != &o {
 		if own {
 			for _, x := range r.Ext {
 				if name, ok := cutMessage(x.Name); ok {
-					m.raw(name, x.Value)
+					m.Raw(name, x.Value)
 				}
 			}
 		}
-		o.b = m.close()
+		o.B = m.Close()
 	}
-	o.b = appendEnd(o.b, writeFinish(r.Finish, own), r.Usage, own, r.Ext, 0)
-	return append(o.b, '}')
+	o.B = appendEnd(o.B, writeFinish(r.Finish, own), r.Usage, own, r.Ext, 0)
+	return append(o.B, '}')
 }
 
 func cutMessage(name string) (string, bool) {
@@ -351,33 +352,33 @@ func cutMessage(name string) (string, bool) {
 // counts, and the durations, which are 0 where nobody has measured them.
 // estimate stands in for a prompt count that is not known.
 func appendEnd(b []byte, reason string, u llm.Usage, own bool, ext []llm.Member, estimate int64) []byte {
-	o := object{b: b, comma: true}
-	o.bool("done", true)
-	o.str("done_reason", reason)
+	o := span.Resume(b)
+	o.Bool("done", true)
+	o.Str("done_reason", reason)
 	for _, m := range ext {
 		if _, in := cutMessage(m.Name); own && !in && m.Name != "created_at" {
-			o.raw(m.Name, m.Value)
+			o.Raw(m.Name, m.Value)
 		}
 	}
 	if !own {
-		o.int("total_duration", 0)
-		o.int("load_duration", 0)
+		o.Int("total_duration", 0)
+		o.Int("load_duration", 0)
 	}
 	if n := u.Prompt(); n > 0 {
-		o.int("prompt_eval_count", n)
+		o.Int("prompt_eval_count", n)
 	} else if estimate > 0 {
-		o.int("prompt_eval_count", estimate)
+		o.Int("prompt_eval_count", estimate)
 	}
 	if !own {
-		o.int("prompt_eval_duration", 0)
+		o.Int("prompt_eval_duration", 0)
 	}
 	if u.Source != "" || u.Output > 0 {
-		o.int("eval_count", u.Output)
+		o.Int("eval_count", u.Output)
 	}
 	if !own {
-		o.int("eval_duration", 0)
+		o.Int("eval_duration", 0)
 	}
-	return o.b
+	return o.B
 }
 
 // appendTime appends a time as RFC 3339, quoted.

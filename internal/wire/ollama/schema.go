@@ -1,6 +1,10 @@
 package ollama
 
-import "github.com/go-json-experiment/json/jsontext"
+import (
+	"github.com/go-json-experiment/json/jsontext"
+
+	"headrace/internal/wire/span"
+)
 
 // lostKeyword gives a keyword of a tool's schema that Ollama loses when it
 // reads the request, or "". It keeps of the parameters type, $defs, items,
@@ -9,11 +13,11 @@ import "github.com/go-json-experiment/json/jsontext"
 // everything else is gone without an error (api/types.go, 2026-08). Notes that
 // say nothing of the arguments ($schema, title) are not counted.
 func lostKeyword(schema jsontext.Value) string {
-	for k, v := range members(schema) {
+	for k, v := range span.Fields(schema) {
 		switch name := string(k); name {
 		case "type", "$defs", "items", "required", "$schema", "$id", "$comment", "title":
 		case "properties":
-			for _, p := range members(v) {
+			for _, p := range span.Fields(v) {
 				if lost := lostOfProperty(p); lost != "" {
 					return lost
 				}
@@ -26,17 +30,17 @@ func lostKeyword(schema jsontext.Value) string {
 }
 
 func lostOfProperty(p jsontext.Value) string {
-	for k, v := range members(p) {
+	for k, v := range span.Fields(p) {
 		switch name := string(k); name {
 		case "type", "items", "description", "enum", "required", "$comment", "title":
 		case "anyOf":
-			for _, branch := range elements(v) {
+			for _, branch := range span.Elements(v) {
 				if lost := lostOfProperty(branch); lost != "" {
 					return lost
 				}
 			}
 		case "properties":
-			for _, p := range members(v) {
+			for _, p := range span.Fields(v) {
 				if lost := lostOfProperty(p); lost != "" {
 					return lost
 				}

@@ -7,6 +7,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // NewDecoder returns a decoder of one stream of /api/chat or /api/generate;
@@ -30,10 +31,10 @@ func (d *decoder) Decode(dst []llm.Event, _, data []byte) ([]llm.Event, error) {
 	if len(raw) == 0 {
 		return append(dst, llm.Event{Kind: llm.EventPing}), nil
 	}
-	if !valid(raw) {
+	if !span.Valid(raw) {
 		return dst, malformed("a line of the stream is not JSON", data)
 	}
-	if !isObject(raw) {
+	if !span.IsObject(raw) {
 		return dst, malformed("a line of the stream is not a JSON object", data)
 	}
 	if e := errorIn(raw, 200); e != nil {
@@ -46,22 +47,22 @@ func (d *decoder) Decode(dst []llm.Event, _, data []byte) ([]llm.Event, error) {
 	}
 	if !d.started {
 		d.started = true
-		d.stamp = text(a.created) + a.model
+		d.stamp = span.Text(a.created) + a.model
 		dst = append(dst, llm.Event{Kind: llm.EventStart, ID: a.id(), Model: a.model, Created: a.unix(), From: llm.Ollama})
 	}
 	ext := a.ext
 	if a.done {
 		ext = nil // they belong to the end
 	}
-	if s := text(a.thinking); s != "" {
+	if s := span.Text(a.thinking); s != "" {
 		dst = d.say(dst, llm.ItemReasoning, llm.DeltaReasoning, s, ext)
 		ext = nil
 	}
-	if s := text(a.said); s != "" {
+	if s := span.Text(a.said); s != "" {
 		dst = d.say(dst, llm.ItemMessage, llm.DeltaText, s, ext)
 		ext = nil
 	}
-	for _, raw := range elements(a.calls) {
+	for _, raw := range span.Elements(a.calls) {
 		it, ok := readCall(raw)
 		if !ok {
 			return dst, malformed("a line of the stream calls a tool without a name", data)
@@ -87,9 +88,9 @@ func (d *decoder) Decode(dst []llm.Event, _, data []byte) ([]llm.Event, error) {
 	}
 	d.over = true
 	dst = d.stop(dst)
-	if u := a.usage(); u.Source != "" {
+	if u := a.usage(); u.Source != "" || u.Output > 0 { // without a source, half a usage is none, but for the ledger
 		dst = append(dst, llm.Event{Kind: llm.EventUsage, Usage: u, From: llm.Ollama})
-	} else if a.output != nil { // half a usage is none, but clients of this dialect have the number
+	} else if a.output != nil { // clients of this dialect have the number
 		a.ext = append(a.ext, llm.Member{Name: "eval_count", Value: bytes.Clone(a.output)})
 	}
 	return append(dst, llm.Event{Kind: llm.EventFinish, Finish: a.finish(d.calls > 0), From: llm.Ollama, Ext: a.ext}), nil

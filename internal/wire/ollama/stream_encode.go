@@ -2,6 +2,7 @@ package ollama
 
 import (
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // NewEncoder returns an encoder of one stream in the codec's form: a JSON
@@ -42,7 +43,7 @@ func (e *encoder) build() {
 		e.made = e.o.Created
 	}
 	h := append(e.head[:0], `{"model":`...)
-	h = quote(h, e.model)
+	h = span.Quote(h, e.model)
 	h = append(h, `,"created_at":`...)
 	h = appendTime(h, e.made)
 	if e.generate {
@@ -82,7 +83,7 @@ func (e *encoder) close(dst []byte, ev *llm.Event) []byte {
 
 func appendMember(dst []byte, name string, v []byte) []byte {
 	dst = append(dst, ',')
-	dst = quote(dst, name)
+	dst = span.Quote(dst, name)
 	dst = append(dst, ':')
 	return appendLine(dst, v)
 }
@@ -149,7 +150,7 @@ func (e *encoder) delta(dst []byte, ev *llm.Event) []byte {
 		}
 		e.build()
 		dst = append(dst, e.head...)
-		dst = quote(dst, ev.Delta.Text)
+		dst = span.Quote(dst, ev.Delta.Text)
 		return e.close(dst, ev)
 	case llm.DeltaReasoning:
 		if ev.Delta.Text == "" {
@@ -159,9 +160,9 @@ func (e *encoder) delta(dst []byte, ev *llm.Event) []byte {
 		dst = append(dst, e.head...)
 		dst = append(dst, `"","thinking":`...)
 		if e.gap {
-			dst = quote(dst, "\n\n"+ev.Delta.Text)
+			dst = span.Quote(dst, "\n\n"+ev.Delta.Text)
 		} else {
-			dst = quote(dst, ev.Delta.Text)
+			dst = span.Quote(dst, ev.Delta.Text)
 		}
 		e.mused, e.gap = true, false
 		return e.close(dst, ev)

@@ -196,7 +196,8 @@ func offersFunctions(tools []llm.Tool) bool {
 // fitEffort gives the effort to send to a target, "" for none at all, and what
 // the client must be told. GPT-5.4 and later refuse function tools on this
 // wire while they reason, whether effort was sent or not
-// (openai-openapi issue 541, 2026-08): only "none" passes.
+// (openai-openapi issue 541, 2026-08): only "none" passes. Where a provider has
+// Responses too, such a request goes there and does not come here.
 func fitEffort(want string, tools bool, c *llm.Capability) (got, warn, refuse string) {
 	got, exact := c.Effort(want)
 	if !exact {
@@ -216,7 +217,7 @@ func fitEffort(want string, tools bool, c *llm.Capability) (got, warn, refuse st
 	if slices.Contains(c.Efforts, "none") {
 		return "none", "set to none: with function tools the model does not reason on Chat Completions", ""
 	}
-	return got, warn, "the model takes no function tools on Chat Completions: skipped until Responses is there"
+	return got, warn, "the model takes no function tools on Chat Completions, only on Responses"
 }
 
 // planNames maps tool names that the wire does not take, stably: the same name

@@ -259,6 +259,9 @@ type Object struct {
 // Open begins an object behind dst.
 func Open(dst []byte) Object { return Object{B: append(dst, '{')} }
 
+// Resume goes on with an object that has members already and is not closed.
+func Resume(dst []byte) Object { return Object{B: dst, some: true} }
+
 // Name writes a name; its value is the caller's to append to B.
 func (o *Object) Name(n string) {
 	if o.some {
