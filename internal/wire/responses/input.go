@@ -365,6 +365,10 @@ func (e *requestEncoder) part(b []byte, bl *llm.Block, path string, assistant bo
 			o.Str("file_url", m.URL)
 		}
 	case bl.Kind == llm.BlockAudio && !assistant:
+		if m.Data == "" {
+			e.lose(llm.LossRefuse, path, "Responses takes sound as data, not by its address")
+			return b
+		}
 		o = span.Open(b)
 		o.Str("type", "input_audio")
 		o.Name("input_audio")
