@@ -610,6 +610,9 @@ func (s *suite) twoTurns(c Codec, resp *llm.Response) error {
 	if !of(c.Dialect()).slot {
 		want.Signed, got.Signed = nil, nil // the gateway keeps it for such a client
 	}
+	if !of(c.Dialect()).callSlot {
+		want.SignedCalls, got.SignedCalls = nil, nil // the gateway keeps it, under the call's id
+	}
 	for i := range want.Calls {
 		if i < len(got.Calls) && mustChange(want.Calls[i].ID) {
 			want.Calls[i].ID = got.Calls[i].ID
@@ -640,6 +643,8 @@ type said struct {
 	Text   string
 	Calls  []ToolCall
 	Signed []llm.Opaque
+	// SignedCalls are Google's signatures of calls, with the call's name.
+	SignedCalls []string
 }
 
 func spoken(items []llm.Item, d llm.Dialect) (v said) {
@@ -656,7 +661,11 @@ func spoken(items []llm.Item, d llm.Dialect) (v said) {
 			}
 		case llm.ItemToolCall:
 			v.Calls = append(v.Calls, ToolCall{it.Call.ID, it.Call.Name, arguments(it.Call.Arguments)})
-			// What signs a call (Gemini) is kept by the gateway, under its id.
+			for _, o := range it.Opaque {
+				if d == llm.Gemini && o.Issuer == llm.IssuerGemini && o.Data != "" {
+					v.SignedCalls = append(v.SignedCalls, it.Call.Name+" "+o.Data)
+				}
+			}
 		case llm.ItemReasoning:
 			for _, o := range it.Opaque {
 				// Only its own issuer's comes back to a provider; OpenRouter hands on
