@@ -110,23 +110,26 @@ func open(t *testing.T, u *upstream, yaml string) *house {
 	return start(t, env, yaml, nil)
 }
 
-// openFor starts a gateway with one provider.
+// own is the id of a provider of the operator's own that speaks one dialect:
+// those of the catalogue may speak two.
+func own(d llm.Dialect) string { return "own-" + string(d) }
+
+// openFor starts a gateway with one provider, own(d).
 func openFor(t *testing.T, upstream string, d llm.Dialect, slow func() bool) *house {
 	t.Helper()
-	env := map[string]string{"OPENAI_API_KEY": openaiKey, "HEADRACE_OPENAI_BASE_URL": upstream}
-	if d == llm.Anthropic {
-		env = map[string]string{"ANTHROPIC_API_KEY": claudeKey, "HEADRACE_ANTHROPIC_BASE_URL": upstream}
+	// The records fail as they were recorded, one after another, and nothing is
+	// gained by asking again.
+	yaml := "retries:\n  failures: 0\n  classes:\n"
+	for _, c := range llm.Classes() {
+		yaml += "    " + string(c) + ": {repeat: 0}\n"
 	}
-	yaml := "retries: {failures: 0}\n" // the records fail as they were recorded, one after another
-	switch d {
-	case llm.Gemini:
-		env = map[string]string{}
-		yaml += "providers: {gemini: {dialect: gemini, auth: x-goog-api-key, api_key: " + openaiKey + ", base_url: " + upstream + "}}\n"
-	case llm.Ollama:
-		env = map[string]string{}
-		yaml += "providers: {ollama: {dialect: ollama, auth: none, base_url: " + upstream + "}}\n"
+	auth := map[llm.Dialect]string{llm.OpenAI: "bearer", llm.Responses: "bearer", llm.Anthropic: "x-api-key", llm.Gemini: "x-goog-api-key", llm.Ollama: "none"}[d]
+	yaml += "providers:\n  " + own(d) + ": {dialect: " + string(d) + ", auth: " + auth + ", base_url: " + upstream
+	if d != llm.Ollama {
+		yaml += ", api_key: " + openaiKey
 	}
-	return start(t, env, yaml, slow)
+	yaml += "}\n"
+	return start(t, map[string]string{}, yaml, slow)
 }
 
 func start(t *testing.T, env map[string]string, yaml string, slow func() bool) *house {

@@ -69,7 +69,7 @@ func TestEmbeddingsThroughTheWords(t *testing.T) {
 	t.Parallel()
 	answer := embedAnswer
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) { write(w, "application/json", answer) })
-	h := openFor(t, u.URL+"/v1", "openai", func() bool { return true })
+	h := start(t, map[string]string{"OPENAI_API_KEY": openaiKey, "HEADRACE_OPENAI_BASE_URL": u.URL + "/v1"}, "retries: {failures: 0}\n", func() bool { return true })
 	a := h.call("POST", "/v1/embeddings", embedBody)
 	if a.status != 200 || a.body != embedAnswer {
 		t.Errorf("%d %s", a.status, a.body)

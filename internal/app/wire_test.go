@@ -9,9 +9,6 @@ import (
 	"headrace/internal/wire/wiretest"
 )
 
-// spoken are the dialects of the front doors and of the providers.
-var spoken = []llm.Dialect{llm.OpenAI, llm.Anthropic}
-
 // TestRecordedTraffic sends the recorded traffic through the whole program:
 // one dialect on both sides passes byte for byte, and across dialects the
 // client's own SDK reads what the provider said.
@@ -19,7 +16,7 @@ func TestRecordedTraffic(t *testing.T) {
 	t.Parallel()
 	wiretest.RunGateway(t, func(t *testing.T, upstream string, d llm.Dialect) (string, string) {
 		return openFor(t, upstream, d, nil).base, key
-	}, wiretest.GatewayOptions{Clients: spoken, Providers: spoken})
+	}, wiretest.GatewayOptions{ID: own, OneIn: 8})
 }
 
 // TestSlowPath sends a seeded half of the traffic of our own cases through the
@@ -36,5 +33,5 @@ func TestSlowPath(t *testing.T) {
 	}
 	wiretest.RunGateway(t, func(t *testing.T, upstream string, d llm.Dialect) (string, string) {
 		return openFor(t, upstream, d, slow).base, key
-	}, wiretest.GatewayOptions{Clients: spoken, Providers: spoken, OneIn: 8, Words: true})
+	}, wiretest.GatewayOptions{ID: own, OneIn: 16, Words: true})
 }

@@ -73,6 +73,10 @@ func (p *patcher) reshapeSpoken(inner *span.Plan, m []byte, offset int, role str
 			on := span.Plan{On: fields}
 			rename(&on, call, "id")
 			on.Remove("index") // belongs to streams, stands in some vendors' whole answers
+			if on.Find(extraContent) >= 0 {
+				on.Remove(extraContent)
+				p.lose(llm.LossCarry, "messages", "a signature that this target does not take back")
+			}
 			if !on.Empty() {
 				inside = on.Patches(inside)
 			}

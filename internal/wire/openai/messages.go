@@ -489,7 +489,8 @@ func (e *requestEncoder) call(b []byte, it *llm.Item) []byte {
 	id := e.callID(it.Call.ID)
 	if it.From == llm.OpenAI && len(it.Raw) > 0 && id == it.Call.ID && it.Type == "" {
 		// A made id is ours; whoever gave none is given none back.
-		if n := span.Text(span.Field(it.Raw, "id")); (n == id || n == "" && e.c.ToolIDLength == 0) && !(e.c.Known && span.Field(it.Raw, "index") != nil) {
+		if n := span.Text(span.Field(it.Raw, "id")); (n == id || n == "" && e.c.ToolIDLength == 0) &&
+			!(e.c.Known && (span.Field(it.Raw, "index") != nil || span.Field(it.Raw, extraContent) != nil)) {
 			return append(b, it.Raw...)
 		}
 	}
@@ -529,6 +530,10 @@ func (e *requestEncoder) call(b []byte, it *llm.Item) []byte {
 	}
 	if it.From == llm.OpenAI {
 		for _, x := range it.Ext {
+			if x.Name == extraContent && e.c.Known {
+				e.loseOnce(llm.LossCarry, extraContent, join(it.Path, x.Name), "a signature that this target does not take back")
+				continue
+			}
 			o.Raw(x.Name, x.Value)
 		}
 	}

@@ -848,6 +848,9 @@ func readCall(raw jsontext.Value) (llm.Item, error) {
 			it.Cache = v
 		case "index": // a trace of the stream that it came in
 		default:
+			if n == extraContent {
+				it.Opaque = callState(v)
+			}
 			if !span.IsNull(v) {
 				it.Ext = append(it.Ext, llm.Member{Name: n, Value: v})
 			}

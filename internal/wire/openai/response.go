@@ -605,6 +605,8 @@ func appendCall(b []byte, it *llm.Item) []byte {
 		for _, x := range it.Ext {
 			o.Raw(x.Name, x.Value)
 		}
+	} else {
+		o.B = appendCallState(o.B, it.Opaque)
 	}
 	return o.Close()
 }

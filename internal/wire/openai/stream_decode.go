@@ -74,6 +74,7 @@ type call struct {
 	depth          int
 	quoted, escape bool
 	whole          bool // args is a complete JSON value
+	opaque         []llm.Opaque
 }
 
 // feed adds a piece of arguments and watches for the end of the JSON value.
@@ -775,6 +776,12 @@ func (d *decoder) toolCalls(dst []llm.Event, raw jsontext.Value) ([]llm.Event, e
 				c.feed(args)
 			}
 		}
+		if state := callState(span.Field(extra, extraContent)); state != nil {
+			if c.open && !c.closed {
+				dst = d.give(dst, llm.Delta{Kind: llm.DeltaOpaque, Opaque: state[0]})
+			}
+			c.opaque = state
+		}
 		dst = d.drain(dst, false)
 		if extra != nil { // thought signatures and other state that hangs on a call
 			o := span.Open(nil)
@@ -828,7 +835,7 @@ func (d *decoder) drain(dst []llm.Event, all bool) []llm.Event {
 				d.current++
 				continue
 			}
-			head := llm.BlockHead{Kind: llm.ItemToolCall, ID: c.id, Name: c.name, Custom: c.custom}
+			head := llm.BlockHead{Kind: llm.ItemToolCall, ID: c.id, Name: c.name, Custom: c.custom, Opaque: c.opaque}
 			if c.legacy {
 				head.Type = typeLegacyCall
 			}

@@ -193,7 +193,11 @@ func (e *encoder) block(dst []byte, b *llm.BlockHead, own bool) []byte {
 		default:
 			dst = e.callHead(dst, b.ID, `,"type":"function","function":{"name":`)
 			dst = span.Quote(dst, b.Name)
-			dst = append(dst, `,"arguments":""}}]`...)
+			dst = append(dst, `,"arguments":""}`...)
+			if !own { // from our own dialect it comes as the provider gave it
+				dst = appendCallState(dst, b.Opaque)
+			}
+			dst = append(dst, "}]"...)
 		}
 		return append(dst, e.tail...)
 	case llm.ItemReasoning:
@@ -229,6 +233,21 @@ func (e *encoder) callHead(dst []byte, id, then string) []byte {
 	dst = append(dst, `,"id":`...)
 	dst = span.Quote(dst, id)
 	return append(dst, then...)
+}
+
+// callState writes the signature of the open call, which arrives behind its
+// head.
+func (e *encoder) callState(dst []byte, o llm.Opaque) []byte {
+	state := appendCallState(nil, []llm.Opaque{o})
+	if len(state) == 0 || !e.foreign {
+		return dst
+	}
+	dst = append(dst, e.head...)
+	dst = append(dst, `"tool_calls":[{"index":`...)
+	dst = strconv.AppendInt(dst, int64(e.call), 10)
+	dst = append(dst, state...)
+	dst = append(dst, "}]"...)
+	return append(dst, e.tail...)
 }
 
 // opaque writes a signature or a redacted thought as a detail of its own.
@@ -275,6 +294,9 @@ func (e *encoder) delta(dst []byte, ev *llm.Event) []byte {
 		dst = span.Quote(dst, d.Text)
 		return append(dst, e.tail...)
 	case llm.DeltaOpaque:
+		if e.kind == llm.ItemToolCall {
+			return e.callState(dst, d.Opaque)
+		}
 		return e.opaque(dst, d.Opaque, "")
 	case llm.DeltaNative:
 		switch {

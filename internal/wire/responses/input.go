@@ -93,21 +93,8 @@ func (e *requestEncoder) input(raw jsontext.Value) {
 	e.o.Name("input")
 	e.o.B = append(e.o.B, '[')
 	start := len(e.o.B)
-	open := map[string]string{} // calls that no result answers, with their type
 	if !e.own {
-		for i := range items {
-			if it := &items[i]; it.Kind == llm.ItemToolCall {
-				open[it.Call.ID] = ""
-			}
-		}
-		for i := range items {
-			if it := &items[i]; it.Kind == llm.ItemToolResult {
-				if _, ok := open[it.Result.CallID]; !ok {
-					e.lose(llm.LossRefuse, it.Path, "a tool result without its call")
-				}
-				delete(open, it.Result.CallID)
-			}
-		}
+		e.pair(items)
 	}
 	spoken := false
 	for i := e.first; i < len(items); i++ {
@@ -120,7 +107,7 @@ func (e *requestEncoder) input(raw jsontext.Value) {
 		// Every call must be answered on this wire before the model goes on.
 		for k := i; k >= e.first && items[k].Role == llm.Assistant && items[k].Turn == it.Turn; k-- {
 			if c := &items[k]; c.Kind == llm.ItemToolCall {
-				if _, missing := open[c.Call.ID]; missing && !e.own {
+				if !e.own && slices.Contains(e.unanswered[c.Call.ID], k) {
 					e.lose(llm.LossWarn, "messages", "the call %s had no result; \"[no result]\" was put in", c.Call.ID)
 					e.result(&llm.Item{Result: llm.Result{CallID: c.Call.ID}, Blocks: []llm.Block{{Kind: llm.BlockText, Text: "[no result]"}}}, start)
 				}
@@ -130,6 +117,29 @@ func (e *requestEncoder) input(raw jsontext.Value) {
 	e.o.B = append(e.o.B, ']')
 	if n := len(items); n > 0 && !e.own && items[n-1].Role == llm.Assistant && !e.c.Can(llm.Prefill) {
 		e.lose(llm.LossRefuse, items[n-1].Path, "the model cannot go on from an answer that is begun")
+	}
+}
+
+// pair notes the calls that no result answers. Small servers give the same id
+// again in a later turn, so results are counted off against calls in order.
+func (e *requestEncoder) pair(items []llm.Item) {
+	for i := range items {
+		if it := &items[i]; it.Kind == llm.ItemToolCall {
+			if e.unanswered == nil {
+				e.unanswered = map[string][]int{}
+			}
+			e.unanswered[it.Call.ID] = append(e.unanswered[it.Call.ID], i)
+		}
+	}
+	for i := range items {
+		if it := &items[i]; it.Kind == llm.ItemToolResult {
+			open := e.unanswered[it.Result.CallID]
+			if len(open) == 0 {
+				e.lose(llm.LossRefuse, it.Path, "a tool result without its call")
+				continue
+			}
+			e.unanswered[it.Result.CallID] = open[1:]
+		}
 	}
 }
 
@@ -355,6 +365,10 @@ func (e *requestEncoder) part(b []byte, bl *llm.Block, path string, assistant bo
 			o.Str("file_url", m.URL)
 		}
 	case bl.Kind == llm.BlockAudio && !assistant:
+		if m.Data == "" {
+			e.lose(llm.LossRefuse, path, "Responses takes sound as data, not by its address")
+			return b
+		}
 		o = span.Open(b)
 		o.Str("type", "input_audio")
 		o.Name("input_audio")
@@ -518,7 +532,9 @@ func errorText(blocks []llm.Block) []llm.Block {
 func (e *requestEncoder) thought(it *llm.Item, start int) {
 	own := it.From == llm.Responses
 	data, mine := genuine(it.Opaque)
-	if own && len(it.Raw) > 0 && !strings.HasPrefix(span.Text(span.Field(it.Raw, "encrypted_content")), wrapped) {
+	if own && len(it.Raw) > 0 && strings.HasPrefix(span.Text(span.Field(it.Raw, "encrypted_content")), wrapped) {
+		own = false // the gateway made the item of another dialect's thought
+	} else if own && len(it.Raw) > 0 {
 		if len(e.o.B) > start {
 			e.o.B = append(e.o.B, ',')
 		}
@@ -552,8 +568,9 @@ func (e *requestEncoder) thought(it *llm.Item, start int) {
 
 // appendThought writes what is shown of a thought: its summary, or, for one
 // that is shown in full, its content beside the summary that it may have.
-func appendThought(o *span.Object, it *llm.Item, full bool) {
-	full = full || it.From == llm.Responses && it.Type == typeContent
+// foreign says that another dialect's provider had it: it is shown in full.
+func appendThought(o *span.Object, it *llm.Item, foreign bool) {
+	full := foreign || it.From == llm.Responses && it.Type == typeContent
 	summary := jsontext.Value("[]")
 	if full {
 		for _, m := range it.Ext {
@@ -578,7 +595,7 @@ func appendThought(o *span.Object, it *llm.Item, full bool) {
 			o.B = append(o.B, ',')
 		}
 		n++
-		if bl.From == llm.Responses && len(bl.Raw) > 0 {
+		if bl.From == llm.Responses && len(bl.Raw) > 0 && !foreign {
 			o.B = append(o.B, bl.Raw...)
 			continue
 		}

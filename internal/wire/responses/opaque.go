@@ -43,7 +43,7 @@ func opaqueOf(s, issuer string) (llm.Opaque, bool) {
 	if b, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(rest, "=")); err == nil && span.Valid(b) {
 		o := llm.Opaque{Issuer: span.Text(span.Field(b, "i")), By: span.Text(span.Field(b, "b")), Kind: span.Text(span.Field(b, "k")), Data: span.Text(span.Field(b, "d"))}
 		if o.Issuer != "" {
-			return o, true
+			return o, o.Data != ""
 		}
 	}
 	return llm.Opaque{Issuer: llm.IssuerUnknown, Kind: llm.OpaqueEncrypted, Data: s}, true
@@ -68,9 +68,16 @@ func genuine(os []llm.Opaque) (string, bool) {
 	return "", false
 }
 
+// unsigned is the encrypted_content of a thought that has no state and was
+// made on another wire. It marks the item as one that no provider of this
+// dialect knows: sent there, its id would be looked up in vain (a 404), and
+// some clients send no id at all.
+var unsigned = wrapOpaque(llm.Opaque{Issuer: llm.IssuerUnknown})
+
 // carried gives the encrypted_content under which a client of this dialect
-// keeps the state of a thought, whoever made it; "" when there is none.
-func carried(os []llm.Opaque) string {
+// keeps the state of a thought, whoever made it; for a foreign thought without
+// state it is a mark, for one of our own dialect "".
+func carried(os []llm.Opaque, own bool) string {
 	if data, ok := genuine(os); ok {
 		return data
 	}
@@ -79,5 +86,8 @@ func carried(os []llm.Opaque) string {
 			return wrapOpaque(os[i])
 		}
 	}
-	return ""
+	if own {
+		return ""
+	}
+	return unsigned
 }

@@ -56,6 +56,8 @@ type requestEncoder struct {
 	restore map[string]string // tool names on the wire -> the client's
 	wire    map[string]string // the client's tool names -> on the wire
 	customs map[string]bool   // ids of calls with free text
+	// unanswered holds the calls that no result answers: their items by id.
+	unanswered map[string][]int
 
 	effort string // "" leaves it out
 	first  int    // the first item that is not in instructions

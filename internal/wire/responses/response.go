@@ -324,7 +324,7 @@ func appendItem(b []byte, it *llm.Item, answer string, n int, status string) []b
 		o.Str("id", id("rs_"))
 		o.Str("type", "reasoning")
 		appendThought(&o, it, false)
-		if data := carried(it.Opaque); data != "" {
+		if data := carried(it.Opaque, own); data != "" {
 			o.Str("encrypted_content", data)
 		}
 	case llm.ItemToolCall:

@@ -345,7 +345,7 @@ func (e *encoder) item(dst []byte, status string) []byte {
 		o.B = append(o.B, '[')
 		o.B = append(o.B, e.parts...)
 		o.B = append(o.B, ']')
-		if data := carried(e.opaque); data != "" && status != "in_progress" {
+		if data := carried(e.opaque, e.own); data != "" && status != "in_progress" {
 			o.Str("encrypted_content", data)
 		}
 	case e.custom:

@@ -63,7 +63,10 @@ func arguments(b []byte) string {
 
 // OfResponse reads an answer from our own words.
 func OfResponse(r *llm.Response) Answer {
-	a := Answer{Finish: r.Finish.Reason, Usage: TokensOf(r.Usage)}
+	a := Answer{Finish: r.Finish.Reason}
+	if r.Usage.Source != "" { // else nothing was told of it, or half
+		a.Usage = TokensOf(r.Usage)
+	}
 	for i := range r.Items {
 		it := &r.Items[i]
 		switch it.Kind {

@@ -50,6 +50,8 @@ type row struct {
 	// slot says that clients of the dialect keep the state of any issuer and
 	// send it back; state of the others is kept for them by the gateway.
 	slot bool
+	// callSlot says the same of Google's signature of a call.
+	callSlot bool
 }
 
 // door is a way in: a path behind the base, and a small call that a client
@@ -81,7 +83,7 @@ var table = []*row{
 			max_tokens metadata modalities moderation n parallel_tool_calls prediction presence_penalty prompt_cache_key prompt_cache_options
 			prompt_cache_retention reasoning_effort response_format safety_identifier seed service_tier stop store stream stream_options
 			temperature tool_choice tools top_logprobs top_p user verbosity web_search_options`),
-		read: either(openaiWhole, openaiStream), must: openaiMust, failure: openaiFailure, early: openaiEarly, next: openaiNext, seen: openaiSeen, slot: true,
+		read: either(openaiWhole, openaiStream), must: openaiMust, failure: openaiFailure, early: openaiEarly, next: openaiNext, seen: openaiSeen, slot: true, callSlot: true,
 	},
 	{
 		name: llm.Anthropic, wire: "anthropic",

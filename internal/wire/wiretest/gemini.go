@@ -2,9 +2,13 @@ package wiretest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"headrace/internal/llm"
@@ -26,6 +30,8 @@ type geminiChunk struct {
 				Call    *struct {
 					ID, Name string
 					Args     json.RawMessage
+					Partial  []partialArg `json:"partialArgs"`
+					More     bool         `json:"willContinue"`
 				} `json:"functionCall"`
 			}
 		}
@@ -54,7 +60,90 @@ var geminiFinish = map[string]llm.FinishReason{
 	"MODEL_ARMOR": llm.FinishRefusal,
 }
 
-func (c *geminiChunk) into(a *Answer) {
+// partialArg is a piece of arguments that arrive bit by bit (Vertex).
+type partialArg struct {
+	Path   string          `json:"jsonPath"`
+	String *string         `json:"stringValue"`
+	Number json.RawMessage `json:"numberValue"`
+	Bool   *bool           `json:"boolValue"`
+}
+
+// grown is a value that is put together of pieces; its members are in the
+// order in which they came.
+type grown struct {
+	names []string // of an object
+	under []*grown // the values of an object or list
+	list  bool
+	text  *string // of a string
+	value json.RawMessage
+}
+
+var pathStep = regexp.MustCompile(`^(?:\.([^.\[]+)|\[(\d+)\]|\['([^']*)'\]|\["([^"]*)"\])`)
+
+func (g *grown) put(path string, arg partialArg) {
+	if m := pathStep.FindStringSubmatch(path); m != nil {
+		rest := path[len(m[0]):]
+		if m[2] != "" {
+			g.list = true
+			n, _ := strconv.Atoi(m[2]) // digits
+			for len(g.under) <= n {
+				g.under = append(g.under, &grown{})
+			}
+			g.under[n].put(rest, arg)
+			return
+		}
+		name := m[1] + m[3] + m[4]
+		i := slices.Index(g.names, name)
+		if i < 0 {
+			i = len(g.names)
+			g.names, g.under = append(g.names, name), append(g.under, &grown{})
+		}
+		g.under[i].put(rest, arg)
+		return
+	}
+	switch {
+	case arg.String != nil:
+		if g.text == nil {
+			g.text = new(string)
+		}
+		*g.text += *arg.String
+	case arg.Number != nil:
+		g.value = arg.Number
+	case arg.Bool != nil:
+		g.value = raw(*arg.Bool)
+	default:
+		g.value = json.RawMessage("null")
+	}
+}
+
+func (g *grown) json() []byte {
+	switch {
+	case g.text != nil:
+		return raw(*g.text)
+	case g.value != nil:
+		return g.value
+	}
+	var parts []string
+	for i, u := range g.under {
+		if g.list {
+			parts = append(parts, string(u.json()))
+		} else {
+			parts = append(parts, string(raw(g.names[i]))+":"+string(u.json()))
+		}
+	}
+	if g.list {
+		return []byte("[" + strings.Join(parts, ",") + "]")
+	}
+	return []byte("{" + strings.Join(parts, ",") + "}")
+}
+
+// geminiAnswer is an answer on its way in.
+type geminiAnswer struct {
+	Answer
+	growing *grown // the last call, while its arguments arrive bit by bit
+}
+
+func (c *geminiChunk) into(a *geminiAnswer) {
 	if u := c.Usage; u != nil && (u.Prompt > 0 || u.Candidate > 0 || u.Thoughts > 0) {
 		a.Usage = Tokens{Prompt: u.Prompt + u.Tools, CacheRead: u.Cached, Output: u.Candidate + u.Thoughts, Reasoning: u.Thoughts}
 	}
@@ -68,6 +157,18 @@ func (c *geminiChunk) into(a *Answer) {
 		}
 		for _, p := range k.Content.Parts {
 			switch {
+			case p.Call != nil && (a.growing != nil || p.Call.More || p.Call.Partial != nil):
+				if a.growing == nil {
+					a.growing = &grown{}
+					a.Calls = append(a.Calls, ToolCall{cmp.Or(p.Call.ID, noID), p.Call.Name, ""})
+				}
+				for _, arg := range p.Call.Partial {
+					a.growing.put(strings.TrimPrefix(arg.Path, "$"), arg)
+				}
+				if !p.Call.More {
+					a.Calls[len(a.Calls)-1].Arguments = arguments(a.growing.json())
+					a.growing = nil
+				}
 			case p.Call != nil:
 				call := ToolCall{p.Call.ID, p.Call.Name, arguments(p.Call.Args)}
 				if call.ID == "" {
@@ -91,7 +192,7 @@ func (c *geminiChunk) into(a *Answer) {
 }
 
 func geminiWhole(body []byte) (Answer, error) {
-	var a Answer
+	var a geminiAnswer
 	var c geminiChunk
 	if err := json.Unmarshal(body, &c); err != nil {
 		return Answer{Err: true}, err
@@ -103,11 +204,16 @@ func geminiWhole(body []byte) (Answer, error) {
 		return Answer{Err: true}, errors.New("neither candidates nor a word about the prompt")
 	}
 	c.into(&a)
-	return a, nil
+	return a.Answer, nil
 }
 
-func geminiStream(body []byte) (a Answer, err error) {
-	defer func() { a.Err = err != nil }()
+func geminiStream(body []byte) (Answer, error) {
+	a, err := geminiPieces(body)
+	a.Err = err != nil
+	return a.Answer, err
+}
+
+func geminiPieces(body []byte) (a geminiAnswer, err error) {
 	chunks, err := geminiChunks(body)
 	for i := range chunks {
 		if len(chunks[i].Error) > 0 {

@@ -32,7 +32,7 @@ type ollamaLine struct {
 	Calls              []ollamaCall `json:"tool_calls"` // of generate
 	Done               bool
 	Reason             string `json:"done_reason"`
-	Prompt             int64  `json:"prompt_eval_count"`
+	Prompt             *int64 `json:"prompt_eval_count"`
 	Output             int64  `json:"eval_count"`
 	Error              string
 }
@@ -64,7 +64,11 @@ func (l *ollamaLine) into(a *Answer) error {
 		if a.Finish, ok = ollamaFinish[l.Reason]; !ok {
 			a.Finish = llm.FinishOther
 		}
-		a.Usage = Tokens{Prompt: l.Prompt, Output: l.Output}
+		// A prompt that was kept from the call before is not counted (recorded of
+		// 2024's servers); half a usage is none.
+		if l.Prompt != nil {
+			a.Usage = Tokens{Prompt: *l.Prompt, Output: l.Output}
+		}
 	}
 	return nil
 }

@@ -53,12 +53,16 @@ func responsesAnswer(r *responses.Response, items []responses.ResponseOutputItem
 			a.Finish = llm.FinishLength
 		case "content_filter":
 			a.Finish = llm.FinishRefusal
+		case "": // recorded without a reason: there is no other than length
+			a.Finish = llm.FinishLength
 		default:
 			a.Finish = llm.FinishOther
 		}
 	case "failed":
 		return a, fmt.Errorf("the response failed: %s", r.Error.RawJSON())
-	default: // queued, in_progress, cancelled: nothing that a chat ends with
+	case "queued", "in_progress": // made in the background: to be asked for again
+		a.Finish = llm.FinishPaused
+	default: // cancelled: nothing that a chat ends with
 		a.Finish = llm.FinishOther
 	}
 	return a, nil

@@ -26,6 +26,7 @@ var openaiFinish = map[string]llm.FinishReason{
 	"stop": llm.FinishStop, "length": llm.FinishLength, "tool_calls": llm.FinishToolCalls, "function_call": llm.FinishToolCalls,
 	"tool_call":      llm.FinishToolCalls, // Azure's Llama models
 	"content_filter": llm.FinishRefusal, "": "",
+	"eos": llm.FinishStop, "end_turn": llm.FinishStop, // Together, Snowflake
 }
 
 func openaiAnswer(c *openai.ChatCompletion) Answer {
@@ -62,16 +63,27 @@ func openaiTokens(u *openai.CompletionUsage) Tokens {
 	if t.Reasoning > 0 && t.Prompt+t.Output+t.Reasoning == u.TotalTokens {
 		t.Output += t.Reasoning
 	}
-	if t.CacheRead == 0 { // DeepSeek and Moonshot tell it in members of their own
-		for _, k := range []string{"prompt_cache_hit_tokens", "cached_tokens"} {
+	audio := u.PromptTokensDetails.AudioTokens
+	// Google's compatible door tells of thinking by the total alone (recorded).
+	if rest := u.TotalTokens - t.Prompt - t.Output; rest > 0 && t.Reasoning == 0 && t.CacheRead == 0 && rest != audio && t.Prompt+t.Output > 0 {
+		t.Output, t.Reasoning = t.Output+rest, rest
+	}
+	if t.CacheRead == 0 { // DeepSeek, Moonshot and Mistral tell it in members of their own
+		for _, k := range []string{"prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens"} {
 			if f, ok := u.JSON.ExtraFields[k]; ok && json.Unmarshal([]byte(f.Raw()), &t.CacheRead) == nil && t.CacheRead > 0 {
 				break
 			}
 		}
 	}
 	// Mistral counts audio beside prompt_tokens (recorded 2026).
-	if audio := u.PromptTokensDetails.AudioTokens; t.Prompt < audio && t.Prompt+audio+t.Output == u.TotalTokens {
+	if t.Prompt < audio && t.Prompt+audio+t.Output == u.TotalTokens {
 		t.Prompt += audio
+	}
+	// Grok at Azure and at OpenRouter counts a hidden prompt in the cached part;
+	// the total says that prompt_tokens is all (recorded).
+	if u.TotalTokens > 0 {
+		t.CacheRead = min(t.CacheRead, t.Prompt)
+		t.CacheWrite = min(t.CacheWrite, t.Prompt-t.CacheRead)
 	}
 	t.Reasoning = min(t.Reasoning, t.Output) // Doubleword counts more thinking than output
 	return t
@@ -185,6 +197,8 @@ func openaiStream(body []byte) (Answer, error) {
 		chunk := stream.Current()
 		if chunk.JSON.Usage.Valid() { // the accumulator adds them up; some vendors tell a running total
 			usage = openaiTokens(&chunk.Usage)
+		} else if u := ofGroq(&chunk); u != nil {
+			usage = openaiTokens(u)
 		}
 		for _, c := range chunk.Choices {
 			if c.Index == 0 {
@@ -226,6 +240,20 @@ func openaiStream(body []byte) (Answer, error) {
 	return a, nil
 }
 
+// ofGroq gives the usage that Groq tells in a member of its own where the
+// client did not ask for it; nil when there is none.
+func ofGroq(chunk *openai.ChatCompletionChunk) *openai.CompletionUsage {
+	f, ok := chunk.JSON.ExtraFields["x_groq"]
+	if !ok {
+		return nil
+	}
+	var v struct{ Usage *openai.CompletionUsage }
+	if json.Unmarshal([]byte(f.Raw()), &v) != nil {
+		return nil
+	}
+	return v.Usage
+}
+
 var anthropicFinish = map[anthropic.StopReason]llm.FinishReason{
 	"end_turn": llm.FinishStop, "stop_sequence": llm.FinishStopSequence, "max_tokens": llm.FinishLength, "tool_use": llm.FinishToolCalls,
 	"model_context_window_exceeded": llm.FinishContext, "refusal": llm.FinishRefusal, "pause_turn": llm.FinishPaused, "": "",
@@ -255,6 +283,29 @@ func anthropicAnswer(m *anthropic.Message) Answer {
 	return a
 }
 
+// allRounds adds up the iterations of a usage object: the SDK shows the last of
+// them, the bill is of all (compaction and fallback, claude-api of 2026-11).
+func allRounds(t *Tokens, usage string) {
+	var u struct {
+		Iterations []struct {
+			Input  int64 `json:"input_tokens"`
+			Read   int64 `json:"cache_read_input_tokens"`
+			Write  int64 `json:"cache_creation_input_tokens"`
+			Output int64 `json:"output_tokens"`
+		}
+	}
+	if json.Unmarshal([]byte(usage), &u) != nil || len(u.Iterations) == 0 {
+		return
+	}
+	*t = Tokens{Reasoning: t.Reasoning}
+	for _, r := range u.Iterations {
+		t.Prompt += r.Input + r.Read + r.Write
+		t.CacheRead += r.Read
+		t.CacheWrite += r.Write
+		t.Output += r.Output
+	}
+}
+
 func anthropicWhole(body []byte) (Answer, error) {
 	var m anthropic.Message
 	if err := json.Unmarshal(body, &m); err != nil {
@@ -263,7 +314,9 @@ func anthropicWhole(body []byte) (Answer, error) {
 	if m.Type == "error" {
 		return Answer{Err: true}, fmt.Errorf("an error under status 200: %.300s", body)
 	}
-	return anthropicAnswer(&m), nil
+	a := anthropicAnswer(&m)
+	allRounds(&a.Usage, m.Usage.RawJSON())
+	return a, nil
 }
 
 func anthropicStream(body []byte) (Answer, error) {
@@ -271,8 +324,12 @@ func anthropicStream(body []byte) (Answer, error) {
 	var m anthropic.Message
 	var failed error
 	stopped := false
+	rounds := ""
 	for stream.Next() {
 		e := stream.Current()
+		if e.Type == "message_delta" && strings.Contains(e.Usage.RawJSON(), `"iterations"`) {
+			rounds = e.Usage.RawJSON()
+		}
 		if err := m.Accumulate(e); err != nil && failed == nil {
 			failed = err
 		}
@@ -285,6 +342,7 @@ func anthropicStream(body []byte) (Answer, error) {
 		failed = errors.Join(failed, errors.New("the stream ended without a stop reason"))
 	}
 	a := anthropicAnswer(&m)
+	allRounds(&a.Usage, rounds)
 	err := failed
 	if !stopped {
 		err = errors.Join(stream.Err(), failed)

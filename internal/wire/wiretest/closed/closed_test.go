@@ -16,6 +16,7 @@ import (
 	"headrace/internal/wire/gemini"
 	"headrace/internal/wire/ollama"
 	"headrace/internal/wire/openai"
+	"headrace/internal/wire/responses"
 	"headrace/internal/wire/wiretest"
 	"headrace/internal/wire/wiretest/closed"
 )
@@ -26,6 +27,7 @@ var codecs = map[llm.Dialect]wiretest.Codec{
 	llm.Anthropic: anthropic.Codec{},
 	llm.Ollama:    ollama.Codec{},
 	llm.Gemini:    gemini.Codec{},
+	llm.Responses: responses.Codec{},
 }
 
 type (
