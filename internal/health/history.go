@@ -57,8 +57,8 @@ type history struct {
 }
 
 type minute struct {
-	at       int64 // the minute since 1970
-	sketch   [phases]*ddsketch.DDSketch
+	at     int64 // the minute since 1970
+	sketch [phases]*ddsketch.DDSketch
 	sums
 }
 
