@@ -54,7 +54,14 @@ func (a *answer) say(w words) {
 	}
 }
 
-func (a *answer) open() { a.w.Header().Set("Content-Type", "text/event-stream; charset=utf-8") }
+// open says what the stream is made of.
+func (a *answer) open() {
+	kind := "text/event-stream; charset=utf-8"
+	if d, ok := a.d.(interface{ streamType() string }); ok {
+		kind = d.streamType()
+	}
+	a.w.Header().Set("Content-Type", kind)
+}
 
 func text(s string) words {
 	var pieces []string
@@ -168,7 +175,7 @@ var cases = map[string]func(*answer){
 			return
 		}
 		a.open()
-		frames := a.d.frames(text("drop by drop"))
+		frames := a.d.frames(text("drop by drop by drop by drop"))
 		for i := 0; ; i++ {
 			if !a.send(frames[min(i, 2)]) {
 				return
