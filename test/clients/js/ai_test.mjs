@@ -88,7 +88,7 @@ function checksOf(model) {
       River.parse(await s.output);
     },
     async image(b) {
-      const a = new Ask('image', b);
+      const a = new Ask('picture', b);
       const { text } = await generateText(ask(a, { prompt: undefined, messages: [{ role: 'user', content: [{ type: 'text', text: a.prompt }, { type: 'file', mediaType: 'image/png', data: Buffer.from(png, 'base64') }] }] }));
       if (a.rehearsal) expect(text, 'no text');
       else want(text, pngSum, 'the image as the provider saw it');

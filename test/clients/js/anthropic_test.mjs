@@ -67,7 +67,7 @@ const checks = {
     if (!a.rehearsal) want(river, { name: 'Aare', length_km: 288, tributaries: ['Emme', 'Reuss'] }, 'parsed');
   },
   async image(b) {
-    const a = new Ask('image', b);
+    const a = new Ask('picture', b);
     const m = await call(a, { messages: [{ role: 'user', content: [{ type: 'image', source: { type: 'base64', media_type: 'image/png', data: png } }, { type: 'text', text: a.prompt }] }] });
     if (a.rehearsal) expect(textOf(m), 'no text');
     else want(textOf(m), pngSum, 'the image as the provider saw it');

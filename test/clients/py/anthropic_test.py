@@ -140,7 +140,7 @@ def structured(b, stream):
 
 
 def image(b):
-    a = Ask("image", b)
+    a = Ask("picture", b)
     m = call(a, messages=[{"role": "user", "content": [{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}, {"type": "text", "text": a.prompt}]}])
     if a.rehearsal:
         expect(text_of(m), "no text")

@@ -26,7 +26,8 @@ class Ask:
         if self.rehearsal:
             self.model = "rehearsal/thinker" if case == "think" else "rehearsal/quick"
         else:
-            name = "replay-" + ("drip" if case == "stall" else case)
+            # A name of its own for each, so that the failures of one check do not set the next one's model aside.
+            name = "replay-" + ("drip" if case == "stall" else case) + "." + self.tag
             self.model = name if backend == "direct" else backend + "/" + name
         self.prompt = CASES[case]["prompt"] + ("" if self.rehearsal else " tag-" + self.tag)
         directive = CASES[case]["rehearse"]

@@ -61,7 +61,7 @@ def structured(d, b):
 
 
 def image(d, b):
-    a = Ask("image", b)
+    a = Ask("picture", b)
     r = call(d, a, [{"role": "user", "content": [{"type": "text", "text": a.prompt}, {"type": "image_url", "image_url": {"url": "data:image/png;base64," + PNG}}]}])
     if a.rehearsal:
         expect(r.choices[0].message.content, "no text")
@@ -120,9 +120,11 @@ for d in ("openai", "anthropic"):
     c = Client("litellm-" + d)
     for b in BACKENDS:
         for name, fn in (("text", text), ("streaming", streaming), ("parallel tools", lambda d, b: parallel(d, b, False)), ("parallel tools, streamed", lambda d, b: parallel(d, b, True)),
-                         ("structured output", structured), ("image", image), ("thinking", thinking), ("429 with retry-after", rate_limited), ("529", overloaded),
+                         ("image", image), ("thinking", thinking), ("429 with retry-after", rate_limited), ("529", overloaded),
                          ("error in the stream", error_late)):
             c.check(name, b, lambda: fn(d, b))
+        if (d, b) != ("anthropic", "ollama"):  # LiteLLM asks by a tool that must be called, which Ollama cannot be made to
+            c.check("structured output", b, lambda: structured(d, b))
         if d == "openai" and b in EMBEDS:
             c.check("embeddings", b, lambda: embeddings(d, b))
     if "direct" not in BACKENDS:

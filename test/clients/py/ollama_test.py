@@ -75,7 +75,7 @@ def structured(b):
 
 
 def image(b):
-    a = Ask("image", b)
+    a = Ask("picture", b)
     r = call(a, [{"role": "user", "content": a.prompt, "images": [base64.b64decode(PNG)]}])
     if a.rehearsal:
         expect(r.message.content, "no text")

@@ -129,7 +129,7 @@ def structured(b, stream):
 
 
 def image(b):
-    a = Ask("image", b)
+    a = Ask("picture", b)
     r = call(a, messages=[{"role": "user", "content": [{"type": "text", "text": a.prompt}, {"type": "image_url", "image_url": {"url": "data:image/png;base64," + PNG}}]}])
     got = r.choices[0].message.content
     if a.rehearsal:

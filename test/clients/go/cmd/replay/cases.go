@@ -128,8 +128,9 @@ var cases = map[string]func(*answer){
 			a.d.fail(a.w, 400, "invalid_request_error", "replay: the schema did not arrive: "+q.schema)
 		}
 	},
-	// image tells what image came: type and digest.
-	"image": func(a *answer) {
+	// picture tells what image came: type and digest. (An "image" in its name would
+	// make some clients take it for a model that paints.)
+	"picture": func(a *answer) {
 		q := a.d.question(a.body)
 		if len(q.image) == 0 {
 			a.d.fail(a.w, 400, "invalid_request_error", "replay: no image arrived")

@@ -131,9 +131,7 @@ func (g gemini) question(body []byte) (q question) {
 			InlineData struct{ MimeType, Data string }
 			Function   struct {
 				Name     string
-				Response struct {
-					Output, Result json.RawMessage
-				}
+				Response json.RawMessage
 			} `json:"functionResponse"`
 			Call json.RawMessage `json:"functionCall"`
 		}
@@ -182,12 +180,11 @@ func (g gemini) question(body []byte) (q question) {
 		}
 		for _, p := range c.Parts {
 			if p.Function.Name != "" {
-				result := p.Function.Response.Output
-				if result == nil {
-					result = p.Function.Response.Result
+				text := string(p.Function.Response)
+				var response struct{ Output *string }
+				if json.Unmarshal(p.Function.Response, &response) == nil && response.Output != nil { // else the whole is the result
+					text = *response.Output
 				}
-				text := string(result)
-				json.Unmarshal(result, &text) // what is no string stays as it is written
 				q.results = append(q.results, text)
 			}
 			if p.InlineData.Data != "" {
@@ -199,9 +196,11 @@ func (g gemini) question(body []byte) (q question) {
 	return q
 }
 
-var snake = regexp.MustCompile(`"[a-z]+(_[a-z]+)+"\s*:`)
+var snake = regexp.MustCompile(`"(system_instruction|generation_config|response_schema|response_json_schema|inline_data|mime_type|` +
+	`function_call|function_response|function_declarations|parameters_json_schema)"\s*:`)
 
-// camel writes the keys of a body in camelCase; Google takes both.
+// camel writes the keys of a body that question reads in camelCase; Google
+// takes both.
 func camel(body []byte) []byte {
 	return snake.ReplaceAllFunc(body, func(key []byte) []byte {
 		words := strings.Split(string(key), "_")

@@ -1,6 +1,6 @@
 // Command replay is the provider behind the gateway in the acceptance tests:
 // it speaks Chat Completions, Responses, Messages, Gemini's and Ollama's API
-// and answers by the name of the model, "replay-" and a case of cases.go, or
+// and answers by the name of the model, "replay-" and a case of cases.go (what follows a point is free), or
 // "recorded-" and the id of a recorded answer. What was asked, and how each answer ended, can be read
 // back under /control.
 //
@@ -146,7 +146,7 @@ func (s *server) serve(d dialect) http.HandlerFunc {
 			e.embed(w, body)
 		} else if id, ok := strings.CutPrefix(head.Model, "recorded-"); ok {
 			s.replay(a, id)
-		} else if c, ok := cases[strings.TrimPrefix(head.Model, "replay-")]; ok {
+		} else if c, ok := cases[caseOf(head.Model)]; ok {
 			c(a)
 		} else {
 			d.fail(w, 404, "not_found_error", "replay: no case "+head.Model)
@@ -157,6 +157,13 @@ func (s *server) serve(d dialect) http.HandlerFunc {
 			e.Ended, e.GoneAt = "client_gone", time.Now().UnixMilli()
 		}
 	}
+}
+
+// caseOf takes the name of a case out of a model's, which may go on behind a
+// point.
+func caseOf(model string) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(model, "replay-"), ".")
+	return name
 }
 
 // listModels lists one model that every catalogue knows and one that none
