@@ -191,6 +191,20 @@ var cases = map[string]func(*answer){
 			}
 		}
 	},
+	// codex lets Codex run one harmless command, once.
+	"codex": func(a *answer) {
+		q := a.d.question(a.body)
+		switch {
+		case len(q.results) > 0:
+			a.say(text("The shell printed: " + strings.Join(q.results, " | ")))
+		case q.offers("exec_command"):
+			w := text("I will run it.")
+			w.Calls = []call{{"call_Replay1", "exec_command", `{"cmd":"echo replayed-$((40+2))"}`}}
+			a.say(w)
+		default:
+			a.say(text(fmt.Sprintf("Nothing to run among the tools %v.", q.tools)))
+		}
+	},
 	// claude-code lets Claude Code run one harmless command, once.
 	"claude-code": func(a *answer) {
 		q := a.d.question(a.body)

@@ -101,13 +101,13 @@ func (g gemini) frames(w words) [][]byte {
 // geminiStatus are the words for a status.
 var geminiStatus = map[int]string{400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 503: "UNAVAILABLE", 529: "UNAVAILABLE"}
 
-// errorFrame is a bare object in the middle of events.
+// errorFrame is a bare object behind the events.
 func (g gemini) errorFrame(kind, message string) []byte {
 	e := object{"error": object{"code": 503, "message": message, "status": "UNAVAILABLE"}}
 	if g.array {
 		return append(append([]byte(",\r\n"), mustJSON(e)...), ']')
 	}
-	return append(mustJSON(e), "\r\n\r\n"...)
+	return mustJSON(e)
 }
 
 func (g gemini) fail(w http.ResponseWriter, status int, kind, message string) {

@@ -68,6 +68,9 @@ func (s *server) routes() http.Handler {
 	for _, prefix := range []string{"/openai", "/anthropic", ""} {
 		mux.HandleFunc("POST "+prefix+"/v1/chat/completions", s.serve(chat{}))
 		mux.HandleFunc("POST "+prefix+"/v1/responses", s.serve(responses{}))
+		mux.HandleFunc("POST "+prefix+"/v1/responses/input_tokens", func(w http.ResponseWriter, r *http.Request) {
+			writeJSON(w, 200, object{"object": "response.input_tokens", "input_tokens": 42})
+		})
 		mux.HandleFunc("POST "+prefix+"/v1/embeddings", s.serve(chat{}))
 		mux.HandleFunc("POST "+prefix+"/v1/messages", s.serve(messages{}))
 		mux.HandleFunc("POST "+prefix+"/v1/messages/count_tokens", func(w http.ResponseWriter, r *http.Request) {
