@@ -1,5 +1,6 @@
 // The Codex CLI from npm, as it is: one turn with a tool call over Responses,
-// nothing changed but base URL, key and model.
+// nothing changed but base URL, key and model, and two of its tools switched
+// off that OpenAI alone has: the search, and sub-agents as a namespace.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,6 +18,9 @@ function turn(model, prompt) {
 model = ${JSON.stringify(model)}
 model_provider = "headrace"
 check_for_update_on_startup = false
+web_search = "disabled"
+[features]
+multi_agent = false
 [analytics]
 enabled = false
 [model_providers.headrace]
