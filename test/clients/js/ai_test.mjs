@@ -128,7 +128,11 @@ function checksOf(model) {
 
 for (const [name, make] of Object.entries(providers)) {
   const c = new Client(name);
-  for (const b of backends) for (const [what, check] of Object.entries(checksOf(make(key)))) await c.check(what, b, () => check(b));
+  for (const b of backends) for (const [what, check] of Object.entries(checksOf(make(key)))) {
+    // It asks Claude for an object by a tool that must be called, which Ollama cannot be made to.
+    if (name === 'ai-anthropic' && b === 'ollama' && what.startsWith('structured')) continue;
+    await c.check(what, b, () => check(b));
+  }
   if (!backends.includes('direct')) {
     await c.check('401', '-', async () => {
       const e = await raises(APICallError, () => generateText({ model: make('hr-this-is-not-a-key-0123456789abcdef')('rehearsal/quick'), prompt: 'hello', maxRetries: 0 }));
