@@ -106,7 +106,11 @@ func told(e *llm.Error) string {
 
 // AppendStreamError writes what ends a stream badly; nothing may follow it. In
 // an event stream that is the bare JSON of the error, which Google's SDKs look
-// for; in an array, to which something has been written, its last element.
+// for, and no blank line: the JavaScript SDK overlooks a bare event that it has
+// read together with the one before it, and fails at what is left unfinished
+// (@google/genai 2.32.0, 2026-11). Its Go SDK took an error behind "data:" for
+// an empty answer until 2026. In an array, to which something has been written,
+// it is the last element.
 func (c Codec) AppendStreamError(dst []byte, e *llm.Error) []byte {
 	return appendStreamError(dst, e, c.Array, true)
 }
@@ -126,9 +130,9 @@ func appendStreamError(dst []byte, e *llm.Error, array, begun bool) []byte {
 		dst = appendError(dst, e, s)
 	}
 	if array {
-		return append(dst, ']')
+		dst = append(dst, ']')
 	}
-	return append(dst, "\r\n\r\n"...)
+	return dst
 }
 
 // statusOf is the status of an error word, for errors that came under 200.

@@ -214,7 +214,7 @@ func TestStreamErrors(t *testing.T) {
 	const want = `{"error":{"code":429,"message":"slow\ndown","status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34s"}]}}`
 	fail := llm.Event{Kind: llm.EventError, Err: e}
 	text := llm.Event{Kind: llm.EventDelta, Delta: llm.Delta{Kind: llm.DeltaText, Text: "a"}}
-	if got := encodeAll(llm.StreamOptions{}, []llm.Event{text, fail, text}); !strings.HasSuffix(got, "\r\n\r\n"+want+"\r\n\r\n") {
+	if got := encodeAll(llm.StreamOptions{}, []llm.Event{text, fail, text}); !strings.HasSuffix(got, "\r\n\r\n"+want) {
 		t.Errorf("%q", got)
 	}
 	if got := encodeAll(llm.StreamOptions{Array: true}, []llm.Event{fail}); got != "["+want+"]" {

@@ -88,7 +88,7 @@ function checksOf(model) {
       River.parse(await s.output);
     },
     async image(b) {
-      const a = new Ask('image', b);
+      const a = new Ask('picture', b);
       const { text } = await generateText(ask(a, { prompt: undefined, messages: [{ role: 'user', content: [{ type: 'text', text: a.prompt }, { type: 'file', mediaType: 'image/png', data: Buffer.from(png, 'base64') }] }] }));
       if (a.rehearsal) expect(text, 'no text');
       else want(text, pngSum, 'the image as the provider saw it');
@@ -128,7 +128,11 @@ function checksOf(model) {
 
 for (const [name, make] of Object.entries(providers)) {
   const c = new Client(name);
-  for (const b of backends) for (const [what, check] of Object.entries(checksOf(make(key)))) await c.check(what, b, () => check(b));
+  for (const b of backends) for (const [what, check] of Object.entries(checksOf(make(key)))) {
+    // It asks Claude for an object by a tool that must be called, which Ollama cannot be made to.
+    if (name === 'ai-anthropic' && b === 'ollama' && what.startsWith('structured')) continue;
+    await c.check(what, b, () => check(b));
+  }
   if (!backends.includes('direct')) {
     await c.check('401', '-', async () => {
       const e = await raises(APICallError, () => generateText({ model: make('hr-this-is-not-a-key-0123456789abcdef')('rehearsal/quick'), prompt: 'hello', maxRetries: 0 }));

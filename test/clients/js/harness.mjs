@@ -16,6 +16,7 @@ export const pngSum = 'image/png ' + createHash('sha256').update(Buffer.from(png
 export const system = 'You are brief.';
 export const weather = { type: 'object', properties: { city: { type: 'string' }, unit: { type: 'string', enum: ['celsius', 'fahrenheit'] } }, required: ['city'], additionalProperties: false };
 export const clock = { type: 'object', properties: { zone: { type: 'string' } }, required: ['zone'], additionalProperties: false };
+export const embeds = ['openai', 'gemini', 'ollama', 'direct']; // providers that have embeddings
 const goneMs = 1000; // 100 ms is promised; the rest is for a busy machine
 
 // Ask is one case on one backend: model, prompt with a tag of its own, headers.
@@ -24,7 +25,8 @@ export class Ask {
     this.backend = backend;
     this.rehearsal = backend === 'rehearsal';
     this.tag = randomBytes(6).toString('hex');
-    const replayed = 'replay-' + (name === 'stall' ? 'drip' : name);
+    // A name of its own for each, so that the failures of one check do not set the next one's model aside.
+    const replayed = `replay-${name === 'stall' ? 'drip' : name}.${this.tag}`;
     if (this.rehearsal) this.model = name === 'think' ? 'rehearsal/thinker' : 'rehearsal/quick';
     else this.model = backend === 'direct' ? replayed : `${backend}/${replayed}`;
     this.prompt = cases[name].prompt + (this.rehearsal ? '' : ' tag-' + this.tag);
@@ -66,8 +68,12 @@ export class Client {
     }
     console.log([status, this.name, name, backend, Math.round(performance.now() - begin), remark].join('\t'));
   }
-  done() {
+  // report says how many lines there were, so that a missing one is seen.
+  report() {
     console.log(`done\t${this.name}\t${this.n}`);
+  }
+  done() {
+    this.report();
     process.exit(0); // connections that a check left open must not hold the process
   }
 }
@@ -129,6 +135,8 @@ export async function seenGone(ask, leftAt, requestId) {
   return remark;
 }
 
+const providers = { anthropic: 'anthropic', 'openai-chat': 'openai', 'openai-responses': 'openai', gemini: 'gemini', ollama: 'ollama' };
+
 // recorded runs fn for recordings of a dialect and names those for which it
 // throws.
 export async function recorded(client, dialect, fn) {
@@ -138,7 +146,7 @@ export async function recorded(client, dialect, fn) {
     return;
   }
   const list = await getJSON(`${replay}/control/recordings?dialect=${dialect}&n=${recordings}`);
-  await client.check('recorded, read by the SDK as without the gateway', dialect === 'anthropic' ? 'anthropic' : 'openai', async () => {
+  await client.check('recorded, read by the SDK as without the gateway', providers[dialect], async () => {
     const bad = [];
     for (const rec of list) {
       try {

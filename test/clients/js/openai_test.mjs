@@ -76,7 +76,7 @@ const checks = {
     if (!a.rehearsal) want(river, { name: 'Aare', length_km: 288, tributaries: ['Emme', 'Reuss'] }, 'parsed');
   },
   async image(b) {
-    const a = new Ask('image', b);
+    const a = new Ask('picture', b);
     const r = await call(a, { messages: [{ role: 'user', content: [{ type: 'text', text: a.prompt }, { type: 'image_url', image_url: { url: 'data:image/png;base64,' + png } }] }] });
     if (a.rehearsal) expect(r.choices[0].message.content, 'no text');
     else want(r.choices[0].message.content, pngSum, 'the image as the provider saw it');

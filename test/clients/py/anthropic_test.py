@@ -41,7 +41,7 @@ def echoed(ask, got):
 def usage_of(ask, u):
     expect(u.input_tokens > 0 and u.output_tokens > 0, f"usage {u}")
     if not ask.rehearsal:
-        want((u.input_tokens, u.cache_read_input_tokens, u.output_tokens), (23, 8, 17), "usage")
+        want((u.input_tokens, u.cache_read_input_tokens, u.output_tokens), (31, 0, 17) if ask.backend == "ollama" else (23, 8, 17), "usage")  # Ollama tells nothing of its cache
 
 
 def text(b):
@@ -97,6 +97,9 @@ def tools(b):
 
 def forced(b):
     a = Ask("tools", b)
+    if b == "ollama":  # it cannot be made to call a tool, and the gateway says so
+        e = raises(anthropic.BadRequestError, lambda: call(a, tools=TOOLS, tool_choice={"type": "any"}))
+        return expect("tool_choice" in str(e), f"{e}")
     m = call(a, tools=TOOLS, tool_choice={"type": "tool", "name": "get_weather"})
     want([u.name for u in uses(m)], ["get_weather"], "calls")
     if b == "openai":
@@ -140,7 +143,7 @@ def structured(b, stream):
 
 
 def image(b):
-    a = Ask("image", b)
+    a = Ask("picture", b)
     m = call(a, messages=[{"role": "user", "content": [{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}, {"type": "text", "text": a.prompt}]}])
     if a.rehearsal:
         expect(text_of(m), "no text")

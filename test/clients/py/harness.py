@@ -1,5 +1,6 @@
 """What all Python checks share: where the gateway is, what to ask it, and one line of output for each check."""
 import base64, hashlib, json, os, pathlib, sys, time, traceback, urllib.request, uuid
+import pydantic
 
 BASE = os.environ["CLIENT_BASE"]
 KEY = os.environ["CLIENT_KEY"]
@@ -25,7 +26,8 @@ class Ask:
         if self.rehearsal:
             self.model = "rehearsal/thinker" if case == "think" else "rehearsal/quick"
         else:
-            name = "replay-" + ("drip" if case == "stall" else case)
+            # A name of its own for each, so that the failures of one check do not set the next one's model aside.
+            name = "replay-" + ("drip" if case == "stall" else case) + "." + self.tag
             self.model = name if backend == "direct" else backend + "/" + name
         self.prompt = CASES[case]["prompt"] + ("" if self.rehearsal else " tag-" + self.tag)
         directive = CASES[case]["rehearse"]
@@ -48,7 +50,7 @@ class Client:
             remark = fn() or ""
             status = "ok"
         except Exception as e:  # every way to fail is a line, none ends the run
-            where = next((f"line {f.lineno}" for f in reversed(traceback.extract_tb(e.__traceback__)) if f.filename.endswith(("openai_test.py", "anthropic_test.py", "recorded_test.py"))), "")
+            where = next((f"line {f.lineno}" for f in reversed(traceback.extract_tb(e.__traceback__)) if f.filename.endswith("_test.py")), "")
             status, remark = "FAIL", f"{where} {type(e).__name__}: {e}"[:max(600, int(os.environ.get("CLIENT_WIDTH", "0")) * 20)].replace("\n", " ")
         print("\t".join([status, self.name, name, backend, f"{(time.monotonic() - begin) * 1000:.0f}", remark]), flush=True)
 
@@ -109,3 +111,55 @@ def seen_gone(ask, left_at, request_id):
             time.sleep(0.02)
         remark += "; row says client_gone"
     return remark
+
+
+# Providers that have embeddings.
+EMBEDS = ("openai", "gemini", "ollama", "direct")
+TOOLS_ASKED = "What is the weather like? Use the tools you have."
+
+
+def echoed(ask, text):
+    """The text of the case echo."""
+    if ask.rehearsal:
+        expect(text and len(text) > 3, f"no text: {text!r}")
+    else:
+        want(text, f"system: {SYSTEM}\nuser: {ask.prompt}", "text")
+
+
+def attempt(fn):
+    try:
+        return fn(), None
+    except Exception as e:  # compared, not swallowed
+        return None, e
+
+
+def recorded(c, dialect, provider, direct, gateway, read):
+    """What an SDK reads of recorded answers is the same with the gateway and without. read takes the SDK's client, the
+    recording and the model's name."""
+    if "direct" in BACKENDS:
+        return
+    if not RECORDINGS:
+        print(f"skip\t{c.name}\trecordings\t-\t0\tno recorded traffic here (HEADRACE_CORPUS, or ../shared/corpus beside the repository)")
+        return
+    recs = get_json(f"{REPLAY}/control/recordings?dialect={dialect}&n={RECORDINGS}")
+    def run():
+        bad = []
+        for rec in recs:
+            one, e1 = attempt(lambda: read(direct, rec, "recorded-" + rec["id"]))
+            two, e2 = attempt(lambda: read(gateway, rec, provider + "/recorded-" + rec["id"]))
+            if e1 is None and (e2 is not None or one != two):
+                bad.append(f"{rec['id']} {rec['source']}: {e2!r}" if e2 is not None else f"{rec['id']} {rec['source']}: got {two!r}, want {one!r}")
+        expect(not bad, f"{len(bad)} of {len(recs)}: " + " ;; ".join(x[:260] for x in bad[:2]))
+        return f"{len(recs)} recordings"
+    c.check("recorded, read by the SDK as without the gateway", provider, run)
+
+
+
+class River(pydantic.BaseModel):
+    """The structured answer, for SDKs that take a class."""
+    name: str
+    length_km: int
+    tributaries: list[str]
+
+
+AARE = River(name="Aare", length_km=288, tributaries=["Emme", "Reuss"])

@@ -86,6 +86,7 @@ func (e Env) NewAsk(name, backend string) *Ask {
 	if name == "stall" {
 		replayed = "replay-drip"
 	}
+	replayed += "." + a.Tag // of its own, so that the failures of one check do not set the next one's model aside
 	switch {
 	case a.Rehearsal && name == "think":
 		a.Model = "rehearsal/thinker"

@@ -188,7 +188,7 @@ func (s *suite) structured(b string) string {
 }
 
 func (s *suite) image(b string) string {
-	a := s.env.NewAsk("image", b)
+	a := s.env.NewAsk("picture", b)
 	p := s.params(a, anthropic.NewUserMessage(anthropic.NewImageBlockBase64("image/png", check.Png), anthropic.NewTextBlock(a.Prompt)))
 	a.Or(textOf(s.must(a, p)), check.PngSum())
 	return ""

@@ -171,7 +171,7 @@ func (s *suite) structured(b string) string {
 }
 
 func (s *suite) image(b string) string {
-	a := s.env.NewAsk("image", b)
+	a := s.env.NewAsk("picture", b)
 	p := s.params(a, openai.UserMessage([]openai.ChatCompletionContentPartUnionParam{openai.TextContentPart(a.Prompt),
 		openai.ImageContentPart(openai.ChatCompletionContentPartImageImageURLParam{URL: "data:image/png;base64," + check.Png})}))
 	a.Or(s.must(a, p).Message.Content, check.PngSum())

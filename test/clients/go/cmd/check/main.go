@@ -8,6 +8,7 @@ import (
 	"headrace/test/clients/check"
 	"headrace/test/clients/claude1"
 	"headrace/test/clients/claude2"
+	"headrace/test/clients/google"
 	"headrace/test/clients/gpt"
 )
 
@@ -19,4 +20,5 @@ func main() {
 	gpt.Run(env)
 	claude1.Run(env)
 	claude2.Run(env)
+	google.Run(env)
 }

@@ -54,7 +54,14 @@ func (a *answer) say(w words) {
 	}
 }
 
-func (a *answer) open() { a.w.Header().Set("Content-Type", "text/event-stream; charset=utf-8") }
+// open says what the stream is made of.
+func (a *answer) open() {
+	kind := "text/event-stream; charset=utf-8"
+	if d, ok := a.d.(interface{ streamType() string }); ok {
+		kind = d.streamType()
+	}
+	a.w.Header().Set("Content-Type", kind)
+}
 
 func text(s string) words {
 	var pieces []string
@@ -121,8 +128,9 @@ var cases = map[string]func(*answer){
 			a.d.fail(a.w, 400, "invalid_request_error", "replay: the schema did not arrive: "+q.schema)
 		}
 	},
-	// image tells what image came: type and digest.
-	"image": func(a *answer) {
+	// picture tells what image came: type and digest. (An "image" in its name would
+	// make some clients take it for a model that paints.)
+	"picture": func(a *answer) {
 		q := a.d.question(a.body)
 		if len(q.image) == 0 {
 			a.d.fail(a.w, 400, "invalid_request_error", "replay: no image arrived")
@@ -168,7 +176,7 @@ var cases = map[string]func(*answer){
 			return
 		}
 		a.open()
-		frames := a.d.frames(text("drop by drop"))
+		frames := a.d.frames(text("drop by drop by drop by drop"))
 		for i := 0; ; i++ {
 			if !a.send(frames[min(i, 2)]) {
 				return
@@ -181,6 +189,20 @@ var cases = map[string]func(*answer){
 				return
 			case <-time.After(50 * time.Millisecond):
 			}
+		}
+	},
+	// codex lets Codex run one harmless command, once.
+	"codex": func(a *answer) {
+		q := a.d.question(a.body)
+		switch {
+		case len(q.results) > 0:
+			a.say(text("The shell printed: " + strings.Join(q.results, " | ")))
+		case q.offers("exec_command"):
+			w := text("I will run it.")
+			w.Calls = []call{{"call_Replay1", "exec_command", `{"cmd":"echo replayed-$((40+2))"}`}}
+			a.say(w)
+		default:
+			a.say(text(fmt.Sprintf("Nothing to run among the tools %v.", q.tools)))
 		}
 	},
 	// claude-code lets Claude Code run one harmless command, once.

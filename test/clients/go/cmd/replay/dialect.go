@@ -347,7 +347,7 @@ func parse(raw json.RawMessage) []part {
 func join(parts []part) string {
 	var s []string
 	for _, p := range parts {
-		if p.Type == "text" {
+		if p.Type == "text" || p.Type == "input_text" || p.Type == "output_text" {
 			s = append(s, p.Text)
 		}
 	}

@@ -1,7 +1,7 @@
 // Command replay is the provider behind the gateway in the acceptance tests:
-// it speaks Chat Completions and Messages and answers by the name of the
-// model, "replay-" and a case of cases.go, or "recorded-" and the id of a
-// recorded answer. What was asked, and how each answer ended, can be read
+// it speaks Chat Completions, Responses, Messages, Gemini's and Ollama's API
+// and answers by the name of the model, "replay-" and a case of cases.go (what follows a point is free), or
+// "recorded-" and the id of a recorded answer. What was asked, and how each answer ended, can be read
 // back under /control.
 //
 //	replay -listen 127.0.0.1:0 [-corpus DIR]
@@ -67,12 +67,27 @@ func (s *server) routes() http.Handler {
 	mux := http.NewServeMux()
 	for _, prefix := range []string{"/openai", "/anthropic", ""} {
 		mux.HandleFunc("POST "+prefix+"/v1/chat/completions", s.serve(chat{}))
+		mux.HandleFunc("POST "+prefix+"/v1/responses", s.serve(responses{}))
+		mux.HandleFunc("POST "+prefix+"/v1/responses/input_tokens", func(w http.ResponseWriter, r *http.Request) {
+			writeJSON(w, 200, object{"object": "response.input_tokens", "input_tokens": 42})
+		})
+		mux.HandleFunc("POST "+prefix+"/v1/embeddings", s.serve(chat{}))
 		mux.HandleFunc("POST "+prefix+"/v1/messages", s.serve(messages{}))
 		mux.HandleFunc("POST "+prefix+"/v1/messages/count_tokens", func(w http.ResponseWriter, r *http.Request) {
 			writeJSON(w, 200, map[string]any{"input_tokens": 42})
 		})
 		mux.HandleFunc("GET "+prefix+"/v1/models", listModels)
 	}
+	for _, prefix := range []string{"/gemini", ""} {
+		mux.HandleFunc("POST "+prefix+"/v1beta/models/{call}", s.gemini)
+		mux.HandleFunc("GET "+prefix+"/v1beta/models", listModels)
+	}
+	mux.HandleFunc("POST /api/chat", s.serve(ollama{}))
+	mux.HandleFunc("POST /api/generate", s.serve(ollama{generate: true}))
+	mux.HandleFunc("POST /api/embed", s.serve(ollama{}))
+	mux.HandleFunc("POST /api/embeddings", s.serve(ollama{}))
+	mux.HandleFunc("GET /api/tags", listModels)
+	mux.HandleFunc("GET /api/version", func(w http.ResponseWriter, r *http.Request) { writeJSON(w, 200, object{"version": "0.40.0"}) })
 	mux.HandleFunc("GET /control/requests", func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -99,18 +114,25 @@ func (s *server) serve(d dialect) http.HandlerFunc {
 		}
 		var head struct {
 			Model  string `json:"model"`
-			Stream bool   `json:"stream"`
+			Stream *bool  `json:"stream"`
 		}
 		if err := json.Unmarshal(body, &head); err != nil {
 			d.fail(w, 400, "invalid_request_error", "replay: "+err.Error())
 			return
 		}
-		e := &exchange{Model: head.Model, Path: r.URL.Path, Stream: head.Stream, Headers: r.Header.Clone(), Body: body}
+		stream := head.Stream != nil && *head.Stream
+		switch d := d.(type) {
+		case gemini:
+			head.Model, stream = d.model, d.stream
+		case ollama: // streams unless told not to
+			stream = head.Stream == nil || *head.Stream
+		}
+		e := &exchange{Model: head.Model, Path: r.URL.Path, Stream: stream, Headers: r.Header.Clone(), Body: body}
 		if m := tagPattern.FindSubmatch(body); m != nil {
 			e.Tag = string(m[1])
 		}
 		// A key must arrive, and never the client's own.
-		for _, h := range []string{"Authorization", "X-Api-Key"} {
+		for _, h := range []string{"Authorization", "X-Api-Key", "X-Goog-Api-Key"} {
 			if v := e.Headers.Get(h); v != "" {
 				if strings.Contains(v, "hr-") || !strings.Contains(v, "sk-replay") {
 					d.fail(w, 401, "authentication_error", "replay: the key in "+h+" is not this provider's")
@@ -122,10 +144,12 @@ func (s *server) serve(d dialect) http.HandlerFunc {
 		s.mu.Lock()
 		s.seen = append(s.seen, e)
 		s.mu.Unlock()
-		a := &answer{w: w, r: r, rc: http.NewResponseController(w), d: d, stream: head.Stream, body: body}
-		if id, ok := strings.CutPrefix(head.Model, "recorded-"); ok {
+		a := &answer{w: w, r: r, rc: http.NewResponseController(w), d: d, stream: stream, body: body}
+		if e, ok := d.(embedder); ok && e.embeds(r.URL.Path) {
+			e.embed(w, body)
+		} else if id, ok := strings.CutPrefix(head.Model, "recorded-"); ok {
 			s.replay(a, id)
-		} else if c, ok := cases[strings.TrimPrefix(head.Model, "replay-")]; ok {
+		} else if c, ok := cases[caseOf(head.Model)]; ok {
 			c(a)
 		} else {
 			d.fail(w, 404, "not_found_error", "replay: no case "+head.Model)
@@ -138,6 +162,13 @@ func (s *server) serve(d dialect) http.HandlerFunc {
 	}
 }
 
+// caseOf takes the name of a case out of a model's, which may go on behind a
+// point.
+func caseOf(model string) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(model, "replay-"), ".")
+	return name
+}
+
 // listModels lists one model that every catalogue knows and one that none
 // does, in the form that the path or the header asks for.
 func listModels(w http.ResponseWriter, r *http.Request) {
@@ -147,6 +178,19 @@ func listModels(w http.ResponseWriter, r *http.Request) {
 		}
 		writeJSON(w, 200, object{"data": []any{one("claude-opus-5-5", "Claude Opus 5.5"), one("replay-claude-code", "Replay")},
 			"has_more": false, "first_id": "claude-opus-5-5", "last_id": "replay-claude-code"})
+		return
+	}
+	if strings.Contains(r.URL.Path, "/v1beta") {
+		one := func(id string) object {
+			return object{"name": "models/" + id, "displayName": id, "inputTokenLimit": 1048576, "outputTokenLimit": 65536,
+				"supportedGenerationMethods": []string{"generateContent", "countTokens"}}
+		}
+		writeJSON(w, 200, object{"models": []any{one("gemini-3.5-flash"), one("replay-echo")}})
+		return
+	}
+	if strings.HasPrefix(r.URL.Path, "/api/") {
+		writeJSON(w, 200, object{"models": []any{object{"name": "replay-echo", "model": "replay-echo", "modified_at": "2026-10-01T00:00:00Z",
+			"size": 1, "digest": strings.Repeat("0", 64), "details": object{"family": "replay"}, "capabilities": []string{"completion", "tools", "vision", "thinking"}}}})
 		return
 	}
 	one := func(id string) object {

@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// recording is a recorded answer of a chat in one of the two dialects.
+// recording is a recorded answer of a chat in one of the dialects.
 type recording struct {
 	ID      string `json:"id"`
 	Dialect string `json:"dialect"`
@@ -23,6 +23,9 @@ type recording struct {
 	contentType string
 	body        []byte
 }
+
+// spoken are the dialects whose answers can be given again.
+var spoken = map[string]bool{"openai-chat": true, "openai-responses": true, "anthropic": true, "gemini": true, "ollama": true}
 
 // loadCorpus reads the recorded answers under dir that a client can be given
 // as they are: status 200, text, of a chat.
@@ -84,19 +87,22 @@ func (s *server) load(line []byte) error {
 	if err := json.Unmarshal(line, &r); err != nil {
 		return err
 	}
-	ours := r.Dialect == "openai-chat" || r.Dialect == "anthropic"
-	if !ours || r.Operation != "chat" || r.Response.Status != http.StatusOK || r.Response.Encoding != "text" || r.Response.Body == "" ||
-		(r.Transport != "sse" && r.Transport != "json") {
+	if !spoken[r.Dialect] || r.Operation != "chat" || r.Response.Status != http.StatusOK || r.Response.Encoding != "text" || r.Response.Body == "" ||
+		(r.Transport != "sse" && r.Transport != "json" && r.Transport != "ndjson") {
 		return nil
 	}
 	// A few records stand under a chat's path and are none: embeddings, a transcription.
-	if r.Transport == "json" && !strings.Contains(r.Response.Body, `"choices"`) && !strings.Contains(r.Response.Body, `"content"`) {
+	if r.Transport == "json" && !strings.Contains(r.Response.Body, `"choices"`) && !strings.Contains(r.Response.Body, `"content"`) &&
+		!strings.Contains(r.Response.Body, `"candidates"`) && !strings.Contains(r.Response.Body, `"output"`) {
 		return nil
 	}
-	rec := &recording{ID: r.ID, Dialect: r.Dialect, Stream: r.Transport == "sse", Source: r.SourcePath, body: []byte(r.Response.Body)}
+	rec := &recording{ID: r.ID, Dialect: r.Dialect, Stream: r.Transport != "json", Source: r.SourcePath, body: []byte(r.Response.Body)}
 	rec.contentType = "application/json"
-	if rec.Stream {
+	switch r.Transport {
+	case "sse":
 		rec.contentType = "text/event-stream"
+	case "ndjson":
+		rec.contentType = "application/x-ndjson"
 	}
 	if v := r.Response.Headers["content-type"]; len(v) > 0 {
 		rec.contentType = v[0]
