@@ -80,8 +80,7 @@ func prepare(t *route.Target, d llm.Draft) llm.Draft {
 
 // snapshot builds what requests see from what is known now; a.mu is held, or
 // nobody else knows a yet.
-func (a *App) snapshot() *gateway.Snapshot {
-	cfg := a.cfg
+func (a *App) snapshot(cfg *config.Config) *gateway.Snapshot {
 	providers := map[string]*provider.Provider{}
 	policy := &route.Policy{Routes: cfg.Routes, Configured: map[string]bool{}}
 	for i := range a.found {

@@ -228,7 +228,12 @@ type Recall struct {
 
 // Shutdown says how the process ends.
 type Shutdown struct {
-	// Drain is how long running requests may go on after the signal to stop.
+	// Listen is how long new requests are still taken after SIGTERM, while
+	// /readyz says that they should go elsewhere.
+	Listen Duration `yaml:"listen"`
+	// Drain is how long running requests may go on after that. What still runs
+	// then ends with an error in its client's dialect. A second signal ends the
+	// wait.
 	Drain Duration `yaml:"drain"`
 }
 
@@ -259,6 +264,6 @@ func Default() *Config {
 			State: Duration(6 * time.Hour), StateMemory: 64 * MB, StateTurns: 100_000,
 			Responses: Duration(30 * 24 * time.Hour), ResponsesMemory: 32 * MB, Conversation: 32 * MB,
 		},
-		Shutdown: Shutdown{Drain: Duration(30 * time.Second)},
+		Shutdown: Shutdown{Listen: Duration(5 * time.Second), Drain: Duration(10 * time.Minute)},
 	}
 }

@@ -272,7 +272,7 @@ func (free) Done(*Attempt) {}
 // fail gives the outcome's error to the client. A client that is gone by then
 // makes the outcome client_gone: nobody was told.
 func fail(ctx context.Context, reply Reply, out *Outcome, sent int) {
-	if err := reply.Fail(out.Err, Meta{Attempts: sent, Warnings: out.Warnings}); err != nil && clientGone(ctx) != nil {
+	if err := reply.Fail(out.Err, Meta{Attempts: sent, Warnings: out.Warnings}); err != nil && ctx.Err() != nil {
 		out.Class = llm.ClientGone
 	}
 }
@@ -319,11 +319,16 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// clientGone gives the error of a client that left or whose deadline passed.
+// clientGone gives the error of a client that left or whose deadline passed. A
+// cause that is an *llm.Error is a reason of our own to end all requests, which
+// the client is told.
 func clientGone(ctx context.Context) *llm.Error {
+	var own *llm.Error
 	switch {
 	case ctx.Err() == nil:
 		return nil
+	case errors.As(context.Cause(ctx), &own):
+		return own
 	case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
 		return &llm.Error{Class: llm.Timeout, Message: "the request's deadline passed"}
 	default:
