@@ -439,3 +439,83 @@ func TestReloadUnderLoad(t *testing.T) {
 	}
 	t.Logf("%d requests over %d reloads and %d refusals, %d connections", asked.Load(), good, wrong, n)
 }
+
+// TestKeepAlive: a silent stream is kept alive in each client's dialect where
+// that tolerates it, passed and translated, and reads the same.
+func TestKeepAlive(t *testing.T) {
+	t.Parallel()
+	_, yaml := babel(t, func(w http.ResponseWriter, r *http.Request, head, tail string) {
+		flushed(w, head)
+		time.Sleep(700 * time.Millisecond)
+		flushed(w, tail)
+	})
+	l := live(t, nil, yaml+"timeouts: {hold: 100ms}\n")
+	var all sync.WaitGroup
+	for i, in := range tongues {
+		for _, out := range tongues {
+			all.Go(func() {
+				name := string(in.dialect) + " to " + string(out.dialect)
+				resp, err := l.ask(t.Context(), i, "p-"+string(out.dialect)+"/m")
+				if err != nil {
+					t.Errorf("%s: %v", name, err)
+					return
+				}
+				defer resp.Body.Close()
+				b, err := io.ReadAll(resp.Body)
+				if err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+				got := string(b)
+				if n := strings.Count(got, in.ping); in.ping != "" && n < 2 {
+					t.Errorf("%s: %d keep-alives in %s", name, n, got)
+				}
+				if in.ping == "" && (strings.Contains(got, "ping") || strings.Contains(got, "keep-alive") || strings.Contains(got, "\n:")) {
+					t.Errorf("%s: a keep-alive that the client does not know: %s", name, got)
+				}
+				if !strings.Contains(got, "Hel") || strings.Contains(got, in.broken) {
+					t.Errorf("%s: %s", name, got)
+				}
+			})
+		}
+	}
+	all.Wait()
+}
+
+// TestTimeouts: the timeouts of one provider send a request on to the next
+// target, and leave the other provider alone.
+func TestTimeouts(t *testing.T) {
+	t.Parallel()
+	_, yaml := babel(t, func(w http.ResponseWriter, r *http.Request, head, tail string) {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/chat/completions"): // says nothing
+			<-r.Context().Done()
+		case strings.HasSuffix(r.URL.Path, "/messages"): // begins, and no word comes
+			flushed(w, head[:strings.Index(head, "event: content_block_start")])
+			<-r.Context().Done()
+		default:
+			time.Sleep(400 * time.Millisecond)
+			flushed(w, head+tail)
+		}
+	})
+	yaml = strings.Replace(yaml, "p-openai: {", "p-openai: {timeouts: {first_byte: 150ms}, ", 1)
+	yaml = strings.Replace(yaml, "p-anthropic: {", "p-anthropic: {timeouts: {first_content: 150ms}, ", 1)
+	l := live(t, nil, yaml+"routes: {smart: [p-openai/a, p-anthropic/b, p-ollama/c]}\n")
+	for i, g := range tongues {
+		resp, err := l.ask(t.Context(), i, "smart")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.Header.Get("X-Headrace-Model") != "p-ollama/c" || strings.Contains(string(b), g.broken) {
+			t.Fatalf("%s: %v %s %s", g.dialect, err, resp.Header.Get("X-Headrace-Model"), b)
+		}
+		row := l.row(answer{header: resp.Header})
+		attempts := row["attempts"].([]any)
+		for n, want := range []any{"slow_start", "slow_start", nil} {
+			if got := attempts[n].(map[string]any)["class"]; got != want && !(want == nil && got == "") {
+				t.Errorf("%s: attempt %d is of class %v, want %v", g.dialect, n+1, got, want)
+			}
+		}
+	}
+}

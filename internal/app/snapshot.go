@@ -104,8 +104,8 @@ func (a *App) snapshot(cfg *config.Config) *gateway.Snapshot {
 	}
 	r := relay.New(relay.Options{
 		Sender: send, Prepare: prepare, Breaker: guard, Policy: rules(cfg),
-		Attempts: cfg.Retries.Attempts, FirstByte: limited(cfg.Timeouts.FirstByte), Idle: limited(cfg.Timeouts.Idle),
-		Total: cfg.Timeouts.Total.Std(), Hold: limited(cfg.Timeouts.Hold),
+		Attempts: cfg.Retries.Attempts, Hold: limited(cfg.Timeouts.Hold),
+		Limits: attemptLimits(cfg.Timeouts, nil), Providers: ownLimits(cfg, a.catalog),
 	})
 	c := a.catalog
 	return &gateway.Snapshot{
@@ -115,6 +115,46 @@ func (a *App) snapshot(cfg *config.Config) *gateway.Snapshot {
 			return ok && provider.Does(row.Dialect, row.Also, from, llm.OpCountTokens)
 		},
 	}
+}
+
+// tokenBytes is about how many bytes of text a token is.
+const tokenBytes = 4
+
+// attemptLimits are the limits of an attempt, with what one provider has of its
+// own.
+func attemptLimits(all config.Timeouts, own *config.ProviderTimeouts) relay.Limits {
+	if own != nil {
+		for _, d := range []struct{ to, own *config.Duration }{
+			{&all.FirstByte, own.FirstByte}, {&all.FirstContent, own.FirstContent}, {&all.Idle, own.Idle},
+			{&all.WarmUp, own.WarmUp}, {&all.Total, own.Total},
+		} {
+			if d.own != nil {
+				*d.to = *d.own
+			}
+		}
+		if own.Floor != nil {
+			all.Floor = *own.Floor
+		}
+	}
+	return relay.Limits{
+		FirstByte: limited(all.FirstByte), FirstContent: all.FirstContent.Std(), Idle: limited(all.Idle),
+		Floor: all.Floor * tokenBytes, WarmUp: all.WarmUp.Std(), Total: all.Total.Std(),
+	}
+}
+
+// ownLimits are those of the providers that have limits of their own.
+func ownLimits(cfg *config.Config, c *catalog.Catalog) map[string]relay.Limits {
+	own := map[string]relay.Limits{}
+	for id, p := range cfg.Providers {
+		if p.Timeouts == nil {
+			continue
+		}
+		if row, ok := c.Provider(id); ok { // the file may name an alias
+			id = row.ID
+		}
+		own[id] = attemptLimits(cfg.Timeouts, p.Timeouts)
+	}
+	return own
 }
 
 // limited reads a timeout of the configuration, where 0 switches it off; to the

@@ -92,6 +92,25 @@ type Provider struct {
 	Disabled bool `yaml:"disabled"`
 	// Connect replaces timeouts.connect for this provider.
 	Connect *Duration `yaml:"connect"`
+	// Timeouts replace those of all providers for this one.
+	Timeouts *ProviderTimeouts `yaml:"timeouts"`
+}
+
+// ProviderTimeouts replace the timeouts of all providers for one of them. A
+// member that is left out keeps the value that all have; 0 switches it off.
+type ProviderTimeouts struct {
+	// FirstByte replaces timeouts.first_byte.
+	FirstByte *Duration `yaml:"first_byte"`
+	// FirstContent replaces timeouts.first_content.
+	FirstContent *Duration `yaml:"first_content"`
+	// Idle replaces timeouts.idle.
+	Idle *Duration `yaml:"idle"`
+	// Floor replaces timeouts.floor.
+	Floor *int `yaml:"floor" min:"0" max:"100000"`
+	// WarmUp replaces timeouts.warm_up.
+	WarmUp *Duration `yaml:"warm_up"`
+	// Total replaces timeouts.total.
+	Total *Duration `yaml:"total"`
 }
 
 // Model overrides or adds one model at one provider. A member that is left
@@ -163,8 +182,19 @@ type Timeouts struct {
 	// FirstByte bounds the wait for the first byte of the answer. Models that
 	// think without showing it are silent for minutes.
 	FirstByte Duration `yaml:"first_byte"`
+	// FirstContent bounds the wait for the first content of a streamed answer.
+	// Beyond hold it ends the stream with an error; below, the next target is
+	// tried.
+	FirstContent Duration `yaml:"first_content"`
 	// Idle bounds the silence between two reads of an answer.
 	Idle Duration `yaml:"idle"`
+	// Floor is how many tokens a second a streamed answer must bring within
+	// warm_up of its first text; a slower one is given up for the next target, if
+	// there is one. Until it has brought floor x warm_up tokens a stream is held
+	// back for that. Tokens are taken as four bytes of text.
+	Floor int `yaml:"floor" min:"0" max:"100000"`
+	// WarmUp is how long a stream has to reach the floor.
+	WarmUp Duration `yaml:"warm_up"`
 	// Total bounds the whole attempt.
 	Total Duration `yaml:"total"`
 	// Hold is how long the opening frames of a stream are held back while no
@@ -255,6 +285,7 @@ func Default() *Config {
 			// first byte: xAI tells its users to allow 900 s (2026-11).
 			FirstByte: Duration(15 * time.Minute),
 			Idle:      Duration(5 * time.Minute),
+			WarmUp:    Duration(5 * time.Second),
 			Total:     Duration(60 * time.Minute),
 			Hold:      Duration(15 * time.Second),
 			Read:      Duration(60 * time.Second),
