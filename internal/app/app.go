@@ -28,6 +28,7 @@ import (
 	"headrace/internal/provider"
 	"headrace/internal/provider/rehearsal"
 	"headrace/internal/recall"
+	"headrace/internal/relay"
 	"headrace/internal/store/sqlite"
 	"headrace/internal/tokens"
 	"headrace/internal/wire/anthropic"
@@ -111,6 +112,8 @@ type App struct {
 	// discovered what the providers said that they have.
 	made       map[string]made
 	discovered map[string][]catalog.Discovered
+	// drains are the answers that are read for nobody, by provider.
+	drains map[string]*relay.Drain
 }
 
 // New opens the state and builds every part. The caller ends it with Close, or

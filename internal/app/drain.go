@@ -54,6 +54,7 @@ func (a *App) drain(ctx context.Context, server *http.Server, cut context.Cancel
 	}
 	a.log.Warn("requests were still running when the drain ended; they are cut", "running", a.gateway.Running())
 	cut(errStopping)
+	a.closeDrains()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
 	defer cancel()
 	if err := server.Shutdown(last); err == nil {

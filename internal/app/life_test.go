@@ -3,11 +3,13 @@ package app_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -516,6 +518,209 @@ func TestTimeouts(t *testing.T) {
 			if got := attempts[n].(map[string]any)["class"]; got != want && !(want == nil && got == "") {
 				t.Errorf("%s: attempt %d is of class %v, want %v", g.dialect, n+1, got, want)
 			}
+		}
+	}
+}
+
+// whole turns the request of a tongue into one for an answer that is not
+// streamed.
+func whole(i int) []string {
+	if tongues[i].dialect == llm.Ollama {
+		return []string{`{"model"`, `{"stream":false,"model"`}
+	}
+	return []string{`"stream":true`, `"stream":false`, ":streamGenerateContent?alt=sse", ":generateContent"}
+}
+
+// rowOf waits for the row of an answer.
+func (h *house) rowOf(id string) map[string]any {
+	h.t.Helper()
+	var row map[string]any
+	waitFor(h.t, func() bool {
+		a := h.call("GET", "/v1/requests/"+id, "")
+		return a.status == 200 && json.Unmarshal([]byte(a.body), &row) == nil
+	}, "the row of "+id)
+	return row
+}
+
+// TestClientLeavesEverywhere: whatever both sides speak and whenever the client
+// leaves, the upstream is closed within 100 ms and the row says client_gone.
+func TestClientLeavesEverywhere(t *testing.T) {
+	t.Parallel()
+	came, gone := make(chan struct{}, 1), make(chan time.Time, 1)
+	_, yaml := babel(t, func(w http.ResponseWriter, r *http.Request, head, tail string) {
+		all, _ := io.ReadAll(r.Body)
+		switch text := r.URL.Path + string(all); {
+		case strings.Contains(text, "streamed"):
+			flushed(w, head)
+		case strings.Contains(text, "unary"):
+			w.Header().Set("Content-Type", "application/json")
+			flushed(w, "{")
+		}
+		came <- struct{}{}
+		<-r.Context().Done()
+		gone <- time.Now()
+	})
+	l := live(t, nil, yaml)
+	var took []time.Duration
+	for i, in := range tongues {
+		for _, out := range tongues {
+			for _, state := range []string{"waiting", "streamed", "unary"} {
+				name := string(in.dialect) + " to " + string(out.dialect) + ", " + state
+				ctx, leave := context.WithCancel(t.Context())
+				var change []string
+				if state == "unary" {
+					change = whole(i)
+				}
+				asked := make(chan error, 1)
+				var left time.Time
+				go func() {
+					resp, err := l.ask(ctx, i, "p-"+string(out.dialect)+"/"+state, change...)
+					if err == nil {
+						err = hears(bufio.NewReader(resp.Body), "Hel")
+						defer resp.Body.Close()
+					}
+					asked <- err
+					<-ctx.Done()
+				}()
+				<-came
+				if state == "streamed" {
+					if err := <-asked; err != nil {
+						t.Errorf("%s: %v", name, err)
+					}
+				}
+				left = time.Now()
+				leave()
+				select {
+				case at := <-gone:
+					took = append(took, at.Sub(left))
+				case <-time.After(10 * time.Second):
+					t.Fatalf("%s: the upstream is not closed", name)
+				}
+			}
+		}
+	}
+	slices.Sort(took)
+	t.Logf("%d requests: the upstream is closed after %v (median), %v (p99), %v (most)", len(took), took[len(took)/2], took[len(took)*99/100-1], took[len(took)-1])
+	if p99 := took[len(took)*99/100-1]; p99 > 100*time.Millisecond {
+		t.Errorf("the upstream saw it after %v", p99)
+	}
+	var got string
+	defer func() {
+		if t.Failed() {
+			t.Logf("the rows: %.3000s", got)
+		}
+	}()
+	waitFor(t, func() bool {
+		a := l.call("GET", "/admin/v1/requests?limit=200", "", "Authorization: Bearer "+adminToken)
+		got = a.body
+		return strings.Count(a.body, `"class":"client_gone"`) == len(took)
+	}, "a row of class client_gone for each")
+}
+
+// TestDrainedAnswers: where a provider bills an answer whole anyway it is read
+// to its end for nobody, a few at once, and its usage is marked.
+func TestDrainedAnswers(t *testing.T) {
+	t.Parallel()
+	var cut atomic.Int64
+	came := make(chan struct{}, 8)
+	_, yaml := babel(t, func(w http.ResponseWriter, r *http.Request, head, tail string) {
+		all, _ := io.ReadAll(r.Body)
+		body := string(all)
+		if !strings.Contains(body, "unary") {
+			flushed(w, head)
+		}
+		came <- struct{}{}
+		wait := 400 * time.Millisecond
+		if strings.Contains(body, "endless") {
+			wait = time.Hour
+		}
+		select {
+		case <-r.Context().Done():
+			cut.Add(1)
+		case <-time.After(wait):
+			if strings.Contains(body, "unary") {
+				write(w, "application/json", chatAnswer)
+			} else {
+				flushed(w, tail)
+			}
+		}
+	})
+	yaml = strings.Replace(yaml, "p-openai: {", "p-openai: {drain: 2, ", 1)
+	l := live(t, nil, yaml)
+	// begin leaves a stream after its first word and gives the request's id.
+	begin := func(i int, model string) string {
+		ctx, leave := context.WithCancel(t.Context())
+		resp, err := l.ask(ctx, i, model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := hears(bufio.NewReader(resp.Body), "Hel"); err != nil {
+			t.Error(err)
+		}
+		<-came
+		leave()
+		return resp.Header.Get("X-Headrace-Request-Id")
+	}
+	source := func(id string) any {
+		row := l.rowOf(id)
+		if row["class"] != "client_gone" {
+			t.Errorf("a row of class %v", row["class"])
+		}
+		use := row["usage"].(map[string]any)
+		if use["source"] == "drained" && (use["input"] != 5.0 || use["output"] != 2.0) {
+			t.Errorf("usage %v", use)
+		}
+		return use["source"]
+	}
+	for i := range tongues {
+		if got := source(begin(i, "p-openai/m")); got != "drained" {
+			t.Errorf("%s: the usage is %v", tongues[i].dialect, got)
+		}
+	}
+	if cut.Load() != 0 {
+		t.Errorf("%d answers were cut", cut.Load())
+	}
+	// Other providers are closed at once.
+	if got := source(begin(0, "p-ollama/m")); got != "estimated" || cut.Load() == 0 {
+		t.Errorf("of another provider the usage is %v, %d were cut", got, cut.Load())
+	}
+	// A whole answer, which has no header to know its row by.
+	ctx, leave := context.WithCancel(t.Context())
+	go func() {
+		<-came
+		leave()
+	}()
+	if _, err := l.ask(ctx, 0, "p-openai/unary", whole(0)...); err == nil {
+		t.Error("a whole answer came before its client left")
+	}
+	waitFor(t, func() bool {
+		a := l.call("GET", "/admin/v1/requests?limit=1", "", "Authorization: Bearer "+adminToken)
+		return strings.Contains(a.body, `"drained"`) && strings.Contains(a.body, "p-openai/unary")
+	}, "the row of the whole answer")
+	// Two at once, and the end of the program ends them.
+	cut.Store(0)
+	ids := []string{begin(0, "p-openai/endless"), begin(1, "p-openai/endless")}
+	begin(0, "p-openai/endless")
+	waitFor(t, func() bool { return cut.Load() == 1 }, "the third to be cut")
+	close(l.force)
+	l.end(nil)
+	l.ended(10 * time.Second)
+	waitFor(t, func() bool { return cut.Load() == 3 }, "the others to be cut")
+	c, err := config.Load(l.file, func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin, stop, err := app.Program{}.Admin(t.Context(), c, config.FromEnv(func(string) string { return "" }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	for _, id := range ids {
+		w := newRecorder()
+		req, _ := http.NewRequest("GET", "/admin/v1/requests/"+id, nil)
+		admin.ServeHTTP(w, req)
+		if !strings.Contains(w.body.String(), `"client_gone"`) {
+			t.Errorf("the row of %s: %s", id, w.body.String())
 		}
 	}
 }

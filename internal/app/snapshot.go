@@ -105,7 +105,7 @@ func (a *App) snapshot(cfg *config.Config) *gateway.Snapshot {
 	r := relay.New(relay.Options{
 		Sender: send, Prepare: prepare, Breaker: guard, Policy: rules(cfg),
 		Attempts: cfg.Retries.Attempts, Hold: limited(cfg.Timeouts.Hold),
-		Limits: attemptLimits(cfg.Timeouts, nil), Providers: ownLimits(cfg, a.catalog),
+		Limits: attemptLimits(cfg.Timeouts, nil), Providers: ownLimits(cfg, a.catalog), Drains: a.drainers(cfg),
 	})
 	c := a.catalog
 	return &gateway.Snapshot{
@@ -155,6 +155,37 @@ func ownLimits(cfg *config.Config, c *catalog.Catalog) map[string]relay.Limits {
 		own[id] = attemptLimits(cfg.Timeouts, p.Timeouts)
 	}
 	return own
+}
+
+// drainers are the providers whose answers are read on when the client leaves.
+// What runs under one that has not changed goes on to count. a.mu is held, or
+// nobody else knows a yet.
+func (a *App) drainers(cfg *config.Config) map[string]*relay.Drain {
+	now := map[string]*relay.Drain{}
+	for id, p := range cfg.Providers {
+		if p.Drain == 0 {
+			continue
+		}
+		if row, ok := a.catalog.Provider(id); ok {
+			id = row.ID
+		}
+		d := a.drains[id]
+		if bytes, span := int64(cfg.Limits.Answer), limited(cfg.Timeouts.Drain); d == nil || d.Most != p.Drain || d.For != span || d.Bytes != bytes {
+			d = &relay.Drain{Most: p.Drain, For: span, Bytes: bytes}
+		}
+		now[id] = d
+	}
+	a.drains = now
+	return now
+}
+
+// closeDrains ends all that is read for nobody.
+func (a *App) closeDrains() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, d := range a.drains {
+		d.Close()
+	}
 }
 
 // limited reads a timeout of the configuration, where 0 switches it off; to the

@@ -92,6 +92,11 @@ type Provider struct {
 	Disabled bool `yaml:"disabled"`
 	// Connect replaces timeouts.connect for this provider.
 	Connect *Duration `yaml:"connect"`
+	// Drain is how many streamed or whole answers of this provider are read to
+	// their end at once after their clients have left, for timeouts.drain each:
+	// for a provider that bills them whole anyway. Their usage is marked drained.
+	// 0 closes the connection at once.
+	Drain int `yaml:"drain" min:"0" max:"10000"`
 	// Timeouts replace those of all providers for this one.
 	Timeouts *ProviderTimeouts `yaml:"timeouts"`
 }
@@ -201,6 +206,9 @@ type Timeouts struct {
 	// content has come. Until it ends another target can still be tried; then
 	// the frames and keep-alives go out.
 	Hold Duration `yaml:"hold"`
+	// Drain bounds how long an answer is read on whose client has left, where
+	// providers.*.drain says so.
+	Drain Duration `yaml:"drain"`
 	// Read bounds how long a client may take to send its request.
 	Read Duration `yaml:"read"`
 }
@@ -288,6 +296,7 @@ func Default() *Config {
 			WarmUp:    Duration(5 * time.Second),
 			Total:     Duration(60 * time.Minute),
 			Hold:      Duration(15 * time.Second),
+			Drain:     Duration(2 * time.Minute),
 			Read:      Duration(60 * time.Second),
 		},
 		Retries: Retries{Failures: 5, Probe: Duration(5 * time.Second)},

@@ -83,6 +83,9 @@ type Options struct {
 	// their own, by id.
 	Limits    Limits
 	Providers map[string]Limits
+	// Drains are the providers whose answers are read on when the client leaves,
+	// by id; of all others the connection is closed.
+	Drains map[string]*Drain
 	// Hold is how long lifecycle frames are held back while no content comes;
 	// then they go out, which commits, and pings follow at this interval; 0: 15 s.
 	Hold time.Duration
@@ -408,7 +411,16 @@ func (r *Relay) permitted(ctx context.Context, permit Permit, t *route.Target, d
 // how much of it the client has seen, last that no other target is left.
 func (r *Relay) attempt(ctx context.Context, t *route.Target, d *llm.Draft, reply Reply, a *Attempt, out *Outcome, n int, last bool) (reached reach, failed *llm.Error) {
 	l := r.limits(t)
-	actx, cancel := context.WithCancelCause(ctx)
+	var actx context.Context
+	var cancel context.CancelCauseFunc
+	var leaves *leaving
+	if drain := r.o.Drains[t.Provider]; drain != nil && d.Op == llm.OpChat {
+		var done func()
+		actx, cancel, leaves, done = drain.attend(ctx)
+		defer done()
+	} else {
+		actx, cancel = context.WithCancelCause(ctx)
+	}
 	defer cancel(nil)
 	if l.Total > 0 {
 		defer time.AfterFunc(l.Total, func() { cancel(errTotal) }).Stop()
@@ -438,6 +450,10 @@ func (r *Relay) attempt(ctx context.Context, t *route.Target, d *llm.Draft, repl
 	out.Warnings = meta.Warnings
 	if ans.Stream == nil {
 		a.Usage, a.Finish, a.OutputBytes = ans.Glance.Usage, ans.Glance.Finish, ans.TextBytes
+		if leaves.draining() {
+			a.drained()
+			return nothing, clientGone(ctx)
+		}
 		if err := reply.Whole(ans, meta); err != nil {
 			return content, unreachable(ctx, err)
 		}
@@ -446,14 +462,26 @@ func (r *Relay) attempt(ctx context.Context, t *route.Target, d *llm.Draft, repl
 	defer ans.Stream.Close()
 	idle := time.AfterFunc(l.Idle, func() { cancel(errIdle) })
 	defer idle.Stop()
-	c := copier{relay: r, reply: reply, answer: ans, meta: meta, attempt: a, idle: idle, idleFor: l.Idle, first: first}
+	c := copier{relay: r, reply: reply, answer: ans, meta: meta, attempt: a, idle: idle, idleFor: l.Idle, first: first, leaves: leaves}
 	if !last && d.Op == llm.OpChat {
 		c.need, c.warmUp, c.cancel = l.need(), l.WarmUp, cancel
 	}
-	if err = c.run(ctx); err != nil {
+	err = c.run(ctx)
+	if leaves.draining() {
+		a.drained()
+		return c.reached, unreachable(ctx, context.Canceled)
+	}
+	if err != nil {
 		return c.reached, r.classify(ctx, actx, err, t)
 	}
 	return content, nil
+}
+
+// drained marks a usage that came after the client had left.
+func (a *Attempt) drained() {
+	if a.Usage.Source == llm.UsageProvider {
+		a.Usage.Source = llm.UsageDrained
+	}
 }
 
 // classify makes the *llm.Error of a failed attempt. ctx is the client's,
@@ -513,6 +541,7 @@ type copier struct {
 	need   int
 	warmUp time.Duration
 	cancel context.CancelCauseFunc
+	leaves *leaving
 
 	// mu guards reply and the fields below: the hold timer writes too.
 	mu      sync.Mutex
@@ -576,17 +605,20 @@ func (c *copier) run(ctx context.Context) error {
 		if commits && c.first != nil {
 			c.first.Stop()
 		}
-		if err := c.give(p, commits, finished); err != nil {
-			return unreachable(ctx, err)
+		if c.leaves.draining() {
+			c.leaves.read(max(len(p.Raw), p.TextBytes))
+			continue
 		}
-		if !c.answer.Stream.Buffered() {
-			if err := c.flush(); err != nil {
-				return unreachable(ctx, err)
-			}
+		err = c.give(p, commits, finished)
+		if err == nil && !c.answer.Stream.Buffered() {
+			err = c.flush()
+		}
+		if err != nil && !c.leaves.left(ctx) {
+			return unreachable(ctx, err)
 		}
 	}
 	switch err := c.flush(); {
-	case err != nil:
+	case err != nil && !c.leaves.left(ctx):
 		return unreachable(ctx, err)
 	case broken != nil:
 		c.mu.Lock()
@@ -681,7 +713,7 @@ func (c *copier) flush() error {
 func (c *copier) silence() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.done || c.failed != nil {
+	if c.done || c.failed != nil || c.leaves.draining() {
 		return
 	}
 	c.hold.Reset(c.relay.o.Hold)
