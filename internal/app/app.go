@@ -18,6 +18,7 @@ import (
 
 	"headrace/internal/access"
 	"headrace/internal/admin"
+	"headrace/internal/admission"
 	"headrace/internal/catalog"
 	"headrace/internal/config"
 	"headrace/internal/gateway"
@@ -85,6 +86,7 @@ type App struct {
 	ring      access.Ring
 	directory *access.Directory
 	limits    *limit.Table
+	gate      *admission.Gate
 	health    *health.Table
 	ledger    *ledger.Ledger
 	tokens    *tokens.Learner
@@ -121,6 +123,7 @@ type App struct {
 func New(ctx context.Context, o Options) (*App, error) {
 	a := &App{o: o, started: time.Now(), limits: &limit.Table{}, tokens: &tokens.Learner{}}
 	a.cfg.Store(o.Config)
+	a.gate = admission.New(gateOptions(o.Config))
 	a.log = logger(o.Log, o.Config.Log, &a.level)
 	a.alarm.log = a.log
 	a.health = health.New(health.Options{
@@ -170,7 +173,7 @@ func (a *App) build(ctx context.Context) error {
 		llm.OpenAI: openai.Codec{}, llm.Anthropic: anthropic.Codec{},
 	}})
 	a.found = look(cfg, a.o.Env, a.catalog)
-	front := gateway.Options{Keys: a.directory, Limits: callerLimits{a}, Ledger: a.ledger, Tokens: a.tokens}
+	front := gateway.Options{Keys: a.directory, Limits: callerLimits{a}, Ledger: a.ledger, Tokens: a.tokens, Admission: a.gate}
 	if c := &cfg.Recall; c.State > 0 {
 		a.recall = recall.NewState(recall.StateOptions{Store: a.db, Seal: seal, Log: a.log,
 			Keep: c.State.Std(), Bytes: int64(c.StateMemory), Turns: c.StateTurns})
@@ -293,7 +296,7 @@ func (a *App) Serve(ctx context.Context) (err error) {
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var services sync.WaitGroup
-	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.watchRefresh, a.watchConfig, a.firstDiscovery, a.write, a.keep, a.sweep} {
+	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.watchRefresh, a.watchConfig, a.watchLoad, a.firstDiscovery, a.write, a.keep, a.sweep} {
 		services.Go(func() { service(background) })
 	}
 	defer services.Wait()

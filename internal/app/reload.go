@@ -106,6 +106,7 @@ func (a *App) reload() error {
 		a.cfg.Store(next)
 	})
 	setLevel(&a.level, next.Log)
+	a.gate.Set(gateOptions(next))
 	for _, name := range later(before, next) {
 		a.log.Warn("this change of the configuration takes effect at the next start", "setting", name)
 	}

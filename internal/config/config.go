@@ -42,6 +42,8 @@ type Config struct {
 	Models map[string]Model `yaml:"models"`
 	// Limits bound what one request and one key may use.
 	Limits Limits `yaml:"limits"`
+	// Overload says what happens when more is asked for than can be served.
+	Overload Overload `yaml:"overload"`
 	// Timeouts bound how long one attempt at a provider may take. 0 switches
 	// a timeout off.
 	Timeouts Timeouts `yaml:"timeouts"`
@@ -179,6 +181,35 @@ type KeyLimits struct {
 	Parallel int `yaml:"parallel" min:"0"`
 }
 
+// Overload says what happens when more is asked for than can be served: some
+// requests wait for their turn, and what finds no place is told so at once.
+type Overload struct {
+	// Requests is how many requests may run at once. While their work waits for
+	// a processor fewer may, down to least. 0 is no limit.
+	Requests int `yaml:"requests" min:"0"`
+	// Least is how many may run whatever happens.
+	Least int `yaml:"least" min:"1"`
+	// Queue is how many more may wait for their turn. Those with the header
+	// x-headrace-priority interactive come before standard (the default), and
+	// those before batch; beside one another teams have shares by weight.
+	Queue int `yaml:"queue" min:"0"`
+	// Wait is how long one may wait.
+	Wait Duration `yaml:"wait"`
+	// Bytes bounds the bodies of all requests that run. 0 is no limit.
+	Bytes ByteSize `yaml:"bytes"`
+	// Teams have a priority or a weight of their own, by the team of their keys.
+	Teams map[string]Team `yaml:"teams"`
+}
+
+// Team says how the requests of a team wait beside those of others.
+type Team struct {
+	// Priority is what its requests have; their header may say less, not more.
+	// Empty lets the header say.
+	Priority string `yaml:"priority" enum:"interactive,standard,batch"`
+	// Weight is its share of the turns beside other teams; 0 means 1.
+	Weight int `yaml:"weight" min:"0" max:"1000"`
+}
+
 // Timeouts bound how long one attempt at a provider may take. 0 switches a
 // timeout off.
 type Timeouts struct {
@@ -287,6 +318,7 @@ func Default() *Config {
 			Answer: 64 * MB,
 			Event:  16 * MB,
 		},
+		Overload: Overload{Requests: 10_000, Least: 64, Queue: 1000, Wait: Duration(10 * time.Second), Bytes: 512 * MB},
 		Timeouts: Timeouts{
 			Connect: Duration(10 * time.Second),
 			// The slowest models may think for more than ten minutes before the
