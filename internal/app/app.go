@@ -18,6 +18,7 @@ import (
 
 	"headrace/internal/access"
 	"headrace/internal/admin"
+	"headrace/internal/admission"
 	"headrace/internal/catalog"
 	"headrace/internal/config"
 	"headrace/internal/gateway"
@@ -29,6 +30,7 @@ import (
 	"headrace/internal/provider"
 	"headrace/internal/provider/rehearsal"
 	"headrace/internal/recall"
+	"headrace/internal/relay"
 	"headrace/internal/store/sqlite"
 	"headrace/internal/tokens"
 	"headrace/internal/wire/anthropic"
@@ -45,6 +47,15 @@ type Options struct {
 	Log io.Writer
 	// Ready is told once the address is bound and requests are served.
 	Ready func(Info) error
+	// Load reads the configuration anew, complete and checked, for a reload; nil
+	// means that it stays as it is while the program runs.
+	Load func() (*config.Config, error)
+	// Reload asks for a reload each time that something comes, beside the look
+	// at the file now and again; nil never asks.
+	Reload <-chan struct{}
+	// Force ends a drain at once when something comes or it is closed; nil never
+	// does.
+	Force <-chan struct{}
 	// Slow is asked before each request whether to leave the fast path; nil
 	// means never. Tests set it.
 	Slow func() bool
@@ -67,14 +78,16 @@ type Info struct {
 // App is the whole program, built and not yet serving.
 type App struct {
 	o         Options
-	cfg       *config.Config
+	cfg       atomic.Pointer[config.Config] // swapped whole by a reload
 	data      string
 	log       *slog.Logger
+	level     slog.LevelVar
 	started   time.Time
 	db        *sqlite.DB
 	ring      access.Ring
 	directory *access.Directory
 	limits    *limit.Table
+	gate      *admission.Gate
 	health    *health.Table
 	ledger    *ledger.Ledger
 	tokens    *tokens.Learner
@@ -88,7 +101,11 @@ type App struct {
 	prices atomic.Pointer[catalog.Catalog]
 	alarm  alarm
 	ready  atomic.Bool
+	// stopping: the listener is still open, but not for long.
+	stopping atomic.Bool
 
+	// reloading is held while the configuration or the catalogue is read anew.
+	reloading sync.Mutex
 	// mu guards what a discovery changes: the catalogue and what was found.
 	mu        sync.Mutex
 	catalog   *catalog.Catalog
@@ -98,16 +115,20 @@ type App struct {
 	// discovered what the providers said that they have.
 	made       map[string]made
 	discovered map[string][]catalog.Discovered
+	// drains are the answers that are read for nobody, by provider.
+	drains map[string]*relay.Drain
 }
 
 // New opens the state and builds every part. The caller ends it with Close, or
 // by Serve, which closes it.
 func New(ctx context.Context, o Options) (*App, error) {
-	a := &App{o: o, cfg: o.Config, started: time.Now(), limits: &limit.Table{}, tokens: &tokens.Learner{}}
-	a.log = logger(o.Log, o.Config.Log)
+	a := &App{o: o, started: time.Now(), limits: &limit.Table{}, tokens: &tokens.Learner{}}
+	a.cfg.Store(o.Config)
+	a.gate = admission.New(gateOptions(o.Config))
+	a.log = logger(o.Log, o.Config.Log, &a.level)
 	a.alarm.log = a.log
 	a.health = health.New(health.Options{
-		Failures: uint(a.cfg.Retries.Failures), Probe: a.cfg.Retries.Probe.Std(),
+		Failures: uint(o.Config.Retries.Failures), Probe: o.Config.Retries.Probe.Std(),
 		// The rehearsal provider fails when a caller asks it to; that must not set it
 		// aside for the others.
 		Exempt: func(t health.Target) bool { return t.Provider == rehearsalID },
@@ -125,7 +146,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if a.data, err = dataDir(o.Config, o.Env); err != nil {
 		return nil, err
 	}
-	if a.catalog, err = loadCatalog(a.cfg, a.data); err != nil {
+	if a.catalog, err = loadCatalog(o.Config, a.data); err != nil {
 		return nil, err
 	}
 	a.prices.Store(a.catalog)
@@ -139,6 +160,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 }
 
 func (a *App) build(ctx context.Context) error {
+	cfg := a.config()
 	a.ring = access.Ring{Store: a.db}
 	a.directory = access.NewDirectory(a.db, a.log)
 	a.ledger = ledger.New(a.db, ledger.Options{Log: a.log, Price: func(provider, model string, u llm.Usage, at time.Time) (llm.Nanodollars, bool) {
@@ -151,24 +173,27 @@ func (a *App) build(ctx context.Context) error {
 	a.rehearsal = rehearsal.New(rehearsal.Options{Codecs: map[llm.Dialect]rehearsal.Codec{
 		llm.OpenAI: openai.Codec{}, llm.Anthropic: anthropic.Codec{},
 	}})
-	a.found = look(a.cfg, a.o.Env, a.catalog)
-	front := gateway.Options{Keys: a.directory, Limits: callerLimits{a}, Ledger: a.ledger, Tokens: a.tokens}
-	if c := &a.cfg.Recall; c.State > 0 {
+	a.found = look(cfg, a.o.Env, a.catalog)
+	front := gateway.Options{Keys: a.directory, Limits: callerLimits{a}, Ledger: a.ledger, Tokens: a.tokens, Admission: a.gate}
+	if c := &cfg.Recall; c.State > 0 {
 		a.recall = recall.NewState(recall.StateOptions{Store: a.db, Seal: seal, Log: a.log,
 			Keep: c.State.Std(), Bytes: int64(c.StateMemory), Turns: c.StateTurns})
 		front.Recall, front.Makers = a.recall, recall.NewMakers(c.State.Std())
 	}
-	if c := &a.cfg.Recall; c.Responses > 0 {
+	if c := &cfg.Recall; c.Responses > 0 {
 		front.Responses = recall.NewResponses(recall.ResponsesOptions{Store: a.db, Seal: seal,
 			Keep: c.Responses.Std(), Bytes: int64(c.ResponsesMemory), ChainBytes: int64(c.Conversation)})
 	}
-	a.gateway = gateway.New(front, a.snapshot())
+	a.gateway = gateway.New(front, a.snapshot(cfg))
 	a.admin = admin.New(a.adminOptions(admin.Options{
 		Door:     admin.DirectoryDoor{Directory: a.directory},
-		Loopback: loopback(a.cfg.Listen),
+		Loopback: loopback(cfg.Listen),
 	}))
 	return nil
 }
+
+// config is the configuration in force.
+func (a *App) config() *config.Config { return a.cfg.Load() }
 
 // credentials makes the first key and the admin token, or takes the preset
 // ones. What was made is shown once; a second start finds it and shows nothing.
@@ -216,7 +241,7 @@ type callerLimits struct{ a *App }
 func (c callerLimits) Reserve(p *access.Principal, tokens int64, now time.Time) (func(int64), *llm.Error) {
 	l := limit.Limits(p.Limits)
 	if l == (limit.Limits{}) {
-		l = limit.Limits(c.a.cfg.Limits.Key)
+		l = limit.Limits(c.a.config().Limits.Key)
 	}
 	if l == (limit.Limits{}) {
 		return noSettle, nil
@@ -233,7 +258,7 @@ func (c callerLimits) Reserve(p *access.Principal, tokens int64, now time.Time) 
 
 // NeedsTokens reports whether a reservation of the caller counts tokens.
 func (c callerLimits) NeedsTokens(p *access.Principal) bool {
-	return p.Limits.TokensPerMinute > 0 || c.a.cfg.Limits.Key.TokensPerMinute > 0
+	return p.Limits.TokensPerMinute > 0 || c.a.config().Limits.Key.TokensPerMinute > 0
 }
 
 func noSettle(int64) {}
@@ -253,7 +278,7 @@ func (a *App) Serve(ctx context.Context) (err error) {
 	if err := a.directory.Reload(ctx); err != nil {
 		return fmt.Errorf("read the keys: %w", err)
 	}
-	l, err := net.Listen("tcp", a.cfg.Listen)
+	l, err := net.Listen("tcp", a.config().Listen)
 	if err != nil {
 		return err
 	}
@@ -272,14 +297,17 @@ func (a *App) Serve(ctx context.Context) (err error) {
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var services sync.WaitGroup
-	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.watchRefresh, a.firstDiscovery, a.write, a.keep, a.sweep} {
+	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.watchRefresh, a.watchConfig, a.watchLoad, a.firstDiscovery, a.write, a.keep, a.sweep} {
 		services.Go(func() { service(background) })
 	}
 	defer services.Wait()
 	defer stop()
 
+	requests, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer end(nil)
 	server := &http.Server{
-		Handler: a.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		BaseContext: func(net.Listener) context.Context { return requests },
+		Handler:     a.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug), Protocols: protocols(),
 	}
 	failed := make(chan error, 1)
@@ -296,29 +324,8 @@ func (a *App) Serve(ctx context.Context) (err error) {
 		return err
 	case <-ctx.Done():
 	}
-	a.gateway.Drain()
-	a.ready.Store(false)
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.cfg.Shutdown.Drain.Std())
-	defer cancel()
-	if late := server.Shutdown(drain); late != nil {
-		a.log.Warn("requests were still running when the drain time ended", "drain", a.cfg.Shutdown.Drain.Std())
-		err = server.Close()
-	}
-	a.awaitRows()
-	return err
+	return a.drain(ctx, server, end)
 }
-
-// awaitRows waits for the handlers of closed connections: they have rows to
-// note yet.
-func (a *App) awaitRows() {
-	for end := time.Now().Add(rowsIn); a.gateway.Running() > 0 && time.Now().Before(end); {
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
-// rowsIn is how long the handlers of closed connections have to note their
-// rows.
-const rowsIn = 2 * time.Second
 
 // write runs the ledger's writer.
 func (a *App) write(ctx context.Context) {
@@ -347,6 +354,9 @@ func (a *App) Close() error { return a.db.Close() }
 func (a *App) handler() http.Handler {
 	front, metrics := a.gateway.Handler(), a.metrics()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a.stopping.Load() {
+			w.Header().Set("Connection", "close") // the next request goes elsewhere
+		}
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/admin/"):
 			a.admin.ServeHTTP(w, r)
@@ -365,7 +375,7 @@ func (a *App) metrics() http.Handler {
 		s := a.ledger.Stats()
 		return int64(s.Waiting), s.Lost
 	}})
-	if loopback(a.cfg.Listen) {
+	if loopback(a.config().Listen) {
 		return figures
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -403,17 +413,23 @@ func loopback(listen string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-func logger(w io.Writer, c config.Log) *slog.Logger {
+// logger makes the log; its level can change while it is used.
+func logger(w io.Writer, c config.Log, level *slog.LevelVar) *slog.Logger {
 	if w == nil {
 		return slog.New(slog.DiscardHandler)
 	}
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
-		level = slog.LevelInfo // config has checked it
-	}
+	setLevel(level, c)
 	o := &slog.HandlerOptions{Level: level}
 	if c.Format == "json" {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
 	return slog.New(slog.NewTextHandler(w, o))
+}
+
+func setLevel(v *slog.LevelVar, c config.Log) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo // config has checked it
+	}
+	v.Set(level)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"headrace/internal/catalog"
+	"headrace/internal/config"
 	"headrace/internal/llm"
 )
 
@@ -18,15 +19,8 @@ import (
 const ollamaEvery = 5 * time.Second
 
 // watchOllama looks for Ollama on this host, now and again: it may start after
-// us, or stop.
+// us, or stop. What the configuration says of it wins.
 func (a *App) watchOllama(ctx context.Context) {
-	row, ok := a.catalogNow().Provider(ollamaID)
-	if !ok || !a.cfg.Discover {
-		return
-	}
-	if _, named := inFile(row, a.cfg); named {
-		return
-	}
 	base, _, err := a.o.Env.OllamaURL()
 	if err != nil {
 		a.log.Warn("Ollama is not looked for", "error", err)
@@ -35,26 +29,12 @@ func (a *App) watchOllama(ctx context.Context) {
 	if moved := a.o.Env.Provider(ollamaID, nil).BaseURL; moved != "" {
 		return // configured by hand: found like any other
 	}
-	f := Found{Row: row, Ready: true, Source: "found at " + base, BaseURL: base, connect: time.Second}
 	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	up := false
 	tick := time.NewTicker(ollamaEvery)
 	defer tick.Stop()
 	for {
-		if answers(ctx, client, base+"/api/version") != up {
-			up = !up
-			a.log.Info("Ollama", "at", base, "up", up)
-			a.change(func() {
-				a.found = slices.DeleteFunc(a.found, func(f Found) bool { return f.Row.ID == ollamaID })
-				if up {
-					a.found = append(a.found, f)
-				}
-			})
-			if up {
-				if _, err := a.discoverOne(ctx, ollamaID); err != nil {
-					a.log.Info("Ollama did not list its models", "error", err)
-				}
-			}
+		if a.watchesOllama(a.config(), a.catalogNow()) {
+			a.lookForOllama(ctx, base, answers(ctx, client, base+"/api/version"))
 		}
 		select {
 		case <-ctx.Done():
@@ -62,6 +42,57 @@ func (a *App) watchOllama(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// watchesOllama reports whether Ollama is looked for: it is unless the
+// configuration says where it is, or that nothing is to be found.
+func (a *App) watchesOllama(cfg *config.Config, c *catalog.Catalog) bool {
+	row, ok := c.Provider(ollamaID)
+	if !ok || !cfg.Discover {
+		return false
+	}
+	_, named := inFile(row, cfg)
+	return !named
+}
+
+// lookForOllama takes over whether Ollama answers at base.
+func (a *App) lookForOllama(ctx context.Context, base string, up bool) {
+	if _, was := watched(a.foundNow()); was == up {
+		return
+	}
+	a.log.Info("Ollama", "at", base, "up", up)
+	a.change(func() {
+		cfg := a.config()
+		if !a.watchesOllama(cfg, a.catalog) {
+			return // reloaded just now
+		}
+		a.found = slices.DeleteFunc(a.found, func(f Found) bool { return f.Row.ID == ollamaID })
+		if up {
+			a.found = append(a.found, watchedOllama(base, cfg, a.catalog))
+		}
+	})
+	if up {
+		if _, err := a.discoverOne(ctx, ollamaID); err != nil {
+			a.log.Info("Ollama did not list its models", "error", err)
+		}
+	}
+}
+
+// watchedOllama is the Ollama that was found at base.
+func watchedOllama(base string, cfg *config.Config, c *catalog.Catalog) Found {
+	row, _ := c.Provider(ollamaID)
+	return Found{Row: row, Ready: true, Source: "found at " + base, BaseURL: base, connect: time.Second, watched: true,
+		answer: int64(cfg.Limits.Answer), event: int64(cfg.Limits.Event)}
+}
+
+// watched gives the Ollama that was found by looking for it.
+func watched(all []Found) (f Found, ok bool) {
+	for _, f := range all {
+		if f.watched {
+			return f, true
+		}
+	}
+	return Found{}, false
 }
 
 func answers(ctx context.Context, client *http.Client, url string) bool {
@@ -174,7 +205,9 @@ func (a *App) watchRefresh(ctx context.Context) {
 // reloadCatalog reads the catalogue anew and lays what the providers said over
 // it again.
 func (a *App) reloadCatalog() error {
-	c, err := loadCatalog(a.cfg, a.data)
+	a.reloading.Lock()
+	defer a.reloading.Unlock()
+	c, err := loadCatalog(a.config(), a.data)
 	if err != nil {
 		return err
 	}
@@ -193,7 +226,7 @@ func (a *App) change(what func()) {
 	defer a.mu.Unlock()
 	what()
 	a.prices.Store(a.catalog)
-	a.gateway.Swap(a.snapshot())
+	a.gateway.Swap(a.snapshot(a.config()))
 }
 
 func (a *App) catalogNow() *catalog.Catalog { return a.prices.Load() }

@@ -30,6 +30,10 @@ type Found struct {
 	key     llm.Secret
 	header  map[string]string
 	connect time.Duration
+	// answer and event are the largest of each, in bytes.
+	answer, event int64
+	// watched says that it was found by looking for it now and again.
+	watched bool
 }
 
 const (
@@ -98,7 +102,8 @@ func look(cfg *config.Config, env config.Env, c *catalog.Catalog) []Found {
 // of it.
 func lookFor(row *catalog.Provider, cfg *config.Config, env config.Env) (f Found, ok bool) {
 	own, named := inFile(row, cfg)
-	f = Found{Row: row, BaseURL: row.BaseURL, connect: limited(cfg.Timeouts.Connect)}
+	f = Found{Row: row, BaseURL: row.BaseURL, connect: limited(cfg.Timeouts.Connect),
+		answer: int64(cfg.Limits.Answer), event: int64(cfg.Limits.Event)}
 	if row.ID == rehearsalID {
 		f.Source, f.Ready, f.Disabled = "built in", !own.Disabled, own.Disabled
 		return f, true
@@ -195,6 +200,9 @@ func (a *App) callable(f *Found) (*provider.Provider, error) {
 	}
 	p, err := a.makeProvider(*f)
 	if err == nil {
+		if old, ok := a.made[f.Row.ID]; ok {
+			old.provider.Rest() // what runs there ends by itself
+		}
 		if a.made == nil {
 			a.made = map[string]made{}
 		}
@@ -205,7 +213,7 @@ func (a *App) callable(f *Found) (*provider.Provider, error) {
 
 func (a *App) makeProvider(f Found) (*provider.Provider, error) {
 	o := provider.Options{Row: f.Row, BaseURL: f.BaseURL, Key: f.key, Header: f.header, Connect: f.connect, Slow: a.o.Slow,
-		MaxAnswer: int64(a.cfg.Limits.Answer), MaxEvent: int64(a.cfg.Limits.Event)}
+		MaxAnswer: f.answer, MaxEvent: f.event}
 	if f.Row.ID == rehearsalID {
 		o.BaseURL, o.Transport, o.Rehearsal = "http://rehearsal.invalid", a.rehearsal, true
 	}

@@ -26,7 +26,9 @@ type forgetful struct {
 
 type fields = map[string]any
 
-func (p *forgetful) ask(s string) { p.history = append(p.history, fields{"role": "user", "content": s}) }
+func (p *forgetful) ask(s string) {
+	p.history = append(p.history, fields{"role": "user", "content": s})
+}
 
 // hear takes an answer and gives a result for each of its calls.
 func (p *forgetful) hear(a wiretest.Answer) {

@@ -92,8 +92,7 @@ func prepare(t *route.Target, d llm.Draft) llm.Draft {
 
 // snapshot builds what requests see from what is known now; a.mu is held, or
 // nobody else knows a yet.
-func (a *App) snapshot() *gateway.Snapshot {
-	cfg := a.cfg
+func (a *App) snapshot(cfg *config.Config) *gateway.Snapshot {
 	providers := map[string]*provider.Provider{}
 	policy := &route.Policy{Routes: cfg.Routes, Configured: map[string]bool{}}
 	for i := range a.found {
@@ -117,8 +116,8 @@ func (a *App) snapshot() *gateway.Snapshot {
 	}
 	r := relay.New(relay.Options{
 		Sender: send, Prepare: prepare, Breaker: guard, Policy: rules(cfg),
-		Attempts: cfg.Retries.Attempts, FirstByte: limited(cfg.Timeouts.FirstByte), Idle: limited(cfg.Timeouts.Idle),
-		Total: cfg.Timeouts.Total.Std(), Hold: limited(cfg.Timeouts.Hold),
+		Attempts: cfg.Retries.Attempts, Hold: limited(cfg.Timeouts.Hold),
+		Limits: attemptLimits(cfg.Timeouts, nil), Providers: ownLimits(cfg, a.catalog), Drains: a.drainers(cfg),
 	})
 	c := a.catalog
 	return &gateway.Snapshot{
@@ -131,6 +130,77 @@ func (a *App) snapshot() *gateway.Snapshot {
 			own = (row.Dialect == from || slices.Contains(row.Also, from)) && provider.Does(from, nil, from, llm.OpCountTokens)
 			return own, provider.Does(row.Dialect, row.Also, from, llm.OpCountTokens)
 		},
+	}
+}
+
+// tokenBytes is about how many bytes of text a token is.
+const tokenBytes = 4
+
+// attemptLimits are the limits of an attempt, with what one provider has of its
+// own.
+func attemptLimits(all config.Timeouts, own *config.ProviderTimeouts) relay.Limits {
+	if own != nil {
+		for _, d := range []struct{ to, own *config.Duration }{
+			{&all.FirstByte, own.FirstByte}, {&all.FirstContent, own.FirstContent}, {&all.Idle, own.Idle},
+			{&all.WarmUp, own.WarmUp}, {&all.Total, own.Total},
+		} {
+			if d.own != nil {
+				*d.to = *d.own
+			}
+		}
+		if own.Floor != nil {
+			all.Floor = *own.Floor
+		}
+	}
+	return relay.Limits{
+		FirstByte: limited(all.FirstByte), FirstContent: all.FirstContent.Std(), Idle: limited(all.Idle),
+		Floor: all.Floor * tokenBytes, WarmUp: all.WarmUp.Std(), Total: all.Total.Std(),
+	}
+}
+
+// ownLimits are those of the providers that have limits of their own.
+func ownLimits(cfg *config.Config, c *catalog.Catalog) map[string]relay.Limits {
+	own := map[string]relay.Limits{}
+	for id, p := range cfg.Providers {
+		if p.Timeouts == nil {
+			continue
+		}
+		if row, ok := c.Provider(id); ok { // the file may name an alias
+			id = row.ID
+		}
+		own[id] = attemptLimits(cfg.Timeouts, p.Timeouts)
+	}
+	return own
+}
+
+// drainers are the providers whose answers are read on when the client leaves.
+// What runs under one that has not changed goes on to count. a.mu is held, or
+// nobody else knows a yet.
+func (a *App) drainers(cfg *config.Config) map[string]*relay.Drain {
+	now := map[string]*relay.Drain{}
+	for id, p := range cfg.Providers {
+		if p.Drain == 0 {
+			continue
+		}
+		if row, ok := a.catalog.Provider(id); ok {
+			id = row.ID
+		}
+		d := a.drains[id]
+		if bytes, span := int64(cfg.Limits.Answer), limited(cfg.Timeouts.Drain); d == nil || d.Most != p.Drain || d.For != span || d.Bytes != bytes {
+			d = &relay.Drain{Most: p.Drain, For: span, Bytes: bytes}
+		}
+		now[id] = d
+	}
+	a.drains = now
+	return now
+}
+
+// closeDrains ends all that is read for nobody.
+func (a *App) closeDrains() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, d := range a.drains {
+		d.Close()
 	}
 }
 

@@ -32,7 +32,7 @@ func (a *App) adminOptions(o admin.Options) admin.Options {
 			return providersView(a.foundNow(), a.catalogNow()), nil
 		},
 	}
-	o.Errors, o.Status, o.Log = errorsView(a.cfg), a.status, a.log
+	o.Errors, o.Status, o.Log = errorsView(a.config()), a.status, a.log
 	o.Audit = &auditFile{path: filepath.Join(a.data, "audit.log"), log: func(err error) { a.log.Error("the audit log cannot be written", "error", err) }}
 	return o
 }
@@ -162,7 +162,7 @@ func (a *App) status(context.Context) admin.Status {
 		}
 	}
 	return admin.Status{
-		Version: a.o.Version, Started: a.started, Listen: a.cfg.Listen, Data: a.data, Config: a.cfg.File(),
+		Version: a.o.Version, Started: a.started, Listen: a.config().Listen, Data: a.data, Config: a.config().File(),
 		Ready: a.ready.Load() && !a.directory.Stale(), Keys: a.directory.Len(), Providers: ready, Streams: a.gateway.Running(),
 		LedgerWaiting: int64(s.Waiting), LedgerDropped: s.Lost, Targets: targetsView(a.health), Notes: a.info.Notes,
 	}

@@ -53,19 +53,33 @@ type App interface {
 }
 
 // Main runs one command and returns the exit code. args are without the
-// program's name. It stops on SIGINT and SIGTERM; a second one kills.
+// program's name. It stops on SIGINT and SIGTERM; a second one stops without
+// waiting for what runs, a third one kills.
 func Main(args []string, in io.Reader, out, errOut io.Writer, getenv func(string) string) (code int) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	// After the first signal the next one must find the default action.
-	context.AfterFunc(ctx, stop)
-	return run(ctx, args, app.Program{}, in, out, errOut, getenv)
+	ctx, end := context.WithCancelCause(context.Background())
+	defer end(nil)
+	force := make(chan struct{})
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	go func() { // ends with the process
+		if s := <-signals; s == syscall.SIGTERM {
+			end(app.ErrTerminated)
+		} else {
+			end(context.Canceled)
+		}
+		<-signals
+		signal.Stop(signals) // the next one finds the default action
+		close(force)
+	}()
+	return execute(ctx, force, args, app.Program{}, in, out, errOut, getenv)
 }
 
 // exited leaves kong, which wants to end the process after printing help.
 type exited int
 
-func run(ctx context.Context, args []string, program App, in io.Reader, out, errOut io.Writer, getenv func(string) string) (code int) {
+// execute runs one command. force comes when it shall end without waiting.
+func execute(ctx context.Context, force <-chan struct{}, args []string, program App, in io.Reader, out, errOut io.Writer, getenv func(string) string) (code int) {
 	defer func() {
 		if r := recover(); r != nil {
 			e, ok := r.(exited)
@@ -96,7 +110,7 @@ func run(ctx context.Context, args []string, program App, in io.Reader, out, err
 		fmt.Fprintf(errOut, "headrace: %s (see headrace --help)\n", line(err))
 		return ExitUsage
 	}
-	p := &process{grammar: &g, app: program, in: in, out: out, err: errOut, getenv: getenv, env: config.FromEnv(getenv)}
+	p := &process{grammar: &g, app: program, force: force, in: in, out: out, err: errOut, getenv: getenv, env: config.FromEnv(getenv)}
 	if err := k.Run(p); err != nil {
 		return p.report(ctx, err)
 	}
@@ -107,6 +121,7 @@ func run(ctx context.Context, args []string, program App, in io.Reader, out, err
 type process struct {
 	*grammar
 	app      App
+	force    <-chan struct{}
 	in       io.Reader
 	out, err io.Writer
 	getenv   func(string) string
@@ -221,16 +236,49 @@ func (*serveCommand) Run(ctx context.Context, p *process) error {
 	if err := p.env.Check(); err != nil {
 		return err
 	}
-	c, err := p.load()
+	load := func() (*config.Config, error) {
+		c, err := p.load()
+		if err != nil {
+			return nil, err
+		}
+		return c, p.app.Check(c, p.env)
+	}
+	c, err := load()
 	if err != nil {
 		return err
 	}
-	if err := p.app.Check(c, p.env); err != nil {
-		return err
-	}
-	return p.app.Serve(ctx, app.Options{Config: c, Env: p.env, Version: Version(), Log: p.err, Ready: func(i app.Info) error {
+	o := app.Options{Config: c, Env: p.env, Version: Version(), Log: p.err, Load: load, Force: p.force, Ready: func(i app.Info) error {
 		return Welcome(p.out, Version(), i)
-	}})
+	}}
+	if c.File() != "" { // else there is nothing to reload, and a hangup ends the program
+		hangups, stop := hangups()
+		defer stop()
+		o.Reload = hangups
+	}
+	return p.app.Serve(ctx, o)
+}
+
+// hangups tells of each SIGHUP; several at once may be told as one.
+func hangups() (told <-chan struct{}, stop func()) {
+	signals, out, done := make(chan os.Signal, 1), make(chan struct{}, 1), make(chan struct{})
+	signal.Notify(signals, syscall.SIGHUP)
+	go func() {
+		for {
+			select {
+			case <-signals:
+			case <-done:
+				return
+			}
+			select {
+			case out <- struct{}{}:
+			default: // one is waiting
+			}
+		}
+	}()
+	return out, func() {
+		signal.Stop(signals)
+		close(done)
+	}
 }
 
 type configCommand struct {

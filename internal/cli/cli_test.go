@@ -448,3 +448,8 @@ func TestFigures(t *testing.T) {
 		}
 	}
 }
+
+// run is execute for those who send no second signal.
+func run(ctx context.Context, args []string, program App, in io.Reader, out, errOut io.Writer, getenv func(string) string) (code int) {
+	return execute(ctx, nil, args, program, in, out, errOut, getenv)
+}

@@ -42,6 +42,8 @@ type Config struct {
 	Models map[string]Model `yaml:"models"`
 	// Limits bound what one request and one key may use.
 	Limits Limits `yaml:"limits"`
+	// Overload says what happens when more is asked for than can be served.
+	Overload Overload `yaml:"overload"`
 	// Timeouts bound how long one attempt at a provider may take. 0 switches
 	// a timeout off.
 	Timeouts Timeouts `yaml:"timeouts"`
@@ -92,6 +94,30 @@ type Provider struct {
 	Disabled bool `yaml:"disabled"`
 	// Connect replaces timeouts.connect for this provider.
 	Connect *Duration `yaml:"connect"`
+	// Drain is how many streamed or whole answers of this provider are read to
+	// their end at once after their clients have left, for timeouts.drain each:
+	// for a provider that bills them whole anyway. Their usage is marked drained.
+	// 0 closes the connection at once.
+	Drain int `yaml:"drain" min:"0" max:"10000"`
+	// Timeouts replace those of all providers for this one.
+	Timeouts *ProviderTimeouts `yaml:"timeouts"`
+}
+
+// ProviderTimeouts replace the timeouts of all providers for one of them. A
+// member that is left out keeps the value that all have; 0 switches it off.
+type ProviderTimeouts struct {
+	// FirstByte replaces timeouts.first_byte.
+	FirstByte *Duration `yaml:"first_byte"`
+	// FirstContent replaces timeouts.first_content.
+	FirstContent *Duration `yaml:"first_content"`
+	// Idle replaces timeouts.idle.
+	Idle *Duration `yaml:"idle"`
+	// Floor replaces timeouts.floor.
+	Floor *int `yaml:"floor" min:"0" max:"100000"`
+	// WarmUp replaces timeouts.warm_up.
+	WarmUp *Duration `yaml:"warm_up"`
+	// Total replaces timeouts.total.
+	Total *Duration `yaml:"total"`
 }
 
 // Model overrides or adds one model at one provider. A member that is left
@@ -155,6 +181,35 @@ type KeyLimits struct {
 	Parallel int `yaml:"parallel" min:"0"`
 }
 
+// Overload says what happens when more is asked for than can be served: some
+// requests wait for their turn, and what finds no place is told so at once.
+type Overload struct {
+	// Requests is how many requests may run at once. While their work waits for
+	// a processor fewer may, down to least. 0 is no limit.
+	Requests int `yaml:"requests" min:"0"`
+	// Least is how many may run whatever happens.
+	Least int `yaml:"least" min:"1"`
+	// Queue is how many more may wait for their turn. Those with the header
+	// x-headrace-priority interactive come before standard (the default), and
+	// those before batch; beside one another teams have shares by weight.
+	Queue int `yaml:"queue" min:"0"`
+	// Wait is how long one may wait.
+	Wait Duration `yaml:"wait"`
+	// Bytes bounds the bodies of all requests that run. 0 is no limit.
+	Bytes ByteSize `yaml:"bytes"`
+	// Teams have a priority or a weight of their own, by the team of their keys.
+	Teams map[string]Team `yaml:"teams"`
+}
+
+// Team says how the requests of a team wait beside those of others.
+type Team struct {
+	// Priority is what its requests have; their header may say less, not more.
+	// Empty lets the header say.
+	Priority string `yaml:"priority" enum:"interactive,standard,batch"`
+	// Weight is its share of the turns beside other teams; 0 means 1.
+	Weight int `yaml:"weight" min:"0" max:"1000"`
+}
+
 // Timeouts bound how long one attempt at a provider may take. 0 switches a
 // timeout off.
 type Timeouts struct {
@@ -163,14 +218,28 @@ type Timeouts struct {
 	// FirstByte bounds the wait for the first byte of the answer. Models that
 	// think without showing it are silent for minutes.
 	FirstByte Duration `yaml:"first_byte"`
+	// FirstContent bounds the wait for the first content of a streamed answer.
+	// Beyond hold it ends the stream with an error; below, the next target is
+	// tried.
+	FirstContent Duration `yaml:"first_content"`
 	// Idle bounds the silence between two reads of an answer.
 	Idle Duration `yaml:"idle"`
+	// Floor is how many tokens a second a streamed answer must bring within
+	// warm_up of its first text; a slower one is given up for the next target, if
+	// there is one. Until it has brought floor x warm_up tokens a stream is held
+	// back for that. Tokens are taken as four bytes of text.
+	Floor int `yaml:"floor" min:"0" max:"100000"`
+	// WarmUp is how long a stream has to reach the floor.
+	WarmUp Duration `yaml:"warm_up"`
 	// Total bounds the whole attempt.
 	Total Duration `yaml:"total"`
 	// Hold is how long the opening frames of a stream are held back while no
 	// content has come. Until it ends another target can still be tried; then
 	// the frames and keep-alives go out.
 	Hold Duration `yaml:"hold"`
+	// Drain bounds how long an answer is read on whose client has left, where
+	// providers.*.drain says so.
+	Drain Duration `yaml:"drain"`
 	// Read bounds how long a client may take to send its request.
 	Read Duration `yaml:"read"`
 }
@@ -228,7 +297,12 @@ type Recall struct {
 
 // Shutdown says how the process ends.
 type Shutdown struct {
-	// Drain is how long running requests may go on after the signal to stop.
+	// Listen is how long new requests are still taken after SIGTERM, while
+	// /readyz says that they should go elsewhere.
+	Listen Duration `yaml:"listen"`
+	// Drain is how long running requests may go on after that. What still runs
+	// then ends with an error in its client's dialect. A second signal ends the
+	// wait.
 	Drain Duration `yaml:"drain"`
 }
 
@@ -244,14 +318,17 @@ func Default() *Config {
 			Answer: 64 * MB,
 			Event:  16 * MB,
 		},
+		Overload: Overload{Requests: 10_000, Least: 64, Queue: 1000, Wait: Duration(10 * time.Second), Bytes: 512 * MB},
 		Timeouts: Timeouts{
 			Connect: Duration(10 * time.Second),
 			// The slowest models may think for more than ten minutes before the
 			// first byte: xAI tells its users to allow 900 s (2026-11).
 			FirstByte: Duration(15 * time.Minute),
 			Idle:      Duration(5 * time.Minute),
+			WarmUp:    Duration(5 * time.Second),
 			Total:     Duration(60 * time.Minute),
 			Hold:      Duration(15 * time.Second),
+			Drain:     Duration(2 * time.Minute),
 			Read:      Duration(60 * time.Second),
 		},
 		Retries: Retries{Failures: 5, Probe: Duration(5 * time.Second)},
@@ -259,6 +336,6 @@ func Default() *Config {
 			State: Duration(6 * time.Hour), StateMemory: 64 * MB, StateTurns: 100_000,
 			Responses: Duration(30 * 24 * time.Hour), ResponsesMemory: 32 * MB, Conversation: 32 * MB,
 		},
-		Shutdown: Shutdown{Drain: Duration(30 * time.Second)},
+		Shutdown: Shutdown{Listen: Duration(5 * time.Second), Drain: Duration(10 * time.Minute)},
 	}
 }

@@ -45,6 +45,18 @@ type Limits interface {
 	NeedsTokens(p *access.Principal) bool
 }
 
+// Admission lets requests in as long as there is room for them. The errors are
+// for the client.
+type Admission interface {
+	// Enter waits for the turn of a request; whoever was let in calls Leave once.
+	// priority is what the request says of itself, empty when nothing.
+	Enter(ctx context.Context, team, priority string) *llm.Error
+	Leave()
+	// Take takes room for bytes of a body; Give gives it back.
+	Take(n int64) *llm.Error
+	Give(n int64)
+}
+
 // Ledger takes the row of each request. Note never waits.
 type Ledger interface {
 	Note(e ledger.Entry)
@@ -80,6 +92,8 @@ type Options struct {
 	Limits Limits
 	Ledger Ledger
 	Tokens *tokens.Learner
+	// Admission may be nil: then everything is let in.
+	Admission Admission
 	// Recall may be nil: then clients that keep no state lose it.
 	Recall Recall
 	// Makers goes with Recall.
@@ -130,6 +144,16 @@ func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, d *door, path 
 		x.refuse(fail)
 		return
 	}
+	ctx, cancel, fail := deadline(req)
+	if fail != nil {
+		x.refuse(fail)
+		return
+	}
+	defer cancel()
+	if fail := x.enter(ctx, req, &caller); fail != nil {
+		x.refuse(fail)
+		return
+	}
 	draft, fail := x.read(req, path)
 	if fail != nil {
 		x.refuse(fail)
@@ -155,12 +179,6 @@ func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, d *door, path 
 		return
 	}
 	defer func() { settle(x.tokens) }()
-	ctx, cancel, fail := deadline(req)
-	if fail != nil {
-		x.refuse(fail)
-		return
-	}
-	defer cancel()
 	out := s.Relay.Run(ctx, &plan, &draft, x.reply)
 	x.ended(&out, &draft)
 }
@@ -186,6 +204,42 @@ type exchange struct {
 	// nobody has asked.
 	sized    int64
 	sizedFor string
+	// inside says that it was let in, held how many bytes of its body count.
+	inside bool
+	held   int64
+}
+
+// enter waits for the request's turn.
+func (x *exchange) enter(ctx context.Context, req *http.Request, p *access.Principal) *llm.Error {
+	gate := x.g.o.Admission
+	if gate == nil {
+		return nil
+	}
+	fail := gate.Enter(ctx, p.Team, req.Header.Get("X-Headrace-Priority"))
+	x.inside = fail == nil
+	return fail
+}
+
+// take takes room for n more bytes of the body.
+func (x *exchange) take(n int64) *llm.Error {
+	if x.g.o.Admission == nil {
+		return nil
+	}
+	fail := x.g.o.Admission.Take(n)
+	if fail == nil {
+		x.held += n
+	}
+	return fail
+}
+
+// leave gives back what enter and take took.
+func (x *exchange) leave() {
+	if x.held > 0 {
+		x.g.o.Admission.Give(x.held)
+	}
+	if x.inside {
+		x.g.o.Admission.Leave()
+	}
 }
 
 func newReply(w http.ResponseWriter, d *door, x *exchange) *reply {
@@ -250,7 +304,7 @@ func (x *exchange) read(req *http.Request, path asked) (llm.Draft, *llm.Error) {
 			defer rc.SetReadDeadline(time.Time{})
 		}
 	}
-	body, fail := readBody(req, x.s.MaxBody)
+	body, fail := readBody(req, x.s.MaxBody, x.take)
 	if fail != nil {
 		return llm.Draft{}, fail
 	}
@@ -312,7 +366,7 @@ const zstdWindow = 8 << 20
 // readBody reads the whole body before anything is sent on: an attempt may
 // have to be repeated, and an answer that comes early would otherwise break
 // the upload (golang/go#40747).
-func readBody(req *http.Request, limit int64) ([]byte, *llm.Error) {
+func readBody(req *http.Request, limit int64, hold func(n int64) *llm.Error) ([]byte, *llm.Error) {
 	tooLarge := func() *llm.Error {
 		return llm.Errorf(llm.TooLarge, "the request body is over the limit of %d bytes", limit)
 	}
@@ -323,6 +377,9 @@ func readBody(req *http.Request, limit int64) ([]byte, *llm.Error) {
 	switch enc := strings.ToLower(req.Header.Get("Content-Encoding")); enc {
 	case "", "identity":
 		if n := req.ContentLength; n >= 0 {
+			if fail := hold(n); fail != nil {
+				return nil, fail
+			}
 			body := make([]byte, n)
 			if _, err := io.ReadFull(src, body); err != nil {
 				return nil, cutBody(err)
@@ -346,14 +403,44 @@ func readBody(req *http.Request, limit int64) ([]byte, *llm.Error) {
 	default:
 		return nil, llm.Errorf(llm.InvalidRequest, "content-encoding %q is not taken; send gzip, zstd or none", enc)
 	}
-	body, err := io.ReadAll(io.LimitReader(src, limit+1))
-	if err != nil {
+	m := metered{src: io.LimitReader(src, limit+1), hold: hold}
+	body, err := io.ReadAll(&m)
+	switch {
+	case m.fail != nil:
+		return nil, m.fail
+	case err != nil:
 		return nil, cutBody(err)
 	}
 	if int64(len(body)) > limit {
 		return nil, tooLarge()
 	}
 	return body, nil
+}
+
+// anySize holds nothing: for small bodies.
+func anySize(int64) *llm.Error { return nil }
+
+// metered takes room for a body of unknown size while it is read.
+type metered struct {
+	src  io.Reader
+	hold func(n int64) *llm.Error
+	room int64 // taken and not filled yet
+	fail *llm.Error
+}
+
+// step is what is taken at a time.
+const step = 64 << 10
+
+func (m *metered) Read(p []byte) (int, error) {
+	if m.room == 0 {
+		if m.fail = m.hold(step); m.fail != nil {
+			return 0, m.fail
+		}
+		m.room = step
+	}
+	n, err := m.src.Read(p[:min(int64(len(p)), m.room)])
+	m.room -= int64(n)
+	return n, err
 }
 
 func cutBody(err error) *llm.Error {
@@ -569,6 +656,7 @@ func (x *exchange) guess(a *relay.Attempt) llm.Usage {
 // answer that could not be ended in its own form.
 func (x *exchange) close() {
 	x.reply.release()
+	x.leave()
 	x.entry.Status, x.entry.FirstByte, x.entry.Total = x.reply.status, x.reply.first, time.Since(x.start)
 	if v := recover(); v != nil {
 		x.entry.Class = llm.Unavailable

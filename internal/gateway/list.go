@@ -98,7 +98,7 @@ func (g *Gateway) shown(p *access.Principal, d *door, id string) ([]byte, *llm.E
 // show shows the model that the body names, as Ollama's clients ask for it.
 func (g *Gateway) show(w http.ResponseWriter, r *http.Request, d *door) {
 	g.ask(w, r, d, func(p *access.Principal) ([]byte, *llm.Error) {
-		body, fail := readBody(r, 1<<20)
+		body, fail := readBody(r, 1<<20, anySize)
 		if fail != nil {
 			return nil, fail
 		}

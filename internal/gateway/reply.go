@@ -297,7 +297,9 @@ func (r *reply) Fail(e *llm.Error, m relay.Meta) error {
 	}
 	// The SDKs would try twice more, Claude Code ten times: what can be tried
 	// again has been.
-	h["X-Should-Retry"] = []string{"false"}
+	if e.Class != llm.Overloaded || m.Attempts > 0 { // else nobody has been asked yet
+		h["X-Should-Retry"] = []string{"false"}
+	}
 	status, body := r.door.encodeError(e, r.id.String())
 	return r.send(status, h, body)
 }

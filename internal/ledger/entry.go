@@ -106,7 +106,7 @@ func (e *Entry) settle(price PriceFunc) {
 // call it on what they read.
 func (e *Entry) Sum() {
 	e.Usage, e.Cost, e.Priced = llm.Usage{}, 0, true
-	missing, estimated := false, false
+	missing, estimated, drained := false, false, false
 	for i := range e.Attempts {
 		a := &e.Attempts[i]
 		u := &a.Usage
@@ -121,6 +121,8 @@ func (e *Entry) Sum() {
 			estimated = true
 		case u.Source == "" && !a.Priced:
 			missing = true
+		case u.Source == llm.UsageDrained:
+			drained = true
 		case u.Source == llm.UsageProvider:
 			e.Usage.Source = llm.UsageProvider
 		}
@@ -134,6 +136,8 @@ func (e *Entry) Sum() {
 		e.Usage.Source = ""
 	} else if estimated {
 		e.Usage.Source = llm.UsageEstimated
+	} else if drained {
+		e.Usage.Source = llm.UsageDrained
 	}
 }
 

@@ -23,6 +23,7 @@ var arrows = []struct{ room, may string }{
 	{"config", "llm"},
 	{"access", "llm"},
 	{"limit", "llm"},
+	{"admission", "llm"},
 	{"health", "llm"},
 	{"recall", "llm"},
 	{"meter", "llm health"},
@@ -46,7 +47,7 @@ var arrows = []struct{ room, may string }{
 	{"store/storetest", "llm access catalog ledger recall"},
 	{"gateway", "llm config catalog tokens access recall route relay ledger wire/sse wire/span wire/openai wire/responses wire/anthropic wire/gemini wire/ollama"},
 	{"admin", "llm config catalog access ledger route"},
-	{"app", "llm wire/sse wire/span catalog config access limit health meter recall provider/cred wire/openai wire/responses wire/anthropic wire/gemini wire/ollama tokens route provider provider/rehearsal relay ledger store/sqlite gateway admin"},
+	{"app", "llm wire/sse wire/span catalog config access limit admission health meter recall provider/cred wire/openai wire/responses wire/anthropic wire/gemini wire/ollama tokens route provider provider/rehearsal relay ledger store/sqlite gateway admin"},
 	{"cli", "app admin config llm relay catalog"},
 	{"lint", "llm relay catalog"},
 }

@@ -58,6 +58,9 @@ type UsageSource string
 const (
 	UsageProvider  UsageSource = "provider"
 	UsageEstimated UsageSource = "estimated"
+	// UsageDrained: the provider's, from an answer that was read to its end after
+	// the client had left.
+	UsageDrained UsageSource = "drained"
 )
 
 // Usage counts tokens in disjoint buckets: the prompt is Input + CacheRead +

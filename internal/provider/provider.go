@@ -174,6 +174,13 @@ func (p *Provider) ID() string { return p.row.ID }
 // BaseURL is where requests go.
 func (p *Provider) BaseURL() *url.URL { return p.base }
 
+// Rest closes the connections that no request uses; those in use go on.
+func (p *Provider) Rest() {
+	if c, ok := p.client.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
 // Send makes one attempt. A failure is an *llm.Error, or the error of ctx.
 func (p *Provider) Send(ctx context.Context, model string, c *llm.Capability, d *llm.Draft) (*llm.Answer, error) {
 	out, err := p.encode(model, c, d)

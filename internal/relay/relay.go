@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -85,17 +86,52 @@ type Options struct {
 	// Attempts is how many requests to providers one client request may cost;
 	// 0: 3, or the number of targets if that is more.
 	Attempts int
-	// Total bounds a whole attempt; 0: no bound.
-	Total time.Duration
-	// FirstByte is how long a target may take to its first byte; 0: 10 min, as
-	// long as the official SDKs wait.
-	FirstByte time.Duration
-	// Idle is the longest silence inside a stream; 0: 5 min.
-	Idle time.Duration
+	// Limits bound an attempt at any provider but those in Providers, which have
+	// their own, by id.
+	Limits    Limits
+	Providers map[string]Limits
+	// Drains are the providers whose answers are read on when the client leaves,
+	// by id; of all others the connection is closed.
+	Drains map[string]*Drain
 	// Hold is how long lifecycle frames are held back while no content comes;
 	// then they go out, which commits, and pings follow at this interval; 0: 15 s.
 	Hold time.Duration
 }
+
+// Limits bound one attempt. Before the commit point what exceeds them goes to
+// the next target; after it the stream ends with an error. The zero value of
+// each says its default.
+type Limits struct {
+	// Total bounds the whole attempt; 0: no bound.
+	Total time.Duration
+	// FirstByte is how long a target may take to its first byte, or to a whole
+	// answer; 0: 10 min, as long as the official SDKs wait.
+	FirstByte time.Duration
+	// FirstContent is how long it may take to the first content of a stream; 0: no
+	// bound.
+	FirstContent time.Duration
+	// Idle is the longest silence inside a stream; 0: 5 min.
+	Idle time.Duration
+	// Floor is how many bytes of text a second a stream must bring within WarmUp
+	// of its first text, unless no other target is left; 0: any number. Until it
+	// has brought so many (Floor x WarmUp) it is held back, so that another target
+	// may be tried.
+	Floor  int
+	WarmUp time.Duration
+}
+
+func (l Limits) orDefault() Limits {
+	if l.FirstByte == 0 {
+		l.FirstByte = 10 * time.Minute
+	}
+	if l.Idle == 0 {
+		l.Idle = 5 * time.Minute
+	}
+	return l
+}
+
+// need is how many bytes of text a stream is held back for.
+func (l *Limits) need() int { return int(float64(l.Floor) * l.WarmUp.Seconds()) }
 
 // Relay runs attempts. Safe for concurrent use.
 type Relay struct {
@@ -108,12 +144,12 @@ func New(o Options) *Relay {
 	if o.Policy == nil {
 		o.Policy = DefaultPolicy()
 	}
-	if o.FirstByte == 0 {
-		o.FirstByte = 10 * time.Minute
+	o.Limits = o.Limits.orDefault()
+	own := make(map[string]Limits, len(o.Providers))
+	for id, l := range o.Providers {
+		own[id] = l.orDefault()
 	}
-	if o.Idle == 0 {
-		o.Idle = 5 * time.Minute
-	}
+	o.Providers = own
 	if o.Hold == 0 {
 		o.Hold = 15 * time.Second
 	}
@@ -163,13 +199,29 @@ type Outcome struct {
 	Warnings  []string
 }
 
-// errIdle, errFirstByte end an attempt that is too slow; as the cause of its
-// context they say which limit it was.
+// A tooSlow ends an attempt that exceeds a limit; as the cause of its context it
+// says which one.
+type tooSlow struct {
+	class llm.Class
+	did   string // what the provider did, as the client is told
+}
+
+func (s *tooSlow) Error() string { return "it " + s.did }
+
 var (
-	errIdle      = errors.New("the stream was silent for too long")
-	errFirstByte = errors.New("no first byte in time")
-	errTotal     = errors.New("the whole answer took too long")
+	errFirstByte    = &tooSlow{llm.SlowStart, "gave no first byte in time"}
+	errFirstContent = &tooSlow{llm.SlowStart, "gave no content in time"}
+	errIdle         = &tooSlow{llm.SlowStream, "was silent for too long"}
+	errFloor        = &tooSlow{llm.SlowStream, "was too slow"}
+	errTotal        = &tooSlow{llm.Timeout, "took too long over its answer"}
 )
+
+func (r *Relay) limits(t *route.Target) Limits {
+	if l, ok := r.o.Providers[t.Provider]; ok {
+		return l
+	}
+	return r.o.Limits
+}
 
 // attempts bounds the attempts of one request, whatever the policy says.
 func (r *Relay) attempts(targets int) int {
@@ -211,7 +263,7 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 			at, repeats = at+1, 0
 			continue
 		}
-		reached, err := r.permitted(ctx, permit, t, d, reply, a, &out, sent+1)
+		reached, err := r.permitted(ctx, permit, t, d, reply, a, &out, sent+1, at+1 == len(plan.Targets))
 		if a.Sent {
 			sent++
 		}
@@ -292,7 +344,7 @@ func (free) Done(*Attempt) {}
 // fail gives the outcome's error to the client. A client that is gone by then
 // makes the outcome client_gone: nobody was told.
 func fail(ctx context.Context, reply Reply, out *Outcome, sent int) {
-	if err := reply.Fail(out.Err, Meta{Attempts: sent, Warnings: out.Warnings}); err != nil && clientGone(ctx) != nil {
+	if err := reply.Fail(out.Err, Meta{Attempts: sent, Warnings: out.Warnings}); err != nil && ctx.Err() != nil {
 		out.Class = llm.ClientGone
 	}
 }
@@ -339,11 +391,16 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// clientGone gives the error of a client that left or whose deadline passed.
+// clientGone gives the error of a client that left or whose deadline passed. A
+// cause that is an *llm.Error is a reason of our own to end all requests, which
+// the client is told.
 func clientGone(ctx context.Context) *llm.Error {
+	var own *llm.Error
 	switch {
 	case ctx.Err() == nil:
 		return nil
+	case errors.As(context.Cause(ctx), &own):
+		return own
 	case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
 		return &llm.Error{Class: llm.Timeout, Message: "the request's deadline passed"}
 	default:
@@ -353,10 +410,10 @@ func clientGone(ctx context.Context) *llm.Error {
 
 // permitted makes an attempt under its permit and notes how it went, also when
 // it panics.
-func (r *Relay) permitted(ctx context.Context, permit Permit, t *route.Target, d *llm.Draft, reply Reply, a *Attempt, out *Outcome, n int) (reached reach, failed *llm.Error) {
+func (r *Relay) permitted(ctx context.Context, permit Permit, t *route.Target, d *llm.Draft, reply Reply, a *Attempt, out *Outcome, n int, last bool) (reached reach, failed *llm.Error) {
 	a.Class = llm.Unavailable // until it has ended
 	defer func() { permit.Done(a) }()
-	reached, failed = r.attempt(ctx, t, d, reply, a, out, n)
+	reached, failed = r.attempt(ctx, t, d, reply, a, out, n, last)
 	a.Class, a.Total = "", time.Since(a.Start)
 	if failed != nil {
 		a.Class, a.Message = failed.Class, failed.Message
@@ -371,15 +428,30 @@ func (r *Relay) permitted(ctx context.Context, permit Permit, t *route.Target, d
 }
 
 // attempt sends the draft to one target and passes its answer on. reached says
-// how much of it the client has seen.
-func (r *Relay) attempt(ctx context.Context, t *route.Target, d *llm.Draft, reply Reply, a *Attempt, out *Outcome, n int) (reached reach, failed *llm.Error) {
-	actx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	if r.o.Total > 0 {
-		defer time.AfterFunc(r.o.Total, func() { cancel(errTotal) }).Stop()
+// how much of it the client has seen, last that no other target is left.
+func (r *Relay) attempt(ctx context.Context, t *route.Target, d *llm.Draft, reply Reply, a *Attempt, out *Outcome, n int, last bool) (reached reach, failed *llm.Error) {
+	l := r.limits(t)
+	var actx context.Context
+	var cancel context.CancelCauseFunc
+	var leaves *leaving
+	if drain := r.o.Drains[t.Provider]; drain != nil && d.Op == llm.OpChat {
+		var done func()
+		actx, cancel, leaves, done = drain.attend(ctx)
+		defer done()
+	} else {
+		actx, cancel = context.WithCancelCause(ctx)
 	}
-	limit := time.AfterFunc(r.o.FirstByte, func() { cancel(errFirstByte) })
+	defer cancel(nil)
+	if l.Total > 0 {
+		defer time.AfterFunc(l.Total, func() { cancel(errTotal) }).Stop()
+	}
+	limit := time.AfterFunc(l.FirstByte, func() { cancel(errFirstByte) })
 	defer limit.Stop()
+	var first *time.Timer
+	if l.FirstContent > 0 && d.Head.Stream {
+		first = time.AfterFunc(l.FirstContent, func() { cancel(errFirstContent) })
+		defer first.Stop()
+	}
 
 	draft := d.For(t.Provider)
 	if r.o.Prepare != nil {
@@ -398,19 +470,38 @@ func (r *Relay) attempt(ctx context.Context, t *route.Target, d *llm.Draft, repl
 	out.Warnings = meta.Warnings
 	if ans.Stream == nil {
 		a.Usage, a.Finish, a.OutputBytes = ans.Glance.Usage, ans.Glance.Finish, ans.TextBytes
+		if leaves.draining() {
+			a.drained()
+			return nothing, clientGone(ctx)
+		}
 		if err := reply.Whole(ans, meta); err != nil {
 			return content, unreachable(ctx, err)
 		}
 		return content, nil
 	}
 	defer ans.Stream.Close()
-	idle := time.AfterFunc(r.o.Idle, func() { cancel(errIdle) })
+	idle := time.AfterFunc(l.Idle, func() { cancel(errIdle) })
 	defer idle.Stop()
-	c := copier{relay: r, reply: reply, answer: ans, meta: meta, attempt: a, idle: idle}
-	if err = c.run(ctx); err != nil {
+	c := copier{relay: r, reply: reply, answer: ans, meta: meta, attempt: a, idle: idle, idleFor: l.Idle, first: first, leaves: leaves}
+	if !last && d.Op == llm.OpChat {
+		c.need, c.warmUp, c.cancel = l.need(), l.WarmUp, cancel
+	}
+	err = c.run(ctx)
+	if leaves.draining() {
+		a.drained()
+		return c.reached, unreachable(ctx, context.Canceled)
+	}
+	if err != nil {
 		return c.reached, r.classify(ctx, actx, err, t)
 	}
 	return content, nil
+}
+
+// drained marks a usage that came after the client had left.
+func (a *Attempt) drained() {
+	if a.Usage.Source == llm.UsageProvider {
+		a.Usage.Source = llm.UsageDrained
+	}
 }
 
 // classify makes the *llm.Error of a failed attempt. ctx is the client's,
@@ -420,15 +511,8 @@ func (r *Relay) classify(ctx, actx context.Context, err error, t *route.Target) 
 		return gone
 	}
 	e := &llm.Error{Provider: t.Provider, Model: t.Model, Cause: err}
-	switch cause := context.Cause(actx); {
-	case cause == errFirstByte:
-		e.Class, e.Message = llm.SlowStart, t.Provider+" gave no first byte in time"
-		return e
-	case cause == errTotal:
-		e.Class, e.Message = llm.Timeout, t.Provider+" took too long over its answer"
-		return e
-	case cause == errIdle:
-		e.Class, e.Message = llm.SlowStream, t.Provider+" was silent for too long"
+	if slow, ok := context.Cause(actx).(*tooSlow); ok {
+		e.Class, e.Message = slow.class, t.Provider+" "+slow.did
 		return e
 	}
 	var known *llm.Error
@@ -470,6 +554,14 @@ type copier struct {
 	meta    Meta
 	attempt *Attempt
 	idle    *time.Timer // ends the attempt; reset at every piece
+	idleFor time.Duration
+	first   *time.Timer // ends the attempt that has no content; nil is none
+	// need is how many bytes of text commit; with fewer within warmUp of the first
+	// of them cancel ends the attempt.
+	need   int
+	warmUp time.Duration
+	cancel context.CancelCauseFunc
+	leaves *leaving
 
 	// mu guards reply and the fields below: the hold timer writes too.
 	mu      sync.Mutex
@@ -478,6 +570,9 @@ type copier struct {
 	done    bool
 	failed  error // what the hold timer could not write
 	hold    *time.Timer
+	content bool // content has come
+	text    int  // bytes of text that have come before the commit point
+	warm    *time.Timer
 	touched bool // something was written since the last ping
 }
 
@@ -489,6 +584,9 @@ func (c *copier) run(ctx context.Context) error {
 		c.mu.Lock()
 		c.done = true
 		c.hold.Stop()
+		if c.warm != nil {
+			c.warm.Stop()
+		}
 		c.mu.Unlock()
 	}()
 	finished := false
@@ -504,7 +602,7 @@ func (c *copier) run(ctx context.Context) error {
 			}
 			return err
 		}
-		c.idle.Reset(c.relay.o.Idle)
+		c.idle.Reset(c.idleFor)
 		c.attempt.OutputBytes += p.TextBytes
 		commits := false
 		for i := range p.Events {
@@ -524,17 +622,23 @@ func (c *copier) run(ctx context.Context) error {
 				commits = true
 			}
 		}
-		if err := c.give(p, commits || finished); err != nil {
-			return unreachable(ctx, err)
+		if commits && c.first != nil {
+			c.first.Stop()
 		}
-		if !c.answer.Stream.Buffered() {
-			if err := c.flush(); err != nil {
-				return unreachable(ctx, err)
-			}
+		if c.leaves.draining() {
+			c.leaves.read(max(len(p.Raw), p.TextBytes))
+			continue
+		}
+		err = c.give(p, commits, finished)
+		if err == nil && !c.answer.Stream.Buffered() {
+			err = c.flush()
+		}
+		if err != nil && !c.leaves.left(ctx) {
+			return unreachable(ctx, err)
 		}
 	}
 	switch err := c.flush(); {
-	case err != nil:
+	case err != nil && !c.leaves.left(ctx):
 		return unreachable(ctx, err)
 	case broken != nil:
 		c.mu.Lock()
@@ -556,8 +660,9 @@ func (c *copier) tells(p llm.Piece) bool {
 	return c.reached != nothing && c.answer.Native && len(p.Raw) > 0
 }
 
-// give hands a piece to the client, or holds it back before the commit point.
-func (c *copier) give(p llm.Piece, commit bool) error {
+// give hands a piece to the client, or holds it back before the commit point:
+// until there is content, in time, or the end.
+func (c *copier) give(p llm.Piece, content, finished bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.failed != nil {
@@ -567,7 +672,8 @@ func (c *copier) give(p llm.Piece, commit bool) error {
 	if c.reached != nothing {
 		return c.reply.Piece(p)
 	}
-	if !commit {
+	c.content = c.content || content
+	if !finished && !(c.content && c.inTime(p.TextBytes)) {
 		c.held = append(c.held, clone(p))
 		return nil
 	}
@@ -575,6 +681,26 @@ func (c *copier) give(p llm.Piece, commit bool) error {
 		return err
 	}
 	return c.reply.Piece(p)
+}
+
+// inTime reports whether the stream has brought enough text; it measures from
+// the first text on. c.mu is held.
+func (c *copier) inTime(text int) bool {
+	c.text += text
+	if c.text >= c.need {
+		return true
+	}
+	if c.text > 0 && c.warm == nil {
+		c.warm = time.AfterFunc(c.warmUp, func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if c.reached == nothing && !c.done {
+				c.need = math.MaxInt // it is too late for more text
+				c.cancel(errFloor)
+			}
+		})
+	}
+	return false
 }
 
 // begin is the commit point. c.mu is held.
@@ -607,7 +733,7 @@ func (c *copier) flush() error {
 func (c *copier) silence() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.done || c.failed != nil {
+	if c.done || c.failed != nil || c.leaves.draining() {
 		return
 	}
 	c.hold.Reset(c.relay.o.Hold)
@@ -619,6 +745,8 @@ func (c *copier) silence() {
 	switch {
 	case c.reached != nothing:
 		err = c.reply.Ping()
+	case c.warm != nil:
+		return // it is decided within the warm-up
 	case len(c.held) > 0:
 		err = c.begin()
 		c.touched = false

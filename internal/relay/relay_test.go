@@ -92,6 +92,9 @@ func (s *stream) Next() (llm.Piece, error) {
 	if p.event != "" {
 		out.Events = []llm.Event{{Kind: p.event, Err: p.err}}
 	}
+	if p.event == llm.EventDelta {
+		out.TextBytes = len(p.raw)
+	}
 	return out, nil
 }
 
