@@ -152,3 +152,18 @@ func BenchmarkGlance(b *testing.B) {
 		}
 	}
 }
+
+// TestEncoderAllocations: a delta costs no allocation, so that no map is made
+// for it either.
+func TestEncoderAllocations(t *testing.T) {
+	e := Codec{}.NewEncoder(llm.StreamOptions{ID: "x", Model: "m"})
+	buf := make([]byte, 0, 1<<16)
+	for _, ev := range []llm.Event{{Kind: llm.EventStart}, {Kind: llm.EventBlockStart, Block: llm.BlockHead{Kind: llm.ItemMessage}},
+		{Kind: llm.EventDelta, Delta: llm.Delta{Kind: llm.DeltaText, Text: "begin"}}} {
+		buf = e.Encode(buf, ev)
+	}
+	ev := llm.Event{Kind: llm.EventDelta, Delta: llm.Delta{Kind: llm.DeltaText, Text: "some words"}}
+	if n := testing.AllocsPerRun(100, func() { buf = e.Encode(buf[:0], ev) }); n > 0 {
+		t.Errorf("%v allocations a delta", n)
+	}
+}
