@@ -22,8 +22,8 @@ import (
 // to the end of its messages, which come last: prompt caches live on that.
 func (Codec) EncodeRequest(r *llm.Request, model string, c *llm.Capability) (llm.Encoded, error) {
 	e := requestEncoder{r: r, c: c, own: r.From == llm.OpenAI, model: model}
-	e.spelled = map[string]jsontext.Value{}
 	if e.own {
+		e.spelled = map[string]jsontext.Value{}
 		for k, v := range span.Fields(r.Raw) {
 			e.spelled[string(k)] = v
 		}
