@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // The API versions (claude-api 1.1, 2026-11).
@@ -142,7 +143,7 @@ func (w *requestWriter) encode(model string) llm.Encoded {
 	b := make([]byte, 0, w.size())
 	b = append(b, '{')
 	if model != "" {
-		b = quote(key(b, "model"), model)
+		b = span.Quote(key(b, "model"), model)
 	}
 	b = strconv.AppendInt(key(b, "max_tokens"), t.max, 10)
 	if r.Stream {
@@ -152,16 +153,16 @@ func (w *requestWriter) encode(model string) llm.Encoded {
 	b = w.stops(b)
 	if r.EndUser != "" {
 		b = append(key(b, "metadata"), `{"user_id":`...)
-		b = append(quote(b, r.EndUser), '}')
+		b = append(span.Quote(b, r.EndUser), '}')
 	}
 	if t.typ != "" {
 		b = append(key(b, "thinking"), `{"type":`...)
-		b = quote(b, t.typ)
+		b = span.Quote(b, t.typ)
 		if t.typ == "enabled" {
 			b = strconv.AppendInt(key(b, "budget_tokens"), t.budget, 10)
 		}
 		if r.Reasoning.Display != "" && (t.typ == "enabled" || t.typ == "adaptive") {
-			b = quote(key(b, "display"), r.Reasoning.Display)
+			b = span.Quote(key(b, "display"), r.Reasoning.Display)
 		}
 		b = append(b, '}')
 	}
@@ -379,7 +380,7 @@ func (w *requestWriter) outputConfig(b []byte, effort string) []byte {
 	}
 	b = append(key(b, "output_config"), '{')
 	if effort != "" {
-		b = quote(key(b, "effort"), effort)
+		b = span.Quote(key(b, "effort"), effort)
 	}
 	if format {
 		b = append(key(b, "format"), `{"type":"json_schema","schema":`...)
@@ -483,9 +484,9 @@ func (w *requestWriter) tools() ([]byte, wireChoice) {
 	if !forced {
 		typ, name = "auto", ""
 	}
-	raw := quote([]byte(`{"type":`), typ)
+	raw := span.Quote([]byte(`{"type":`), typ)
 	if name != "" {
-		raw = quote(key(raw, "name"), name)
+		raw = span.Quote(key(raw, "name"), name)
 	}
 	if !parallel {
 		raw = append(key(raw, "disable_parallel_tool_use"), "true"...)
@@ -574,7 +575,7 @@ func (w *requestWriter) system(items []llm.Item) []byte {
 	case len(blocks) == 0:
 		return nil
 	case len(blocks) == 1 && plain != "":
-		return quote(nil, plain)
+		return span.Quote(nil, plain)
 	}
 	return join(blocks)
 }
@@ -616,7 +617,7 @@ func (w *requestWriter) settle() {
 		w.calls[i].answered = true
 		w.lose(llm.LossRefuse, "messages", "the call %q has no result", w.calls[i].id)
 		t := w.open("user")
-		b := quote([]byte(`{"type":"tool_result","tool_use_id":`), w.calls[i].wire)
+		b := span.Quote([]byte(`{"type":"tool_result","tool_use_id":`), w.calls[i].wire)
 		t.results[i] = append(b, `,"content":"[no result]"}`...)
 	}
 }
@@ -703,7 +704,7 @@ func (w *requestWriter) itemExt(it *llm.Item) {
 
 // text writes a text block and says whether it has a cache mark.
 func (w *requestWriter) text(b *llm.Block, s string) (block []byte, cached bool) {
-	block = quote([]byte(`{"type":"text","text":`), s)
+	block = span.Quote([]byte(`{"type":"text","text":`), s)
 	mark := mark(b)
 	block = appendCache(block, mark)
 	return append(block, '}'), len(mark) > 0
@@ -792,7 +793,7 @@ func (w *requestWriter) result(it *llm.Item) {
 	if at < 0 {
 		w.lose(llm.LossRefuse, it.Path, "a result for the call %q, which the turn before did not make", it.Result.CallID)
 		s := "[result of a tool call that is not shown]\n" + kept.Text()
-		t.add(append(quote([]byte(`{"type":"text","text":`), s), '}'), s, false)
+		t.add(append(span.Quote([]byte(`{"type":"text","text":`), s), '}'), s, false)
 		return
 	}
 	w.calls[at].answered = true
@@ -941,7 +942,7 @@ func (w *requestWriter) ends() {
 		w.lose(llm.LossWarn, "messages", "approximated: the conversation begins with the assistant, a user turn was put before it")
 		first := turn{role: "user"}
 		const s = "[The conversation begins with the assistant.]"
-		first.add(append(quote([]byte(`{"type":"text","text":`), s), '}'), s, false)
+		first.add(append(span.Quote([]byte(`{"type":"text","text":`), s), '}'), s, false)
 		w.turns = append([]turn{first}, w.turns...)
 	}
 	last := &w.turns[len(w.turns)-1]
@@ -975,7 +976,7 @@ func (w *requestWriter) messages(b []byte) []byte {
 		b = append(b, t.role...)
 		b = append(b, `","content":`...)
 		if t.isPlain && len(t.results) == 0 && len(t.blocks) == 1 {
-			b = quote(b, t.plain)
+			b = span.Quote(b, t.plain)
 		} else {
 			b = append(b, '[')
 			for _, block := range t.results {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // NewEncoder writes one Messages stream: message_start once, blocks strictly
@@ -95,9 +96,9 @@ func (e *encoder) start(dst []byte, ev *llm.Event) []byte {
 		e.id = "msg_" + hash(model+"\x00"+strconv.FormatInt(max(ev.Created, e.o.Created), 10))
 	}
 	b := append(dst, "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":"...)
-	b = quote(b, e.id)
+	b = span.Quote(b, e.id)
 	b = append(b, `,"type":"message","role":"assistant","model":`...)
-	b = quote(b, model)
+	b = span.Quote(b, model)
 	b = append(b, `,"content":[],"stop_reason":null,"stop_sequence":null`...)
 	own := ev.From == llm.Anthropic
 	details, container, diagnostics := false, false, false
@@ -173,14 +174,14 @@ func (e *encoder) show(dst []byte) []byte {
 	case llm.ItemReasoning:
 		if data, ok := genuine(e.head.Opaque, llm.OpaqueRedacted); ok {
 			b = append(b, `{"type":"redacted_thinking","data":`...)
-			b = quote(b, data)
+			b = span.Quote(b, data)
 		} else {
 			b = append(b, `{"type":"thinking","thinking":"","signature":""`...)
 		}
 	case llm.ItemToolCall:
 		b = append(b, `{"type":"tool_use","id":`...)
-		b = quote(b, toolID(e.head.ID, e.id+"."+strconv.Itoa(e.index)))
-		b = quote(key(b, "name"), e.head.Name)
+		b = span.Quote(b, toolID(e.head.ID, e.id+"."+strconv.Itoa(e.index)))
+		b = span.Quote(key(b, "name"), e.head.Name)
 		b = append(b, `,"input":{}`...)
 	case llm.ItemOpaque:
 		b = appendFlat(b, e.head.Raw)
@@ -246,28 +247,28 @@ func (e *encoder) delta(dst []byte, ev *llm.Event) []byte {
 			return dst
 		}
 		b := append(e.piece(e.show(dst)), `{"type":"thinking_delta","thinking":`...)
-		return e.end(quote(b, d.Text), ev)
+		return e.end(span.Quote(b, d.Text), ev)
 	case llm.DeltaArguments:
 		if d.Text == "" {
 			return dst
 		}
 		b := append(e.piece(e.show(dst)), `{"type":"input_json_delta","partial_json":`...)
 		if e.head.Custom {
-			s := string(escape(nil, d.Text))
+			s := string(span.Escape(nil, d.Text))
 			if !e.custom {
 				e.custom = true
 				s = `{"input":"` + s
 			}
-			return e.end(quote(b, s), ev)
+			return e.end(span.Quote(b, s), ev)
 		}
-		return e.end(quote(b, d.Text), ev)
+		return e.end(span.Quote(b, d.Text), ev)
 	}
 	if d.Text == "" {
 		return dst
 	}
 	e.refusal = e.refusal || d.Kind == llm.DeltaRefusal
 	b := append(e.piece(e.show(dst)), `{"type":"text_delta","text":`...)
-	return e.end(quote(b, d.Text), ev)
+	return e.end(span.Quote(b, d.Text), ev)
 }
 
 // end closes a delta frame, with the members that no word holds.
@@ -297,7 +298,7 @@ func (e *encoder) stop(dst []byte) []byte {
 		}
 		if s != "" {
 			b = append(e.piece(b), `{"type":"signature_delta","signature":`...)
-			b = append(quote(b, s), "}}\n\n"...)
+			b = append(span.Quote(b, s), "}}\n\n"...)
 		}
 	}
 	if e.head.Kind == llm.ItemToolCall && e.head.Custom {
@@ -306,7 +307,7 @@ func (e *encoder) stop(dst []byte) []byte {
 			last = `{"input":""}`
 		}
 		b = append(e.piece(b), `{"type":"input_json_delta","partial_json":`...)
-		b = append(quote(b, last), "}}\n\n"...)
+		b = append(span.Quote(b, last), "}}\n\n"...)
 	}
 	b = append(b, "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":"...)
 	b = strconv.AppendInt(b, int64(e.wire), 10)

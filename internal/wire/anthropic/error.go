@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 	"headrace/internal/wire/sse"
 )
 
@@ -77,11 +78,11 @@ func verbatim(e *llm.Error, s shape) bool {
 
 func appendError(b []byte, e *llm.Error, s shape, requestID string) []byte {
 	b = append(b, `{"type":"error","error":{"type":`...)
-	b = quote(b, s.typ)
-	b = quote(key(b, "message"), told(e))
+	b = span.Quote(b, s.typ)
+	b = span.Quote(key(b, "message"), told(e))
 	b = append(b, '}')
 	if requestID != "" {
-		b = quote(key(b, "request_id"), requestID)
+		b = span.Quote(key(b, "request_id"), requestID)
 	}
 	return append(b, '}')
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // AppendModels writes a page of GET /v1/models that holds all models.
@@ -24,8 +25,8 @@ func (c Codec) page(dst []byte, models []llm.ModelInfo, more bool) []byte {
 	if len(models) == 0 {
 		return append(dst, `,"first_id":null,"last_id":null}`...)
 	}
-	dst = quote(key(dst, "first_id"), models[0].ID)
-	dst = quote(key(dst, "last_id"), models[len(models)-1].ID)
+	dst = span.Quote(key(dst, "first_id"), models[0].ID)
+	dst = span.Quote(key(dst, "last_id"), models[len(models)-1].ID)
 	return append(dst, '}')
 }
 
@@ -77,17 +78,17 @@ func (c Codec) AppendPage(dst []byte, models []llm.ModelInfo, query url.Values) 
 // does not know.
 func (Codec) AppendModel(dst []byte, m llm.ModelInfo) []byte {
 	b := append(dst, `{"id":`...)
-	b = quote(b, m.ID)
+	b = span.Quote(b, m.ID)
 	name := m.Name
 	if name == "" {
 		name = m.ID
 	}
 	b = append(b, `,"type":"model","display_name":`...)
-	b = quote(b, name)
-	b = quote(key(b, "created_at"), time.Unix(m.Created, 0).UTC().Format(time.RFC3339))
+	b = span.Quote(b, name)
+	b = span.Quote(key(b, "created_at"), time.Unix(m.Created, 0).UTC().Format(time.RFC3339))
 	for _, line := range []string{"haiku", "sonnet", "opus", "fable", "mythos"} {
 		if strings.Contains(m.ID, "claude-") && strings.Contains(m.ID, line) {
-			b = quote(key(b, "line"), line)
+			b = span.Quote(key(b, "line"), line)
 		}
 	}
 	b = append(b, `,"lifecycle":"active","deprecated_at":null,"retires_at":null,"max_input_tokens":`...)

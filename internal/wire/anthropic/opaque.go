@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // wrapped begins a signature that the gateway made to carry another issuer's
@@ -18,15 +19,15 @@ const wrapped = "hr1."
 // {"i":issuer,"b":provider,"k":kind,"d":data}.
 func wrapOpaque(o llm.Opaque) string {
 	b := append([]byte(nil), `{"i":`...)
-	b = quote(b, o.Issuer)
+	b = span.Quote(b, o.Issuer)
 	if o.By != "" {
 		b = append(b, `,"b":`...)
-		b = quote(b, o.By)
+		b = span.Quote(b, o.By)
 	}
 	b = append(b, `,"k":`...)
-	b = quote(b, o.Kind)
+	b = span.Quote(b, o.Kind)
 	b = append(b, `,"d":`...)
-	b = quote(b, o.Data)
+	b = span.Quote(b, o.Data)
 	b = append(b, '}')
 	return wrapped + base64.RawURLEncoding.EncodeToString(b)
 }

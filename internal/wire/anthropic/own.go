@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // The members whose own members are words: what is unknown in them is kept
@@ -22,7 +23,7 @@ func encodeOwn(r *llm.Request, model string) llm.Encoded {
 	b := make([]byte, 0, 4096)
 	b = append(b, '{')
 	if model != "" {
-		b = quote(key(b, "model"), model)
+		b = span.Quote(key(b, "model"), model)
 	}
 	if r.MaxTokens != nil {
 		b = strconv.AppendInt(key(b, "max_tokens"), *r.MaxTokens, 10)
@@ -68,25 +69,25 @@ func encodeOwn(r *llm.Request, model string) llm.Encoded {
 		b = appendStrings(key(b, "stop_sequences"), r.Stop)
 	}
 	if r.ServiceTier != "" {
-		b = quote(key(b, "service_tier"), r.ServiceTier)
+		b = span.Quote(key(b, "service_tier"), r.ServiceTier)
 	}
 	if r.EndUser != "" || hasDotted("metadata.") {
 		b = append(key(b, "metadata"), '{')
 		if r.EndUser != "" {
-			b = quote(key(b, "user_id"), r.EndUser)
+			b = span.Quote(key(b, "user_id"), r.EndUser)
 		}
 		b = append(dotted(b, "metadata."), '}')
 	}
 	if r.Reasoning.Mode != "" || hasDotted("thinking.") {
 		b = append(key(b, "thinking"), '{')
 		if t := thinkingType(r.Reasoning.Mode); t != "" {
-			b = quote(key(b, "type"), t)
+			b = span.Quote(key(b, "type"), t)
 		}
 		if r.Reasoning.Budget > 0 {
 			b = strconv.AppendInt(key(b, "budget_tokens"), r.Reasoning.Budget, 10)
 		}
 		if r.Reasoning.Display != "" {
-			b = quote(key(b, "display"), r.Reasoning.Display)
+			b = span.Quote(key(b, "display"), r.Reasoning.Display)
 		}
 		b = append(dotted(b, "thinking."), '}')
 	}
@@ -94,7 +95,7 @@ func encodeOwn(r *llm.Request, model string) llm.Encoded {
 	if r.Reasoning.Effort != "" || format || hasDotted("output_config.") {
 		b = append(key(b, "output_config"), '{')
 		if r.Reasoning.Effort != "" {
-			b = quote(key(b, "effort"), r.Reasoning.Effort)
+			b = span.Quote(key(b, "effort"), r.Reasoning.Effort)
 		}
 		if format {
 			b = append(key(b, "format"), `{"type":"json_schema","schema":`...)
@@ -105,9 +106,9 @@ func encodeOwn(r *llm.Request, model string) llm.Encoded {
 	}
 	if r.Choice.Mode != "" || hasDotted("tool_choice.") {
 		b = append(key(b, "tool_choice"), '{')
-		b = quote(key(b, "type"), choiceType(r.Choice.Mode))
+		b = span.Quote(key(b, "type"), choiceType(r.Choice.Mode))
 		if r.Choice.Mode == llm.ToolOnly {
-			b = quote(key(b, "name"), r.Choice.Name)
+			b = span.Quote(key(b, "name"), r.Choice.Name)
 		}
 		if r.ParallelCalls != nil {
 			b = strconv.AppendBool(key(b, "disable_parallel_tool_use"), !*r.ParallelCalls)
@@ -159,7 +160,7 @@ members:
 func appendOwnMessage(b []byte, items []llm.Item, out *llm.Encoded) []byte {
 	before := len(b)
 	b = append(comma(b), `{"role":`...)
-	b = quote(b, string(items[0].Role))
+	b = span.Quote(b, string(items[0].Role))
 	losses := len(out.Losses)
 	b = appendContent(key(b, "content"), items, out)
 	if len(out.Losses) > losses && b[len(b)-1] == ']' && b[len(b)-2] == '[' {
@@ -180,7 +181,7 @@ func appendOwnMessage(b []byte, items []llm.Item, out *llm.Encoded) []byte {
 func appendContent(b []byte, items []llm.Item, out *llm.Encoded) []byte {
 	if len(items) == 1 && items[0].Kind == llm.ItemMessage && len(items[0].Blocks) == 1 {
 		if block := &items[0].Blocks[0]; len(block.Raw) == 0 && plainText(block) {
-			return quote(b, block.Text)
+			return span.Quote(b, block.Text)
 		}
 	}
 	b = append(b, '[')
@@ -232,7 +233,7 @@ func appendBlock(b []byte, block *llm.Block) []byte {
 	switch block.Kind {
 	case llm.BlockText, llm.BlockRefusal:
 		b = append(b, `{"type":"text","text":`...)
-		b = quote(b, block.Text)
+		b = span.Quote(b, block.Text)
 		if len(block.Citations) > 0 && block.From == llm.Anthropic {
 			b = append(key(b, "citations"), block.Citations...)
 		}
@@ -243,11 +244,11 @@ func appendBlock(b []byte, block *llm.Block) []byte {
 		b = append(b, `{"type":"document","source":`...)
 		b = appendSource(b, &block.Media)
 		if block.Media.Name != "" {
-			b = quote(key(b, "title"), block.Media.Name)
+			b = span.Quote(key(b, "title"), block.Media.Name)
 		}
 	default:
 		b = append(b, `{"type":"text","text":`...)
-		b = quote(b, "["+string(block.Kind)+"]")
+		b = span.Quote(b, "["+string(block.Kind)+"]")
 	}
 	b = appendCache(b, block.Cache)
 	if block.From == llm.Anthropic {
@@ -262,17 +263,17 @@ func appendSource(b []byte, m *llm.Media) []byte {
 	switch {
 	case m.Data != "":
 		b = append(b, `{"type":"base64","media_type":`...)
-		b = quote(b, m.MIME)
-		b = quote(key(b, "data"), m.Data)
+		b = span.Quote(b, m.MIME)
+		b = span.Quote(key(b, "data"), m.Data)
 	case m.URL != "":
 		b = append(b, `{"type":"url","url":`...)
-		b = quote(b, m.URL)
+		b = span.Quote(b, m.URL)
 	case m.FileID != "":
 		b = append(b, `{"type":"file","file_id":`...)
-		b = quote(b, m.FileID)
+		b = span.Quote(b, m.FileID)
 	default:
 		b = append(b, `{"type":"text","media_type":"text/plain","data":`...)
-		b = quote(b, m.Text)
+		b = span.Quote(b, m.Text)
 	}
 	return append(b, '}')
 }
@@ -281,14 +282,14 @@ func appendSource(b []byte, m *llm.Media) []byte {
 func appendThinking(b []byte, it *llm.Item) []byte {
 	if s, ok := genuine(it.Opaque, llm.OpaqueSignature); ok {
 		b = append(comma(b), `{"type":"thinking","thinking":`...)
-		b = quote(b, it.Text())
-		b = quote(key(b, "signature"), s)
+		b = span.Quote(b, it.Text())
+		b = span.Quote(key(b, "signature"), s)
 		b = append(b, '}')
 	}
 	for i := range it.Opaque {
 		if o := &it.Opaque[i]; o.Issuer == llm.IssuerAnthropic && o.Kind == llm.OpaqueRedacted && o.Data != "" {
 			b = append(comma(b), `{"type":"redacted_thinking","data":`...)
-			b = quote(b, o.Data)
+			b = span.Quote(b, o.Data)
 			b = append(b, '}')
 		}
 	}
@@ -298,8 +299,8 @@ func appendThinking(b []byte, it *llm.Item) []byte {
 // appendToolUse writes a call under the given id and name.
 func appendToolUse(b []byte, it *llm.Item, id, name string) []byte {
 	b = append(b, `{"type":"tool_use","id":`...)
-	b = quote(b, id)
-	b = quote(key(b, "name"), name)
+	b = span.Quote(b, id)
+	b = span.Quote(key(b, "name"), name)
 	b = appendInput(key(b, "input"), &it.Call)
 	b = appendCache(b, it.Cache)
 	if it.From == llm.Anthropic {
@@ -314,11 +315,11 @@ func appendToolUse(b []byte, it *llm.Item, id, name string) []byte {
 // is left out, since the API refuses it.
 func appendResult(b []byte, it *llm.Item, id string) []byte {
 	b = append(b, `{"type":"tool_result","tool_use_id":`...)
-	b = quote(b, id)
+	b = span.Quote(b, id)
 	switch {
 	case len(it.Blocks) == 1 && plainText(&it.Blocks[0]) && len(it.Blocks[0].Raw) == 0 || len(it.Blocks) == 1 && it.From != llm.Anthropic && plainText(&it.Blocks[0]):
 		if !blank(it.Blocks[0].Text) {
-			b = quote(key(b, "content"), it.Blocks[0].Text)
+			b = span.Quote(key(b, "content"), it.Blocks[0].Text)
 		}
 	default:
 		from := len(b)
@@ -351,9 +352,9 @@ func appendResult(b []byte, it *llm.Item, id string) []byte {
 // appendTool writes a function tool under the given name.
 func appendTool(b []byte, t *llm.Tool, name string, strict bool) []byte {
 	b = append(b, '{')
-	b = quote(key(b, "name"), name)
+	b = span.Quote(key(b, "name"), name)
 	if t.Description != "" {
-		b = quote(key(b, "description"), t.Description)
+		b = span.Quote(key(b, "description"), t.Description)
 	}
 	b = appendSchema(key(b, "input_schema"), t.Schema)
 	if strict && t.Strict != nil && *t.Strict {
@@ -391,7 +392,7 @@ func appendSchema(b, schema []byte) []byte {
 func appendInput(b []byte, c *llm.Call) []byte {
 	if c.Custom {
 		b = append(b, `{"input":`...)
-		return append(quote(b, c.Arguments), '}')
+		return append(span.Quote(b, c.Arguments), '}')
 	}
 	i := skipSpace(c.Arguments, 0)
 	if i == len(c.Arguments) {
@@ -405,7 +406,7 @@ func appendInput(b []byte, c *llm.Call) []byte {
 		return append(b, c.Arguments[i:end]...)
 	}
 	b = append(b, `{"_raw":`...)
-	return append(quote(b, c.Arguments), '}')
+	return append(span.Quote(b, c.Arguments), '}')
 }
 
 // appendCache writes a cache mark. OpenAI's breakpoint means the same and is
@@ -423,7 +424,7 @@ func appendCache(b, mark []byte) []byte {
 func appendStrings(b []byte, ss []string) []byte {
 	b = append(b, '[')
 	for _, s := range ss {
-		b = quote(comma(b), s)
+		b = span.Quote(comma(b), s)
 	}
 	return append(b, ']')
 }
@@ -438,7 +439,7 @@ func comma(b []byte) []byte {
 
 // key appends a member's name, with the comma before it.
 func key(b []byte, name string) []byte {
-	b = quote(comma(b), name)
+	b = span.Quote(comma(b), name)
 	return append(b, ':')
 }
 

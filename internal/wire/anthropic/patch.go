@@ -35,7 +35,7 @@ func (Codec) Patch(d *llm.Draft, c *llm.Capability) (llm.Encoded, error) {
 		p.l.at[i] = place{m.Key.From, m.Value.To}
 	}
 	if e, ok := d.Edit(llm.EditModel); ok && e.Text != d.Head.Model {
-		p.set("model", quote(nil, e.Text))
+		p.set("model", span.Quote(nil, e.Text))
 	}
 	limit := d.Head.MaxTokens
 	_, limited := d.Head.At("max_tokens")
@@ -185,16 +185,16 @@ func (p *patcher) reshape(limit int64, limited bool) {
 	switch {
 	case t.effort == effort:
 	case config == nil:
-		p.set("output_config", append(quote([]byte(`{"effort":`), t.effort), '}'))
+		p.set("output_config", append(span.Quote([]byte(`{"effort":`), t.effort), '}'))
 	default:
-		set := func(name string, _ []byte) ([]byte, bool) { return quote(nil, t.effort), name == "effort" }
+		set := func(name string, _ []byte) ([]byte, bool) { return span.Quote(nil, t.effort), name == "effort" }
 		var now []byte
 		switch {
 		case t.effort == "":
 			now = rewrite(config, nil, "effort")
 		case effort == "":
 			now = rewrite(config, nil, "effort")
-			now = append(quote(key(now[:len(now)-1], "effort"), t.effort), '}')
+			now = append(span.Quote(key(now[:len(now)-1], "effort"), t.effort), '}')
 		default:
 			now = rewrite(config, set)
 		}
@@ -223,7 +223,7 @@ func (p *patcher) reshape(limit int64, limited bool) {
 // reshapeThinking writes thinking in its new form and keeps of its members
 // those that the form has.
 func reshapeThinking(v []byte, t thought) []byte {
-	b := quote([]byte(`{"type":`), t.typ)
+	b := span.Quote([]byte(`{"type":`), t.typ)
 	if t.typ == "enabled" {
 		b = strconv.AppendInt(key(b, "budget_tokens"), t.budget, 10)
 	}
@@ -366,7 +366,7 @@ func folded(message []byte) []byte {
 			}
 			b.Text, b.Raw = tagged(b.Text), nil
 			if len(items) == 1 && len(items[0].Blocks) == 1 && plainText(&b) {
-				return append(quote([]byte(`{"role":"user","content":`), b.Text), '}')
+				return append(span.Quote([]byte(`{"role":"user","content":`), b.Text), '}')
 			}
 			blocks = append(blocks, appendBlock(nil, &b))
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // DecodeResponse decodes a whole answer. Each content block is an item of its
@@ -175,10 +176,10 @@ func stopReason(f *llm.Finish, from llm.Dialect, calls, refusal bool) string {
 func appendStop(b []byte, f *llm.Finish, from llm.Dialect, calls, refusal bool) []byte {
 	reason := stopReason(f, from, calls, refusal)
 	b = append(key(b, "stop_reason"), '"')
-	b = append(escape(b, reason), '"')
+	b = append(span.Escape(b, reason), '"')
 	b = key(b, "stop_sequence")
 	if f.StopSequence != "" && reason == "stop_sequence" {
-		b = quote(b, f.StopSequence)
+		b = span.Quote(b, f.StopSequence)
 	} else {
 		b = append(b, "null"...)
 	}
@@ -325,9 +326,9 @@ func (Codec) AppendResponse(dst []byte, r *llm.Response) []byte {
 	if id == "" {
 		id = "msg_" + hash(r.Model+"\x00"+strconv.FormatInt(r.Created, 10)+"\x00"+firstText(r.Items))
 	}
-	b = quote(b, id)
+	b = span.Quote(b, id)
 	b = append(b, `,"type":"message","role":"assistant","model":`...)
-	b = quote(b, r.Model)
+	b = span.Quote(b, r.Model)
 	b = append(b, `,"content":[`...)
 	calls, refusal := false, false
 	for i := range r.Items {
@@ -348,7 +349,7 @@ func (Codec) AppendResponse(dst []byte, r *llm.Response) []byte {
 				refusal = refusal || block.Kind == llm.BlockRefusal
 				if block.Text != "" && (block.Kind == llm.BlockText || block.Kind == llm.BlockRefusal) {
 					b = append(comma(b), `{"type":"text","text":`...)
-					b = quote(b, block.Text)
+					b = span.Quote(b, block.Text)
 					b = append(b, `,"citations":null}`...)
 				}
 			}
@@ -358,8 +359,8 @@ func (Codec) AppendResponse(dst []byte, r *llm.Response) []byte {
 				continue
 			}
 			b = append(comma(b), `{"type":"thinking","thinking":`...)
-			b = quote(b, it.Text())
-			b = quote(key(b, "signature"), foreignSignature(it.Opaque))
+			b = span.Quote(b, it.Text())
+			b = span.Quote(key(b, "signature"), foreignSignature(it.Opaque))
 			b = append(b, '}')
 		case llm.ItemToolCall:
 			b = appendToolUse(comma(b), it, toolID(it.Call.ID, id+"."+strconv.Itoa(i)), it.Call.Name)

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // EncodeCount writes a countTokens request: of the whole request, so that
@@ -17,7 +18,7 @@ func (c Codec) EncodeCount(r *llm.Request, model string, to *llm.Capability) (ll
 	for _, s := range e.Body {
 		whole = append(whole, s...)
 	}
-	b := quote([]byte(`{"generateContentRequest":{"model":`), "models/"+model)
+	b := span.Quote([]byte(`{"generateContentRequest":{"model":`), "models/"+model)
 	for o := objectOf(whole); o.next(); {
 		switch canon(o.name) {
 		case "model", "store", "serviceTier":

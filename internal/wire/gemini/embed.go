@@ -156,14 +156,14 @@ func (c Codec) EncodeEmbed(r *llm.EmbedRequest, model string, _ *llm.Capability)
 	}
 	own := r.From == llm.Gemini
 	one := func(b []byte, in *llm.EmbedInput) []byte {
-		b = quote(append(b, `{"model":`...), "models/"+model)
-		b = quote(append(key(b, "content"), `{"parts":[{"text":`...), in.Text)
+		b = span.Quote(append(b, `{"model":`...), "models/"+model)
+		b = span.Quote(append(key(b, "content"), `{"parts":[{"text":`...), in.Text)
 		b = append(b, "}]}"...)
 		if r.Task != "" {
-			b = quote(key(b, "taskType"), r.Task)
+			b = span.Quote(key(b, "taskType"), r.Task)
 		}
 		if in.Title != "" {
-			b = quote(key(b, "title"), in.Title)
+			b = span.Quote(key(b, "title"), in.Title)
 		}
 		if r.Dimensions > 0 {
 			b = strconv.AppendInt(key(b, "outputDimensionality"), r.Dimensions, 10)

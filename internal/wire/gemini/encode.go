@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // maxStops is how many stop sequences are taken.
@@ -202,7 +203,7 @@ func (w *requestWriter) tier(b []byte) []byte {
 	case "", "auto", "default", "standard", "standard_only":
 	case "flex", "priority":
 		if !w.codec.Vertex {
-			return quote(key(b, "serviceTier"), t)
+			return span.Quote(key(b, "serviceTier"), t)
 		}
 		w.lose(llm.LossWarn, "service_tier", "dropped: the platform has no tiers")
 	default:
@@ -341,7 +342,7 @@ func (w *requestWriter) tools() (b, choice []byte) {
 		c.Mode = llm.ToolAuto
 	}
 	choice = append(choice, `{"functionCallingConfig":{`...)
-	choice = quote(key(choice, "mode"), mode)
+	choice = span.Quote(key(choice, "mode"), mode)
 	if names := allowed(&c); len(names) > 0 {
 		wire := make([]string, len(names))
 		for i := range names {
@@ -398,7 +399,7 @@ func (w *requestWriter) conversation() []byte {
 				continue
 			}
 			w.blockExt(&lead[i], bl)
-			system = append(quote(append(comma(system), `{"text":`...), bl.Text), '}')
+			system = append(span.Quote(append(comma(system), `{"text":`...), bl.Text), '}')
 		}
 	}
 	for i := range rest {
@@ -504,9 +505,9 @@ func (w *requestWriter) item(it *llm.Item) {
 			return
 		}
 		t := w.open(true)
-		b := quote([]byte(`{"text":`), it.Text())
+		b := span.Quote([]byte(`{"text":`), it.Text())
 		b = append(key(b, "thought"), "true"...)
-		t.parts = append(t.parts, append(quote(key(b, "thoughtSignature"), s), '}'))
+		t.parts = append(t.parts, append(span.Quote(key(b, "thoughtSignature"), s), '}'))
 	case llm.ItemToolCall:
 		t := w.open(true)
 		w.itemExt(it)
@@ -552,7 +553,7 @@ func (w *requestWriter) instruction(it *llm.Item) {
 			continue
 		}
 		t := w.open(false)
-		t.parts = append(t.parts, append(quote([]byte(`{"text":`), "<system-message>\n"+bl.Text+"\n</system-message>"), '}'))
+		t.parts = append(t.parts, append(span.Quote([]byte(`{"text":`), "<system-message>\n"+bl.Text+"\n</system-message>"), '}'))
 		w.lose(llm.LossWarn, it.Path, "approximated: a system message inside the conversation became tagged text of the user's turn")
 	}
 }
@@ -606,7 +607,7 @@ func (w *requestWriter) result(it *llm.Item) {
 	if at < 0 {
 		w.lose(llm.LossRefuse, it.Path, "a result for the call %q, which the turn before did not make", it.Result.CallID)
 		t := w.open(false)
-		t.parts = append(t.parts, append(quote([]byte(`{"text":`), "[result of a tool call that is not shown]\n"+kept.Text()), '}'))
+		t.parts = append(t.parts, append(span.Quote([]byte(`{"text":`), "[result of a tool call that is not shown]\n"+kept.Text()), '}'))
 		return
 	}
 	p := &w.calls[at]
@@ -635,7 +636,7 @@ func (w *requestWriter) content(it *llm.Item) {
 			parts = append(parts, []byte(`{"text":""}`))
 		}
 		last := parts[len(parts)-1]
-		parts[len(parts)-1] = append(quote(key(last[:len(last)-1], "thoughtSignature"), s), '}')
+		parts[len(parts)-1] = append(span.Quote(key(last[:len(last)-1], "thoughtSignature"), s), '}')
 	}
 	t.parts = append(t.parts, parts...)
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // NewEncoder writes one stream of generateContent answers: data lines of one
@@ -90,10 +91,10 @@ func (e *encoder) begin(dst []byte) []byte {
 		}
 		b := make([]byte, 0, 64+len(id)+len(model))
 		if model != "" {
-			b = quote(append(b, `,"modelVersion":`...), model)
+			b = span.Quote(append(b, `,"modelVersion":`...), model)
 		}
 		if id != "" {
-			b = quote(append(b, `,"responseId":`...), id)
+			b = span.Quote(append(b, `,"responseId":`...), id)
 		}
 		e.tail = append(b, '}')
 	}
@@ -114,7 +115,7 @@ func (e *encoder) end(b []byte) []byte {
 	if e.frames == 1 {
 		for i := range e.outer {
 			m := &e.outer[i]
-			b = append(quote(comma(b), m.Name), ':')
+			b = append(span.Quote(comma(b), m.Name), ':')
 			b = flat(b, m.Value)
 		}
 	}
@@ -194,7 +195,7 @@ func (e *encoder) delta(dst []byte, ev *llm.Event) []byte {
 func (e *encoder) text(dst []byte, s string) []byte {
 	e.spoke = true
 	b := append(e.part(dst), `{"text":`...)
-	b = quote(b, s)
+	b = span.Quote(b, s)
 	if e.head.Kind == llm.ItemReasoning {
 		b = append(b, `,"thought":true`...)
 	}
@@ -245,7 +246,7 @@ func (e *encoder) stop(dst []byte) []byte {
 			return dst
 		}
 		b := append(e.part(dst), `{"text":`...)
-		b = quote(b, e.held)
+		b = span.Quote(b, e.held)
 		if e.head.Kind == llm.ItemReasoning {
 			b = append(b, `,"thought":true`...)
 		}
@@ -281,7 +282,7 @@ func (e *encoder) finish(dst []byte, ev *llm.Event) []byte {
 	if own {
 		for i := range ev.Ext {
 			if name, ok := strings.CutPrefix(ev.Ext[i].Name, "candidate."); ok {
-				b = append(quote(comma(b), name), ':')
+				b = append(span.Quote(comma(b), name), ':')
 				b = flat(b, ev.Ext[i].Value)
 			}
 		}
@@ -294,7 +295,7 @@ func (e *encoder) last(b []byte, ev *llm.Event) []byte {
 	if ev.From == llm.Gemini {
 		for i := range ev.Ext {
 			if m := &ev.Ext[i]; !strings.HasPrefix(m.Name, "candidate.") && (e.frames > 1 || !has(e.outer, m.Name)) {
-				b = append(quote(comma(b), m.Name), ':')
+				b = append(span.Quote(comma(b), m.Name), ':')
 				b = flat(b, m.Value)
 			}
 		}

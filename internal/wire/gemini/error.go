@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // maxErrorBody is how much of a provider's error body is kept.
@@ -74,8 +75,8 @@ func verbatim(e *llm.Error, s shape) bool {
 func appendError(b []byte, e *llm.Error, s shape) []byte {
 	b = append(b, `{"error":{"code":`...)
 	b = strconv.AppendInt(b, int64(s.status), 10)
-	b = quote(key(b, "message"), told(e))
-	b = quote(key(b, "status"), s.word)
+	b = span.Quote(key(b, "message"), told(e))
+	b = span.Quote(key(b, "status"), s.word)
 	if e.RetryAfter > 0 {
 		b = append(key(b, "details"), `[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"`...)
 		b = strconv.AppendFloat(b, e.RetryAfter.Seconds(), 'f', -1, 64)

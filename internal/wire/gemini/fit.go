@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // generation gives the number of a model's generation: 2 for
@@ -108,7 +109,7 @@ func appendThinking(b []byte, t *thought) []byte {
 		b = append(key(b, "includeThoughts"), t.show...)
 	}
 	if t.level != "" {
-		b = quote(key(b, "thinkingLevel"), t.level)
+		b = span.Quote(key(b, "thinkingLevel"), t.level)
 	} else if t.limited {
 		b = strconv.AppendInt(key(b, "thinkingBudget"), t.budget, 10)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // growing is a call whose arguments arrive bit by bit, each with the path
@@ -132,7 +133,7 @@ func (n *node) append(b []byte) []byte {
 	case '{':
 		b = append(b, '{')
 		for i := range n.kids {
-			b = append(quote(comma(b), n.names[i]), ':')
+			b = append(span.Quote(comma(b), n.names[i]), ':')
 			b = n.kids[i].append(b)
 		}
 		return append(b, '}')
@@ -143,7 +144,7 @@ func (n *node) append(b []byte) []byte {
 		}
 		return append(b, ']')
 	case '"':
-		return quote(b, n.text)
+		return span.Quote(b, n.text)
 	case 'v':
 		return append(b, n.value...)
 	}

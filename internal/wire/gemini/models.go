@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // AppendModels writes a page of GET /v1beta/models that holds all models.
@@ -21,15 +22,15 @@ func (c Codec) AppendModels(dst []byte, models []llm.ModelInfo) []byte {
 // embeddings does nothing else; every other one answers and counts.
 func (Codec) AppendModel(dst []byte, m llm.ModelInfo) []byte {
 	b := append(dst, `{"name":"models/`...)
-	b = append(escape(b, m.ID), '"')
+	b = append(span.Escape(b, m.ID), '"')
 	b = append(key(b, "version"), `"001"`...)
 	name := m.Name
 	if name == "" {
 		name = m.ID
 	}
-	b = quote(key(b, "displayName"), name)
+	b = span.Quote(key(b, "displayName"), name)
 	if m.OwnedBy != "" {
-		b = quote(key(b, "description"), name+" of "+m.OwnedBy)
+		b = span.Quote(key(b, "description"), name+" of "+m.OwnedBy)
 	}
 	if m.Window > 0 {
 		b = strconv.AppendInt(key(b, "inputTokenLimit"), m.Window, 10)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // SkipSignature is what Google documents for a call whose signature is lost or
@@ -24,12 +25,12 @@ var ourMark = []byte(wrapped)
 // {"i":issuer,"b":provider,"k":kind,"d":data}.
 func wrap(dst []byte, o *llm.Opaque) []byte {
 	b := append([]byte(nil), `hr1.{"i":`...)
-	b = quote(b, o.Issuer)
+	b = span.Quote(b, o.Issuer)
 	if o.By != "" {
-		b = quote(key(b, "b"), o.By)
+		b = span.Quote(key(b, "b"), o.By)
 	}
-	b = quote(key(b, "k"), o.Kind)
-	b = quote(key(b, "d"), o.Data)
+	b = span.Quote(key(b, "k"), o.Kind)
+	b = span.Quote(key(b, "d"), o.Data)
 	return base64.StdEncoding.AppendEncode(dst, append(b, '}'))
 }
 
@@ -95,7 +96,7 @@ func genuine(os []llm.Opaque) string {
 // state.
 func appendSignature(b []byte, os []llm.Opaque) []byte {
 	if s := genuine(os); s != "" {
-		return quote(key(b, "thoughtSignature"), s)
+		return span.Quote(key(b, "thoughtSignature"), s)
 	}
 	for i := range os {
 		if os[i].Data != "" {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // encodeOwn writes a request that came in this dialect; nothing is fitted to
@@ -30,7 +31,7 @@ func (c Codec) encodeOwn(r *llm.Request, model string) (llm.Encoded, error) {
 	b := make([]byte, 0, 4096)
 	b = append(b, '{')
 	if w.ext("model") && model != "" {
-		b = quote(key(b, "model"), "models/"+model)
+		b = span.Quote(key(b, "model"), "models/"+model)
 	}
 	items := r.Items
 	for len(items) > 0 && items[0].Kind == llm.ItemOpaque && items[0].Type == "cachedContent" {
@@ -51,7 +52,7 @@ func (c Codec) encodeOwn(r *llm.Request, model string) (llm.Encoded, error) {
 	b = w.toolConfig(b)
 	b = w.generation(b)
 	if r.ServiceTier != "" {
-		b = quote(key(b, "serviceTier"), r.ServiceTier)
+		b = span.Quote(key(b, "serviceTier"), r.ServiceTier)
 	}
 	for i := range r.Ext {
 		if m := &r.Ext[i]; !strings.Contains(m.Name, ".") && m.Name != "model" {
@@ -147,7 +148,7 @@ func (w *ownWriter) toolConfig(b []byte) []byte {
 	const prefix = "toolConfig.functionCallingConfig."
 	if c := &w.r.Choice; c.Mode != "" {
 		if !w.ext(prefix + "mode") {
-			b = quote(key(b, "mode"), modeOf(c))
+			b = span.Quote(key(b, "mode"), modeOf(c))
 		}
 		if names := allowed(c); len(names) > 0 {
 			b = appendStrings(key(b, "allowedFunctionNames"), names)
@@ -229,7 +230,7 @@ func (w *ownWriter) generation(b []byte) []byte {
 		}
 	}
 	if r.Reasoning.Effort != "" {
-		b = quote(key(b, "thinkingLevel"), r.Reasoning.Effort)
+		b = span.Quote(key(b, "thinkingLevel"), r.Reasoning.Effort)
 	}
 	b = closed(w.under(b, prefix+"thinkingConfig."), inner)
 	return closed(w.under(b, prefix), from)
@@ -253,7 +254,7 @@ func (w *ownWriter) content(b []byte, items []llm.Item) []byte {
 		}
 	}
 	if !named && items[0].Role != llm.System {
-		b = quote(key(b, "role"), role)
+		b = span.Quote(key(b, "role"), role)
 	}
 	b = append(key(b, "parts"), '[')
 	for i := range items {
@@ -283,7 +284,7 @@ func (w *ownWriter) item(b []byte, it *llm.Item) []byte {
 				b = append(append(key(b[:len(b)-1], "thought"), "true"...), '}')
 			}
 			if s := genuine(it.Opaque); s != "" && i == len(it.Blocks)-1 {
-				b = append(quote(key(b[:len(b)-1], "thoughtSignature"), s), '}')
+				b = append(span.Quote(key(b[:len(b)-1], "thoughtSignature"), s), '}')
 			}
 		}
 	case llm.ItemToolCall:
@@ -330,7 +331,7 @@ func cleaned(raw []byte) (out []byte, changed bool) {
 	for o := objectOf(raw); o.next(); {
 		if canon(o.name) == "thoughtSignature" {
 			if now != "" {
-				b = quote(key(b, "thoughtSignature"), now)
+				b = span.Quote(key(b, "thoughtSignature"), now)
 			}
 			continue
 		}
@@ -351,27 +352,27 @@ func appendBlock(b []byte, bl *llm.Block) []byte {
 	m := &bl.Media
 	switch bl.Kind {
 	case llm.BlockText, llm.BlockRefusal:
-		return quote(key(b, "text"), bl.Text)
+		return span.Quote(key(b, "text"), bl.Text)
 	}
 	switch {
 	case m.Data != "":
 		b = append(key(b, "inlineData"), '{')
-		b = quote(key(b, "mimeType"), m.MIME)
-		b = quote(key(b, "data"), m.Data)
+		b = span.Quote(key(b, "mimeType"), m.MIME)
+		b = span.Quote(key(b, "data"), m.Data)
 		return append(b, '}')
 	case m.URL != "" || m.FileID != "":
 		b = append(key(b, "fileData"), '{')
 		if m.MIME != "" {
-			b = quote(key(b, "mimeType"), m.MIME)
+			b = span.Quote(key(b, "mimeType"), m.MIME)
 		}
 		uri := m.URL
 		if uri == "" {
 			uri = m.FileID
 		}
-		b = quote(key(b, "fileUri"), uri)
+		b = span.Quote(key(b, "fileUri"), uri)
 		return append(b, '}')
 	}
-	return quote(key(b, "text"), document(m))
+	return span.Quote(key(b, "text"), document(m))
 }
 
 // document is a document of plain text as text.
@@ -386,13 +387,13 @@ func document(m *llm.Media) string {
 func appendCall(b []byte, it *llm.Item, id, name, signature string) []byte {
 	b = append(b, `{"functionCall":{`...)
 	if id != "" {
-		b = quote(key(b, "id"), id)
+		b = span.Quote(key(b, "id"), id)
 	}
-	b = quote(key(b, "name"), name)
+	b = span.Quote(key(b, "name"), name)
 	b = appendArguments(key(b, "args"), &it.Call)
 	b = append(b, '}')
 	if signature != "" {
-		b = quote(key(b, "thoughtSignature"), signature)
+		b = span.Quote(key(b, "thoughtSignature"), signature)
 	}
 	return append(b, '}')
 }
@@ -403,7 +404,7 @@ func appendCall(b []byte, it *llm.Item, id, name, signature string) []byte {
 func appendArguments(b []byte, c *llm.Call) []byte {
 	if c.Custom {
 		b = append(b, `{"input":`...)
-		return append(quote(b, c.Arguments), '}')
+		return append(span.Quote(b, c.Arguments), '}')
 	}
 	args := trim(c.Arguments)
 	switch {
@@ -413,7 +414,7 @@ func appendArguments(b []byte, c *llm.Call) []byte {
 		return append(b, args...)
 	}
 	b = append(b, `{"_raw":`...)
-	return append(quote(b, c.Arguments), '}')
+	return append(span.Quote(b, c.Arguments), '}')
 }
 
 // appendResult writes a part that answers a call: its text under "output", or
@@ -422,9 +423,9 @@ func appendArguments(b []byte, c *llm.Call) []byte {
 func appendResult(b []byte, it *llm.Item, id, name string, inside bool) []byte {
 	b = append(b, `{"functionResponse":{`...)
 	if id != "" {
-		b = quote(key(b, "id"), id)
+		b = span.Quote(key(b, "id"), id)
 	}
-	b = quote(key(b, "name"), name)
+	b = span.Quote(key(b, "name"), name)
 	what := "output"
 	if it.Result.IsError {
 		what = "error"
@@ -446,7 +447,7 @@ func appendResult(b []byte, it *llm.Item, id, name string, inside bool) []byte {
 			b = append(b, `\n\n`...)
 		}
 		texts++
-		b = escape(b, s)
+		b = span.Escape(b, s)
 	}
 	b = append(b, `"}`...)
 	if media > 0 && inside {
@@ -470,9 +471,9 @@ func appendResult(b []byte, it *llm.Item, id, name string, inside bool) []byte {
 // appendDeclaration writes a function under the given name.
 func appendDeclaration(b []byte, t *llm.Tool, name string) []byte {
 	b = append(b, '{')
-	b = quote(key(b, "name"), name)
+	b = span.Quote(key(b, "name"), name)
 	if t.Description != "" {
-		b = quote(key(b, "description"), t.Description)
+		b = span.Quote(key(b, "description"), t.Description)
 	}
 	b = key(b, "parametersJsonSchema")
 	if kindOf(t.Schema) == '{' {
@@ -486,7 +487,7 @@ func appendDeclaration(b []byte, t *llm.Tool, name string) []byte {
 func appendStrings(b []byte, ss []string) []byte {
 	b = append(b, '[')
 	for _, s := range ss {
-		b = quote(comma(b), s)
+		b = span.Quote(comma(b), s)
 	}
 	return append(b, ']')
 }

@@ -157,9 +157,9 @@ func (p *patcher) models() {
 		case s == "" || bare == p.model:
 			return nil
 		case prefixed:
-			return quote(nil, "models/"+p.model)
+			return span.Quote(nil, "models/"+p.model)
 		}
-		return quote(nil, p.model)
+		return span.Quote(nil, p.model)
 	}
 	for i := range p.d.Head.Members {
 		m := &p.d.Head.Members[i]

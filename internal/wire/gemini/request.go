@@ -139,7 +139,7 @@ func (d *requestDecoder) tools(v jsontext.Value) error {
 			name := canon(o.name)
 			if name != "functionDeclarations" {
 				// A built-in tool: {"googleSearch": {}}.
-				raw := append(quote([]byte{'{'}, o.name), ':')
+				raw := append(span.Quote([]byte{'{'}, o.name), ':')
 				raw = append(append(raw, o.val...), '}')
 				d.r.Tools = append(d.r.Tools, llm.Tool{Type: name, From: llm.Gemini, Raw: raw})
 				continue
@@ -314,14 +314,14 @@ func (d *requestDecoder) generation(v jsontext.Value) error {
 	switch {
 	case mime == "" || mime == "text/plain" && r.Format.Kind == "":
 		if mime != "" {
-			d.keep("generationConfig.responseMimeType", quote(nil, mime))
+			d.keep("generationConfig.responseMimeType", span.Quote(nil, mime))
 		}
 	case mime == "application/json":
 		if r.Format.Kind == "" {
 			r.Format.Kind = llm.FormatJSONObject
 		}
 	default: // text/x.enum and what comes
-		d.keep("generationConfig.responseMimeType", quote(nil, mime))
+		d.keep("generationConfig.responseMimeType", span.Quote(nil, mime))
 	}
 	return nil
 }

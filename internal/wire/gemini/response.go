@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // answer is an answer (or a piece of a streamed one) taken apart.
@@ -244,7 +245,7 @@ func appendFinish(b []byte, s string) []byte {
 	if _, err := strconv.Atoi(s); err == nil {
 		return append(key(b, "finishReason"), s...)
 	}
-	return quote(key(b, "finishReason"), s)
+	return span.Quote(key(b, "finishReason"), s)
 }
 
 // appendRest writes what stands beside the candidates.
@@ -266,10 +267,10 @@ func appendRest(b []byte, r *llm.Response) []byte {
 		b = appendUsage(key(b, "usageMetadata"), &r.Usage, own)
 	}
 	if r.Model != "" {
-		b = quote(key(b, "modelVersion"), r.Model)
+		b = span.Quote(key(b, "modelVersion"), r.Model)
 	}
 	if r.ID != "" {
-		b = quote(key(b, "responseId"), r.ID)
+		b = span.Quote(key(b, "responseId"), r.ID)
 	}
 	return append(b, '}')
 }

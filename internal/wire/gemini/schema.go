@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"headrace/internal/wire/span"
 )
 
 // jsonSchema turns a schema of Google's OpenAPI subset (parameters,
@@ -53,7 +55,7 @@ func appendSchema(b []byte, v []byte) []byte {
 		case "type", "anyOf", "minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties", "propertyOrdering":
 			name = n
 		}
-		put := func() { b = append(quote(comma(b), name), ':') }
+		put := func() { b = append(span.Quote(comma(b), name), ':') }
 		switch name {
 		case "nullable", "propertyOrdering":
 		case "example":
@@ -70,9 +72,9 @@ func appendSchema(b []byte, v []byte) []byte {
 			case !ok:
 				b = append(b, o.val...)
 			case nullable && !strings.EqualFold(s, "null"):
-				b = append(quote(append(b, '['), strings.ToLower(s)), `,"null"]`...)
+				b = append(span.Quote(append(b, '['), strings.ToLower(s)), `,"null"]`...)
 			default:
-				b = quote(b, strings.ToLower(s))
+				b = span.Quote(b, strings.ToLower(s))
 			}
 		case "minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties":
 			put()

@@ -243,10 +243,9 @@ func Number(v []byte) (float64, bool) {
 }
 
 // Quote appends s as a JSON string. Broken UTF-8 becomes U+FFFD, which is all
-// that JSON can hold; that is the only error AppendQuote has.
+// that JSON can hold.
 func Quote[T ~[]byte | ~string](dst []byte, s T) []byte {
-	dst, _ = jsontext.AppendQuote(dst, s)
-	return dst
+	return append(Escape(append(dst, '"'), s), '"')
 }
 
 // Object writes the members of one JSON object, commas included.
