@@ -30,9 +30,9 @@ func (Codec) Patch(d *llm.Draft, c *llm.Capability) (llm.Encoded, error) {
 	if c == nil {
 		c = &llm.Capability{}
 	}
-	p := patcher{d: d, raw: d.Raw, c: c, l: newList(len(d.Head.Members))}
+	p := patcher{d: d, raw: d.Raw, c: c, l: span.NewList(len(d.Head.Members))}
 	for i, m := range d.Head.Members {
-		p.l.at[i] = place{m.Key.From, m.Value.To}
+		p.l.At[i] = span.Span{From: m.Key.From, To: m.Value.To}
 	}
 	if e, ok := d.Edit(llm.EditModel); ok && e.Text != d.Head.Model {
 		p.set("model", span.Quote(nil, e.Text))
@@ -54,7 +54,7 @@ func (Codec) Patch(d *llm.Draft, c *llm.Capability) (llm.Encoded, error) {
 		p.remove("thinking")
 		p.warn("thinking", "dropped: the thinking of the open tool call did not come back")
 	}
-	e := llm.Encoded{Body: span.Splice(d.Raw, p.l.patches()...), Losses: p.losses}
+	e := llm.Encoded{Body: span.Splice(d.Raw, p.l.Patches()...), Losses: p.losses}
 	if d.Header.Get("anthropic-version") == "" {
 		// The API wants one; a client that says none means the old one.
 		e.Header = http.Header{"Anthropic-Version": {versionOld}}
@@ -66,7 +66,7 @@ type patcher struct {
 	d      *llm.Draft
 	raw    []byte
 	c      *llm.Capability
-	l      list
+	l      span.List
 	losses []llm.Loss
 	// budgeted says that the model is asked to think with a budget.
 	budgeted bool
@@ -122,22 +122,22 @@ func (p *patcher) find(name string) (int, []byte) {
 func (p *patcher) set(name string, value []byte) {
 	i, _ := p.find(name)
 	if i < 0 {
-		for k := range p.l.more {
-			if bytes.HasPrefix(p.l.more[k], key(nil, name)) {
-				p.l.more[k] = append(key(nil, name), value...)
+		for k := range p.l.More {
+			if bytes.HasPrefix(p.l.More[k], key(nil, name)) {
+				p.l.More[k] = append(key(nil, name), value...)
 				return
 			}
 		}
-		p.l.more = append(p.l.more, append(key(nil, name), value...))
+		p.l.More = append(p.l.More, append(key(nil, name), value...))
 		return
 	}
 	v := p.d.Head.Members[i].Value
-	p.l.ops[i] = op{inner: []span.Patch{{At: span.Span(v), With: value}}}
+	p.l.Ops[i] = span.Op{Inner: []span.Patch{{At: span.Span(v), With: value}}}
 }
 
 func (p *patcher) remove(name string) {
 	if i, _ := p.find(name); i >= 0 {
-		p.l.ops[i] = op{remove: true}
+		p.l.Ops[i] = span.Op{Remove: true}
 	}
 }
 
@@ -284,13 +284,13 @@ func (p *patcher) history(reshape bool) {
 		return
 	}
 	base := p.d.Head.Members[i].Value.From
-	l := list{open: base + 1}
+	l := span.List{Open: base + 1}
 	changed := false
 	a := arrayOf(v)
 	for n := 0; a.next(); n++ {
 		from := base + a.from
-		l.at = append(l.at, place{from, from + len(a.val)})
-		var o op
+		l.At = append(l.At, span.Span{From: from, To: from + len(a.val)})
+		var o span.Op
 		switch text(get(a.val, "role")) {
 		case "system":
 			if !fold {
@@ -299,37 +299,37 @@ func (p *patcher) history(reshape bool) {
 			path := "messages." + strconv.Itoa(n)
 			p.warn(path, "approximated: a system message inside the conversation became tagged text of the user's turn")
 			if now := folded(a.val); now != nil {
-				o.inner = []span.Patch{{At: span.Span{From: from, To: from + len(a.val)}, With: now}}
+				o.Inner = []span.Patch{{At: span.Span{From: from, To: from + len(a.val)}, With: now}}
 			} else {
-				o.remove = true
+				o.Remove = true
 			}
 		case "assistant":
 			if bare {
 				o = p.strip(a.val, from, n, reshape)
 			}
 		}
-		changed = changed || o.remove || o.inner != nil
-		l.ops = append(l.ops, o)
+		changed = changed || o.Remove || o.Inner != nil
+		l.Ops = append(l.Ops, o)
 	}
 	if changed {
-		p.l.ops[i] = op{inner: l.patches()}
+		p.l.Ops[i] = span.Op{Inner: l.Patches()}
 	}
 }
 
 // strip takes out the thinking blocks of one assistant message that no model
 // signed: those of our own wrapping, and with all set the unsigned ones too.
-func (p *patcher) strip(message []byte, base, n int, all bool) op {
-	var l list
+func (p *patcher) strip(message []byte, base, n int, all bool) span.Op {
+	var l span.List
 	dropped := false
 	for o := objectOf(message); o.next(); {
 		if string(o.name) != "content" || kindOf(o.val) != '[' {
 			continue
 		}
-		l.open = base + o.valFrom + 1
+		l.Open = base + o.valFrom + 1
 		a := arrayOf(o.val)
 		for k := 0; a.next(); k++ {
 			from := base + o.valFrom + a.from
-			l.at = append(l.at, place{from, from + len(a.val)})
+			l.At = append(l.At, span.Span{From: from, To: from + len(a.val)})
 			drop := false
 			if text(get(a.val, "type")) == "thinking" {
 				s := text(get(a.val, "signature"))
@@ -339,16 +339,16 @@ func (p *patcher) strip(message []byte, base, n int, all bool) op {
 				p.losses = append(p.losses, llm.Loss{Kind: llm.LossCarry, Path: "messages." + strconv.Itoa(n) + ".content." + strconv.Itoa(k), Why: "left out: thinking that no Anthropic model signed"})
 			}
 			dropped = dropped || drop
-			l.ops = append(l.ops, op{remove: drop})
+			l.Ops = append(l.Ops, span.Op{Remove: drop})
 		}
 	}
 	if !dropped {
-		return op{}
+		return span.Op{}
 	}
-	if l.empty() {
-		return op{remove: true}
+	if l.Empty() {
+		return span.Op{Remove: true}
 	}
-	return op{inner: l.patches()}
+	return span.Op{Inner: l.Patches()}
 }
 
 // folded writes a system message as a user's; nil when it has no text.
@@ -375,76 +375,4 @@ func folded(message []byte) []byte {
 		return nil
 	}
 	return append(append([]byte(`{"role":"user","content":`), join(blocks)...), '}')
-}
-
-// place is where an element of a list stands: for an object's member from its
-// name to the end of its value.
-type place struct{ from, to int }
-
-// op is what becomes of an element: nothing, patches inside it, or removal.
-type op struct {
-	remove bool
-	inner  []span.Patch
-}
-
-// list edits the elements of one object or array, all of which it lists.
-type list struct {
-	open int // the offset behind the opening bracket
-	at   []place
-	ops  []op
-	more [][]byte // elements to put behind the last
-}
-
-func newList(n int) list { return list{at: make([]place, n), ops: make([]op, n)} }
-
-// empty reports whether nothing would be left.
-func (l *list) empty() bool {
-	for i := range l.ops {
-		if !l.ops[i].remove {
-			return false
-		}
-	}
-	return len(l.more) == 0
-}
-
-// patches gives the splices in rising order, none touching another's bytes,
-// with every comma where it belongs.
-func (l *list) patches() []span.Patch {
-	var ps []span.Patch
-	n := len(l.at)
-	last := -1 // the last element that stays
-	for i := range l.ops {
-		if !l.ops[i].remove {
-			last = i
-		}
-	}
-	for i := 0; i <= last; i++ {
-		if !l.ops[i].remove {
-			ps = append(ps, l.ops[i].inner...)
-			continue
-		}
-		run := i
-		for l.ops[run].remove {
-			run++
-		}
-		ps = append(ps, span.Patch{At: span.Span{From: l.at[i].from, To: l.at[run].from}})
-		i = run - 1
-	}
-	tail := span.Patch{At: span.Span{From: l.open, To: l.open}}
-	if n > 0 {
-		tail.At = span.Span{From: l.at[0].from, To: l.at[n-1].to}
-		if last >= 0 {
-			tail.At.From = l.at[last].to
-		}
-	}
-	for _, m := range l.more {
-		if last >= 0 || len(tail.With) > 0 {
-			tail.With = append(tail.With, ',')
-		}
-		tail.With = append(tail.With, m...)
-	}
-	if tail.At.From < tail.At.To || len(tail.With) > 0 {
-		ps = append(ps, tail)
-	}
-	return ps
 }

@@ -25,10 +25,10 @@ func (c Codec) Patch(d *llm.Draft, to *llm.Capability) (llm.Encoded, error) {
 	if to == nil {
 		to = &llm.Capability{}
 	}
-	p := patcher{d: d, raw: d.Raw, c: to, model: d.Head.Model, l: newList(len(d.Head.Members))}
-	p.l.open = skipSpace(d.Raw, 0) + 1
+	p := patcher{d: d, raw: d.Raw, c: to, model: d.Head.Model, l: span.NewList(len(d.Head.Members))}
+	p.l.Open = skipSpace(d.Raw, 0) + 1
 	for i, m := range d.Head.Members {
-		p.l.at[i] = place{m.Key.From, m.Value.To}
+		p.l.At[i] = span.Span{From: m.Key.From, To: m.Value.To}
 	}
 	if e, ok := d.Edit(llm.EditModel); ok && e.Text != "" {
 		p.model = e.Text
@@ -48,21 +48,21 @@ func (c Codec) Patch(d *llm.Draft, to *llm.Capability) (llm.Encoded, error) {
 	}
 	if config.changed {
 		if i, v := p.find("generationConfig"); i >= 0 && kindOf(v) == '{' {
-			p.l.ops[i] = op{inner: config.l.patches()}
+			p.l.Ops[i] = span.Op{Inner: config.l.Patches()}
 		} else {
 			b := append(key(nil, "generationConfig"), '{')
-			for _, m := range config.l.more {
+			for _, m := range config.l.More {
 				b = append(comma(b), m...)
 			}
 			b = append(b, '}')
 			if i >= 0 {
-				p.l.ops[i] = op{remove: true} // it was null
+				p.l.Ops[i] = span.Op{Remove: true} // it was null
 			}
-			p.l.more = append(p.l.more, b)
+			p.l.More = append(p.l.More, b)
 		}
 	}
 	p.history(reshape && signs(p.model))
-	return llm.Encoded{Body: span.Splice(d.Raw, p.l.patches()...), Losses: p.losses}, nil
+	return llm.Encoded{Body: span.Splice(d.Raw, p.l.Patches()...), Losses: p.losses}, nil
 }
 
 type patcher struct {
@@ -70,7 +70,7 @@ type patcher struct {
 	raw    []byte
 	c      *llm.Capability
 	model  string
-	l      list
+	l      span.List
 	losses []llm.Loss
 }
 
@@ -96,19 +96,19 @@ type thing struct {
 	raw     []byte
 	base    int
 	names   []string
-	values  []place
-	l       list
+	values  []span.Span
+	l       span.List
 	changed bool
 }
 
 func (p *patcher) object(base int, v []byte) thing {
 	t := thing{raw: p.raw, base: base}
-	t.l.open = base + 1
+	t.l.Open = base + 1
 	for o := objectOf(v); o.next(); {
 		t.names = append(t.names, canon(o.name))
-		t.values = append(t.values, place{base + o.valFrom, base + o.valFrom + len(o.val)})
-		t.l.at = append(t.l.at, place{base + o.key.From, base + o.valFrom + len(o.val)})
-		t.l.ops = append(t.l.ops, op{})
+		t.values = append(t.values, span.Span{From: base + o.valFrom, To: base + o.valFrom + len(o.val)})
+		t.l.At = append(t.l.At, span.Span{From: base + o.key.From, To: base + o.valFrom + len(o.val)})
+		t.l.Ops = append(t.l.Ops, span.Op{})
 	}
 	return t
 }
@@ -116,7 +116,7 @@ func (p *patcher) object(base int, v []byte) thing {
 func (t *thing) find(name string) (int, []byte) {
 	for i := range t.names {
 		if t.names[i] == name {
-			return i, t.raw[t.values[i].from:t.values[i].to]
+			return i, t.raw[t.values[i].From:t.values[i].To]
 		}
 	}
 	return -1, nil
@@ -126,22 +126,22 @@ func (t *thing) find(name string) (int, []byte) {
 func (t *thing) set(name string, value []byte) {
 	t.changed = true
 	if i, _ := t.find(name); i >= 0 {
-		t.l.ops[i] = op{inner: []span.Patch{{At: span.Span{From: t.values[i].from, To: t.values[i].to}, With: value}}}
+		t.l.Ops[i] = span.Op{Inner: []span.Patch{{At: span.Span{From: t.values[i].From, To: t.values[i].To}, With: value}}}
 		return
 	}
-	for k := range t.l.more {
-		if bytes.HasPrefix(t.l.more[k], key(nil, name)) {
-			t.l.more[k] = append(key(nil, name), value...)
+	for k := range t.l.More {
+		if bytes.HasPrefix(t.l.More[k], key(nil, name)) {
+			t.l.More[k] = append(key(nil, name), value...)
 			return
 		}
 	}
-	t.l.more = append(t.l.more, append(key(nil, name), value...))
+	t.l.More = append(t.l.More, append(key(nil, name), value...))
 }
 
 func (t *thing) remove(name string) {
 	if i, _ := t.find(name); i >= 0 {
 		t.changed = true
-		t.l.ops[i] = op{remove: true}
+		t.l.Ops[i] = span.Op{Remove: true}
 	}
 }
 
@@ -167,16 +167,16 @@ func (p *patcher) models() {
 		switch canon([]byte(m.Name)) {
 		case "model":
 			if now := name(v); now != nil {
-				p.l.ops[i] = op{inner: []span.Patch{{At: span.Span(m.Value), With: now}}}
+				p.l.Ops[i] = span.Op{Inner: []span.Patch{{At: span.Span(m.Value), With: now}}}
 			}
 		case "generateContentRequest":
-			p.l.ops[i] = op{inner: modelIn(nil, v, m.Value.From, name)}
+			p.l.Ops[i] = span.Op{Inner: modelIn(nil, v, m.Value.From, name)}
 		case "requests":
 			var ps []span.Patch
 			for a := arrayOf(v); a.next(); {
 				ps = modelIn(ps, a.val, m.Value.From+a.from, name)
 			}
-			p.l.ops[i] = op{inner: ps}
+			p.l.Ops[i] = span.Op{Inner: ps}
 		}
 	}
 }
@@ -293,49 +293,49 @@ func (p *patcher) history(sign bool) {
 		return
 	}
 	base := p.d.Head.Members[i].Value.From
-	l := list{open: base + 1}
+	l := span.List{Open: base + 1}
 	changed := false
 	a := manyOf(v)
 	single := a.single
 	for n := 0; a.next(); n++ {
 		from := base + a.from
-		l.at = append(l.at, place{from, from + len(a.val)})
+		l.At = append(l.At, span.Span{From: from, To: from + len(a.val)})
 		o := p.content(a.val, from, n, sign)
-		changed = changed || o.remove || o.inner != nil
-		l.ops = append(l.ops, o)
+		changed = changed || o.Remove || o.Inner != nil
+		l.Ops = append(l.Ops, o)
 	}
 	switch {
 	case !changed:
 	case single:
-		p.l.ops[i] = l.ops[0]
+		p.l.Ops[i] = l.Ops[0]
 	default:
-		p.l.ops[i] = op{inner: l.patches()}
+		p.l.Ops[i] = span.Op{Inner: l.Patches()}
 	}
 }
 
 // content cleans the parts of one content, and signs its first call.
-func (p *patcher) content(content []byte, base, n int, sign bool) op {
-	var l list
+func (p *patcher) content(content []byte, base, n int, sign bool) span.Op {
+	var l span.List
 	changed, single, called := false, false, false
 	model := text(get(content, "role")) == "model"
 	for o := objectOf(content); o.next(); {
 		if canon(o.name) != "parts" {
 			continue
 		}
-		l = list{open: base + o.valFrom + 1}
+		l = span.List{Open: base + o.valFrom + 1}
 		a := manyOf(o.val)
 		single = a.single
 		for k := 0; a.next(); k++ {
 			from := base + o.valFrom + a.from
-			l.at = append(l.at, place{from, from + len(a.val)})
-			var this op
+			l.At = append(l.At, span.Span{From: from, To: from + len(a.val)})
+			var this span.Op
 			whole := span.Span{From: from, To: from + len(a.val)}
 			out, dirty := cleaned(a.val)
 			switch {
 			case dirty && out == nil:
-				this.remove = true
+				this.Remove = true
 			case dirty:
-				this.inner = []span.Patch{{At: whole, With: out}}
+				this.Inner = []span.Patch{{At: whole, With: out}}
 			}
 			if dirty {
 				p.lose(llm.LossCarry, "contents."+strconv.Itoa(n)+".parts."+strconv.Itoa(k), "left out: state that another vendor made")
@@ -343,93 +343,21 @@ func (p *patcher) content(content []byte, base, n int, sign bool) op {
 			if part := readPart(a.val); part.call != nil && model {
 				if sign && !called && !dirty && get(a.val, "thoughtSignature") == nil {
 					at := from + bytes.LastIndexByte(a.val, '}')
-					this.inner = []span.Patch{{At: span.Span{From: at, To: at}, With: []byte(`,"thoughtSignature":"` + SkipSignature + `"`)}}
+					this.Inner = []span.Patch{{At: span.Span{From: at, To: at}, With: []byte(`,"thoughtSignature":"` + SkipSignature + `"`)}}
 				}
 				called = true
 			}
-			changed = changed || this.remove || this.inner != nil
-			l.ops = append(l.ops, this)
+			changed = changed || this.Remove || this.Inner != nil
+			l.Ops = append(l.Ops, this)
 		}
 	}
 	switch {
 	case !changed:
-		return op{}
-	case l.empty():
-		return op{remove: true}
+		return span.Op{}
+	case l.Empty():
+		return span.Op{Remove: true}
 	case single:
-		return l.ops[0]
+		return l.Ops[0]
 	}
-	return op{inner: l.patches()}
-}
-
-// place is where an element of a list stands: for an object's member from its
-// name to the end of its value.
-type place struct{ from, to int }
-
-// op is what becomes of an element: nothing, patches inside it, or removal.
-type op struct {
-	remove bool
-	inner  []span.Patch
-}
-
-// list edits the elements of one object or array, all of which it lists.
-type list struct {
-	open int // the offset behind the opening bracket
-	at   []place
-	ops  []op
-	more [][]byte // elements to put behind the last
-}
-
-func newList(n int) list { return list{at: make([]place, n), ops: make([]op, n)} }
-
-// empty reports whether nothing would be left.
-func (l *list) empty() bool {
-	for i := range l.ops {
-		if !l.ops[i].remove {
-			return false
-		}
-	}
-	return len(l.more) == 0
-}
-
-// patches gives the splices in rising order, none touching another's bytes,
-// with every comma where it belongs.
-func (l *list) patches() []span.Patch {
-	var ps []span.Patch
-	n := len(l.at)
-	last := -1 // the last element that stays
-	for i := range l.ops {
-		if !l.ops[i].remove {
-			last = i
-		}
-	}
-	for i := 0; i <= last; i++ {
-		if !l.ops[i].remove {
-			ps = append(ps, l.ops[i].inner...)
-			continue
-		}
-		run := i
-		for l.ops[run].remove {
-			run++
-		}
-		ps = append(ps, span.Patch{At: span.Span{From: l.at[i].from, To: l.at[run].from}})
-		i = run - 1
-	}
-	tail := span.Patch{At: span.Span{From: l.open, To: l.open}}
-	if n > 0 {
-		tail.At = span.Span{From: l.at[0].from, To: l.at[n-1].to}
-		if last >= 0 {
-			tail.At.From = l.at[last].to
-		}
-	}
-	for _, m := range l.more {
-		if last >= 0 || len(tail.With) > 0 {
-			tail.With = append(tail.With, ',')
-		}
-		tail.With = append(tail.With, m...)
-	}
-	if tail.At.From < tail.At.To || len(tail.With) > 0 {
-		ps = append(ps, tail)
-	}
-	return ps
+	return span.Op{Inner: l.Patches()}
 }
