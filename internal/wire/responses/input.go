@@ -94,6 +94,7 @@ func (e *requestEncoder) input(raw jsontext.Value) {
 	e.o.B = append(e.o.B, '[')
 	start := len(e.o.B)
 	if !e.own {
+		items = inCallOrder(items)
 		e.pair(items)
 	}
 	spoken := false
@@ -118,6 +119,38 @@ func (e *requestEncoder) input(raw jsontext.Value) {
 	if n := len(items); n > 0 && !e.own && items[n-1].Role == llm.Assistant && !e.c.Can(llm.Prefill) {
 		e.lose(llm.LossRefuse, items[n-1].Path, "the model cannot go on from an answer that is begun")
 	}
+}
+
+// inCallOrder gives the items with the results of one turn in the order of
+// their calls, as some servers match them by place. It copies only what is not
+// in order already.
+func inCallOrder(items []llm.Item) []llm.Item {
+	var calls map[string]int
+	place := func(it *llm.Item) int { return calls[it.Result.CallID] }
+	copied := false
+	for i := 0; i < len(items); i++ {
+		switch items[i].Kind {
+		case llm.ItemToolCall:
+			if calls == nil {
+				calls = map[string]int{}
+			}
+			calls[items[i].Call.ID] = i
+		case llm.ItemToolResult:
+			n := i + 1
+			for n < len(items) && items[n].Kind == llm.ItemToolResult {
+				n++
+			}
+			byCall := func(a, b llm.Item) int { return place(&a) - place(&b) }
+			if !slices.IsSortedFunc(items[i:n], byCall) {
+				if !copied {
+					items, copied = slices.Clone(items), true
+				}
+				slices.SortStableFunc(items[i:n], byCall)
+			}
+			i = n - 1
+		}
+	}
+	return items
 }
 
 // pair notes the calls that no result answers. Small servers give the same id
