@@ -117,7 +117,8 @@ def stored(b):
     got = client.responses.retrieve(r.id)
     want((got.id, got.output_text), (r.id, r.output_text), "the response as it is fetched")
     items = list(client.responses.input_items.list(again.id))
-    expect(any(a.prompt in json.dumps(x.model_dump(), ensure_ascii=False) for x in items) or len(items) == 1, f"input items {items}")
+    said = [p.text for x in items for p in getattr(x, "content", None) or []]
+    expect({a.prompt, "And what did I say first?"} <= set(said), f"input items say {said}")
     client.responses.delete(r.id)
     raises(openai.NotFoundError, lambda: client.responses.retrieve(r.id))
     raises(openai.APIStatusError, lambda: call(a, input="hello", previous_response_id=r.id))
@@ -267,8 +268,13 @@ for b in BACKENDS:
     if b in EMBEDS:
         c.check("embeddings, base64 and float", b, lambda: embeddings(b))
     if b != "direct":  # the replay keeps nothing
-        for name, fn in (("stored: asked on, fetched, deleted", stored), ("tool loop over previous_response_id", tools_stored), ("not stored", not_stored), ("input tokens", input_tokens), ("zstd", zstd)):
+        for name, fn in (("tool loop over previous_response_id", tools_stored), ("input tokens", input_tokens), ("zstd", zstd)):
             c.check(name, b, lambda: fn(b))
+        for name, fn in (("stored: asked on, fetched, deleted", stored), ("not stored", not_stored)):
+            if b == "openai":  # the provider itself is to keep it
+                print(f"skip\t{c.name}\t{name}\t{b}\t0\tthe replay keeps no responses", flush=True)
+            else:
+                c.check(name, b, lambda: fn(b))
 if "direct" not in BACKENDS:
     for name, fn in (("401", bad_key), ("moderations", moderations)):
         c.check(name, "-", lambda: fn("-"))
