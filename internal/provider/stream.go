@@ -11,10 +11,19 @@ import (
 )
 
 func (p *Provider) stream(body io.ReadCloser, frames *sse.Reader, model string, out *outgoing) *stream {
+	runs, _ := out.codec.(runner)
 	return &stream{
+		runs: runs,
 		body: body, frames: frames, codec: out.codec, decoder: out.codec.NewDecoder(),
 		native: out.native, dropUsage: out.DropUsage, names: out.Names, customs: out.Customs, provider: p, model: model,
 	}
+}
+
+// runner is a codec of a dialect whose frames each tell the usage so far.
+type runner interface {
+	// SoFar reports whether all that a frame tells beside its text is the usage
+	// so far.
+	SoFar(data []byte) bool
 }
 
 // stream reads a provider's event stream. Until its content begins every frame
@@ -41,6 +50,12 @@ type stream struct {
 	ended   bool
 	wrapper int // bytes of a content frame that are not its text
 	silent  int // frames without a meaning, one after another
+	// runs is nil where usage does not run along; last is the last frame whose
+	// usage nobody has read.
+	runs runner
+	last []byte
+	// broken is the error that the next call returns.
+	broken error
 }
 
 // maxSilent is how many frames in a row may say nothing: far more than the
@@ -50,6 +65,9 @@ const maxSilent = 1 << 14
 // Next gives the next frame as a piece, or several that are only passed on and
 // are in memory already: each piece costs the client's side a write.
 func (s *stream) Next() (llm.Piece, error) {
+	if s.broken != nil {
+		return llm.Piece{}, s.broken
+	}
 	for {
 		if s.native && s.begun && !s.Buffered() {
 			s.events = nil // what follows mostly needs none, and may be long in coming
@@ -65,8 +83,9 @@ func (s *stream) Next() (llm.Piece, error) {
 		}
 		s.events, err = s.decoder.Decode(s.events[:0], f.Event, f.Data)
 		if err != nil {
-			return llm.Piece{}, s.provider.malformed(err, s.model)
+			return s.fail(s.unread(), s.provider.malformed(err, s.model))
 		}
+		s.last = s.last[:0]
 		if s.customs != nil {
 			s.unwrap()
 		}
@@ -126,6 +145,9 @@ func meant(events []llm.Event) bool {
 
 // passes reports whether nobody need look into a frame.
 func (s *stream) passes(f sse.Frame) bool {
+	if s.runs != nil {
+		return s.native && s.begun && s.runs.SoFar(f.Data)
+	}
 	return s.native && s.begun && !s.codec.Telling(f.Data)
 }
 
@@ -133,6 +155,7 @@ func (s *stream) passes(f sse.Frame) bool {
 // memory as a whole.
 func (s *stream) run(f sse.Frame) llm.Piece {
 	p := llm.Piece{Raw: f.Raw, TextBytes: max(0, len(f.Data)-s.wrapper)}
+	last := f.Data
 	for s.frames.Buffered() {
 		f, err := s.frames.Next()
 		if err != nil {
@@ -144,8 +167,46 @@ func (s *stream) run(f sse.Frame) llm.Piece {
 		}
 		p.Raw = p.Raw[:len(p.Raw)+len(f.Raw)] // they stand one behind the other
 		p.TextBytes += max(0, len(f.Data)-s.wrapper)
+		if bytes.HasSuffix(f.Data, brace) {
+			last = f.Data
+		}
+	}
+	if s.runs != nil && bytes.HasSuffix(last, brace) {
+		s.last = append(s.last[:0], last...)
 	}
 	return p
+}
+
+// brace ends a frame that was not cut.
+var brace = []byte("}")
+
+// fail ends the stream with an error, behind the usage that nobody has read.
+func (s *stream) fail(usage []llm.Event, err error) (llm.Piece, error) {
+	s.broken = err
+	if len(usage) > 0 {
+		return llm.Piece{Events: usage}, nil
+	}
+	return llm.Piece{}, err
+}
+
+// unread gives the usage of the last frame when nobody has read it: the stream
+// was cut.
+func (s *stream) unread() (events []llm.Event) {
+	if len(s.last) == 0 {
+		return nil
+	}
+	all, err := s.decoder.Decode(nil, nil, s.last)
+	s.last = nil
+	if err != nil {
+		return nil // its reader would have ended here; the cut is told all the same
+	}
+	for i := range all {
+		if all[i].Kind == llm.EventUsage {
+			s.provider.fixUsage(s.model, &all[i].Usage)
+			events = append(events, all[i])
+		}
+	}
+	return events
 }
 
 // unwrap makes calls of custom tools of the calls of functions that stood for
@@ -180,7 +241,7 @@ func (s *stream) end(err error) (llm.Piece, error) {
 	switch {
 	case err == io.EOF || err == sse.ErrCut:
 		s.ended = true
-		if events := s.decoder.Close(nil); len(events) > 0 {
+		if events := s.decoder.Close(s.unread()); len(events) > 0 {
 			return llm.Piece{Events: events}, nil
 		}
 		return llm.Piece{}, io.EOF
@@ -188,11 +249,12 @@ func (s *stream) end(err error) (llm.Piece, error) {
 		return llm.Piece{}, &llm.Error{Class: llm.MalformedUpstream, Message: "a frame of the stream is over the size limit", Cause: err}
 	default:
 		s.ended = true
-		events := s.decoder.Close(nil)
+		usage := s.unread()
+		events := s.decoder.Close(usage)
 		if len(events) > 0 && events[len(events)-1].Kind == llm.EventFinish {
 			return llm.Piece{Events: events}, nil // it was whole before it broke
 		}
-		return llm.Piece{}, &llm.Error{Class: llm.MalformedUpstream, Message: "the connection broke inside the stream", Cause: err}
+		return s.fail(usage, &llm.Error{Class: llm.MalformedUpstream, Message: "the connection broke inside the stream", Cause: err})
 	}
 }
 

@@ -41,6 +41,22 @@ func (Codec) Telling(data []byte) bool {
 		bytes.Contains(data, []byte(`"error"`)) || bytes.Contains(data, []byte(`eedback`))
 }
 
+// SoFar reports whether all that a frame tells beside its text is the usage so
+// far, which the next frame tells again: of a run of such frames the last one
+// is enough.
+func (Codec) SoFar(data []byte) bool {
+	for _, word := range soFar {
+		if bytes.Contains(data, word) {
+			return false
+		}
+	}
+	return bytes.Contains(data, []byte(`"candidates"`))
+}
+
+// soFar are the words of frames that tell more. They may stand in a text, too:
+// then the frame is looked at for nothing.
+var soFar = [][]byte{[]byte("finish"), []byte(`"error"`), []byte("eedback"), []byte("unctionCall"), []byte("unction_call")}
+
 // Decode implements llm.StreamDecoder.
 func (d *decoder) Decode(dst []llm.Event, name, data []byte) ([]llm.Event, error) {
 	data = bytes.TrimSpace(data)
