@@ -234,7 +234,7 @@ func (p *Provider) frames(resp *http.Response, cut framing) *sse.Reader {
 	case "text/event-stream":
 		return sse.NewReader(resp.Body, int(p.maxEvent))
 	case "application/x-ndjson", "application/ndjson", "application/jsonl":
-		return sse.NewLineReader(resp.Body, int(p.maxEvent))
+		cut = lines // but some say so of an event stream (OpenRouter, recorded)
 	}
 	b := bufio.NewReader(resp.Body)
 	resp.Body = readCloser{b, resp.Body}
