@@ -79,6 +79,9 @@ func (p permit) Done(a *relay.Attempt) {
 	} else {
 		r.Priced = a.Class != "" // a failure without usage costs nothing that is known of
 	}
+	if a.Whole {
+		r.FirstByte = 0 // it is that of the last byte too
+	}
 	p.Permit.Done(r)
 }
 
@@ -117,7 +120,7 @@ func (a *App) snapshot(cfg *config.Config) *gateway.Snapshot {
 	r := relay.New(relay.Options{
 		Sender: send, Prepare: prepare, Breaker: guard, Policy: rules(cfg),
 		Attempts: cfg.Retries.Attempts, Hold: limited(cfg.Timeouts.Hold),
-		Limits: attemptLimits(cfg.Timeouts, nil), Providers: ownLimits(cfg, a.catalog), Drains: a.drainers(cfg),
+		Limits: attemptLimits(cfg.Timeouts, nil), Providers: ownLimits(cfg, a.catalog), Drains: a.drainers(cfg), Hedge: a.hedger(cfg),
 	})
 	c := a.catalog
 	return &gateway.Snapshot{
