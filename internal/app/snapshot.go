@@ -79,9 +79,6 @@ func (p permit) Done(a *relay.Attempt) {
 	} else {
 		r.Priced = a.Class != "" // a failure without usage costs nothing that is known of
 	}
-	if a.Whole {
-		r.FirstByte = 0 // it is that of the last byte too
-	}
 	p.Permit.Done(r)
 }
 

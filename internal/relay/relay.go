@@ -175,8 +175,6 @@ type Attempt struct {
 	Start time.Time
 	// FirstByte and Total count from Start; FirstByte is 0 when none came.
 	FirstByte, Total time.Duration
-	// Whole says that the answer was not streamed: its first byte is its last.
-	Whole bool
 	// Spared says that it was given up because another one answered first.
 	Spared bool
 	// Status is the provider's HTTP status; 0 when it gave none.
@@ -522,7 +520,6 @@ func (r *Relay) pass(ctx context.Context, o *opened, ans *llm.Answer, d *llm.Dra
 	t, l, leaves := o.t, &o.limits, o.leaves
 	o.byte.Stop()
 	a.Sent, a.Status, a.UpstreamID = true, ans.Status, ans.UpstreamID
-	a.Whole = ans.Stream == nil
 	meta := Meta{Target: t, Attempts: n, Warnings: warnings(ans.Losses)}
 	out.Warnings = meta.Warnings
 	if ans.Stream == nil {
