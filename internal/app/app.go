@@ -115,6 +115,8 @@ type App struct {
 	// discovered what the providers said that they have.
 	made       map[string]made
 	discovered map[string][]catalog.Discovered
+	// hedges remembers what may be hedged, and pays for it.
+	hedges hedges
 	// drains are the answers that are read for nobody, by provider.
 	drains map[string]*relay.Drain
 }

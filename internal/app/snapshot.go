@@ -117,7 +117,7 @@ func (a *App) snapshot(cfg *config.Config) *gateway.Snapshot {
 	r := relay.New(relay.Options{
 		Sender: send, Prepare: prepare, Breaker: guard, Policy: rules(cfg),
 		Attempts: cfg.Retries.Attempts, Hold: limited(cfg.Timeouts.Hold),
-		Limits: attemptLimits(cfg.Timeouts, nil), Providers: ownLimits(cfg, a.catalog), Drains: a.drainers(cfg),
+		Limits: attemptLimits(cfg.Timeouts, nil), Providers: ownLimits(cfg, a.catalog), Drains: a.drainers(cfg), Hedge: a.hedger(cfg),
 	})
 	c := a.catalog
 	return &gateway.Snapshot{

@@ -254,6 +254,11 @@ type Retries struct {
 	Failures int `yaml:"failures" min:"0" max:"1000"`
 	// Probe is how long a target is set aside before one request tries it again.
 	Probe Duration `yaml:"probe" min:"100ms"`
+	// Hedge are the routes whose streamed requests may be sent to a second target
+	// while the first gives no byte: only where the first byte of that target
+	// takes four times as long at p99 as at p50, after its p95, for two requests in
+	// a hundred at most. Both attempts are paid for.
+	Hedge []string `yaml:"hedge"`
 	// Classes replace single rows of the table that `headrace explain errors`
 	// prints, by error class.
 	Classes map[string]ClassPolicy `yaml:"classes" keys:"class"`

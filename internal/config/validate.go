@@ -121,6 +121,11 @@ func (c *Config) validate() error {
 			}
 		}
 	}
+	for i, name := range c.Retries.Hedge {
+		if _, ok := c.Routes[name]; !ok {
+			bad(join("retries.hedge", strconv.Itoa(i)), "there is no route %q", clip(name))
+		}
+	}
 	for _, ref := range slices.Sorted(maps.Keys(c.Models)) {
 		if !modelRef.MatchString(ref) {
 			bad(join("models", ref), "%q is not provider/model", clip(ref))

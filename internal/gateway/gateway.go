@@ -614,7 +614,7 @@ func (x *exchange) ended(out *relay.Outcome, d *llm.Draft) {
 	x.entry.Attempts = make([]ledger.Attempt, len(out.Attempts))
 	for i := range out.Attempts {
 		a := &out.Attempts[i]
-		if a.Usage.Source == "" && a.Sent && a.Status/100 == 2 && (d.Op == llm.OpChat || d.Op == llm.OpEmbed) && !(a.OutputBytes == 0 && refusedUnread[a.Class]) {
+		if a.Usage.Source == "" && a.Sent && (a.Status/100 == 2 || a.Spared) && (d.Op == llm.OpChat || d.Op == llm.OpEmbed) && !(a.OutputBytes == 0 && refusedUnread[a.Class]) {
 			a.Usage = x.guess(a)
 		}
 		if w := x.cut(&route.Target{Provider: a.Provider, Model: a.Model}, a.Usage); w != "" && a.Class == "" {

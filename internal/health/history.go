@@ -133,8 +133,8 @@ func (m *minute) measure(p Phase, d time.Duration) {
 // Quantiles are durations of one phase.
 type Quantiles struct {
 	// Count is how many were measured; the others are 0 when it is.
-	Count         int64
-	P50, P90, P99 time.Duration
+	Count              int64
+	P50, P90, P95, P99 time.Duration
 }
 
 // Reading is how a target did in the minutes looked at.
@@ -266,7 +266,7 @@ func (g *target) read(span time.Duration, now time.Time) Reading {
 		for _, at := range []struct {
 			share float64
 			to    *time.Duration
-		}{{0.5, &q.P50}, {0.9, &q.P90}, {0.99, &q.P99}} {
+		}{{0.5, &q.P50}, {0.9, &q.P90}, {0.95, &q.P95}, {0.99, &q.P99}} {
 			if v, err := s.GetValueAtQuantile(at.share); err == nil { // it fails only when empty
 				*at.to = time.Duration(v)
 			}

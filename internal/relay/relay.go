@@ -93,6 +93,9 @@ type Options struct {
 	// Drains are the providers whose answers are read on when the client leaves,
 	// by id; of all others the connection is closed.
 	Drains map[string]*Drain
+	// Hedge says when a second target is asked beside a slow first one; nil never
+	// does.
+	Hedge Hedger
 	// Hold is how long lifecycle frames are held back while no content comes;
 	// then they go out, which commits, and pings follow at this interval; 0: 15 s.
 	Hold time.Duration
@@ -172,6 +175,8 @@ type Attempt struct {
 	Start time.Time
 	// FirstByte and Total count from Start; FirstByte is 0 when none came.
 	FirstByte, Total time.Duration
+	// Spared says that it was given up because another one answered first.
+	Spared bool
 	// Status is the provider's HTTP status; 0 when it gave none.
 	Status int
 	// Class is empty when the attempt succeeded.
@@ -263,8 +268,17 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 			at, repeats = at+1, 0
 			continue
 		}
-		reached, err := r.permitted(ctx, permit, t, d, reply, a, &out, sent+1, at+1 == len(plan.Targets))
-		if a.Sent {
+		var reached reach
+		var err *llm.Error
+		if after, ok := r.hedges(plan, at, repeats, sent, d); ok {
+			h := hedge{relay: r, plan: plan, at: at, d: d, reply: reply, out: &out, sent: sent}
+			reached, err = h.run(ctx, permit, after)
+			if sent = h.sent; h.both {
+				at++
+				t, a = &plan.Targets[at], &out.Attempts[len(out.Attempts)-1]
+				repeats = math.MaxInt // both have had their turn
+			}
+		} else if reached, err = r.permitted(ctx, permit, t, d, reply, a, &out, sent+1, at+1 == len(plan.Targets)); a.Sent {
 			sent++
 		}
 		if err == nil {
@@ -414,6 +428,12 @@ func (r *Relay) permitted(ctx context.Context, permit Permit, t *route.Target, d
 	a.Class = llm.Unavailable // until it has ended
 	defer func() { permit.Done(a) }()
 	reached, failed = r.attempt(ctx, t, d, reply, a, out, n, last)
+	a.end(failed)
+	return reached, failed
+}
+
+// end notes how an attempt ended.
+func (a *Attempt) end(failed *llm.Error) {
 	a.Class, a.Total = "", time.Since(a.Start)
 	if failed != nil {
 		a.Class, a.Message = failed.Class, failed.Message
@@ -424,48 +444,82 @@ func (r *Relay) permitted(ctx context.Context, permit Permit, t *route.Target, d
 			a.Status = failed.Status
 		}
 	}
-	return reached, failed
+}
+
+// opened is an attempt under way: its context and what bounds it.
+type opened struct {
+	t      *route.Target
+	limits Limits
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	leaves *leaving
+	done   func() // of leaves; may be nil
+	// total, first and byte end the attempt; the first two may be nil.
+	total, first, byte *time.Timer
+}
+
+// open begins an attempt at a target; close ends it.
+func (r *Relay) open(ctx context.Context, t *route.Target, d *llm.Draft) (o opened) {
+	o.t, o.limits = t, r.limits(t)
+	if drain := r.o.Drains[t.Provider]; drain != nil && d.Op == llm.OpChat {
+		o.ctx, o.cancel, o.leaves, o.done = drain.attend(ctx)
+	} else {
+		o.ctx, o.cancel = context.WithCancelCause(ctx)
+	}
+	cancel := o.cancel
+	if o.limits.Total > 0 {
+		o.total = time.AfterFunc(o.limits.Total, func() { cancel(errTotal) })
+	}
+	o.byte = time.AfterFunc(o.limits.FirstByte, func() { cancel(errFirstByte) })
+	if o.limits.FirstContent > 0 && d.Head.Stream {
+		o.first = time.AfterFunc(o.limits.FirstContent, func() { cancel(errFirstContent) })
+	}
+	return o
+}
+
+func (o *opened) close() {
+	o.byte.Stop()
+	if o.total != nil {
+		o.total.Stop()
+	}
+	if o.first != nil {
+		o.first.Stop()
+	}
+	if o.done != nil {
+		o.done()
+	}
+	o.cancel(nil)
+}
+
+// send sends the draft; nothing of the answer has reached the client.
+func (r *Relay) send(o *opened, d *llm.Draft) (*llm.Answer, error) {
+	draft := d.For(o.t.Provider)
+	if r.o.Prepare != nil {
+		draft = r.o.Prepare(o.t, draft)
+	}
+	return r.o.Sender.Send(o.ctx, o.t, &draft)
 }
 
 // attempt sends the draft to one target and passes its answer on. reached says
 // how much of it the client has seen, last that no other target is left.
 func (r *Relay) attempt(ctx context.Context, t *route.Target, d *llm.Draft, reply Reply, a *Attempt, out *Outcome, n int, last bool) (reached reach, failed *llm.Error) {
-	l := r.limits(t)
-	var actx context.Context
-	var cancel context.CancelCauseFunc
-	var leaves *leaving
-	if drain := r.o.Drains[t.Provider]; drain != nil && d.Op == llm.OpChat {
-		var done func()
-		actx, cancel, leaves, done = drain.attend(ctx)
-		defer done()
-	} else {
-		actx, cancel = context.WithCancelCause(ctx)
-	}
-	defer cancel(nil)
-	if l.Total > 0 {
-		defer time.AfterFunc(l.Total, func() { cancel(errTotal) }).Stop()
-	}
-	limit := time.AfterFunc(l.FirstByte, func() { cancel(errFirstByte) })
-	defer limit.Stop()
-	var first *time.Timer
-	if l.FirstContent > 0 && d.Head.Stream {
-		first = time.AfterFunc(l.FirstContent, func() { cancel(errFirstContent) })
-		defer first.Stop()
-	}
-
-	draft := d.For(t.Provider)
-	if r.o.Prepare != nil {
-		draft = r.o.Prepare(t, draft)
-	}
-	ans, err := r.o.Sender.Send(actx, t, &draft)
+	o := r.open(ctx, t, d)
+	defer o.close()
+	ans, err := r.send(&o, d)
 	if err != nil {
-		e := r.classify(ctx, actx, err, t)
+		e := r.classify(ctx, o.ctx, err, t)
 		a.Sent = e.Class != llm.Unsupported
 		return nothing, e
 	}
-	limit.Stop()
-	a.Sent, a.Status, a.UpstreamID = true, ans.Status, ans.UpstreamID
 	a.FirstByte = time.Since(a.Start)
+	return r.pass(ctx, &o, ans, d, reply, a, out, n, last)
+}
+
+// pass passes an answer on to the client.
+func (r *Relay) pass(ctx context.Context, o *opened, ans *llm.Answer, d *llm.Draft, reply Reply, a *Attempt, out *Outcome, n int, last bool) (reached reach, failed *llm.Error) {
+	t, l, leaves := o.t, &o.limits, o.leaves
+	o.byte.Stop()
+	a.Sent, a.Status, a.UpstreamID = true, ans.Status, ans.UpstreamID
 	meta := Meta{Target: t, Attempts: n, Warnings: warnings(ans.Losses)}
 	out.Warnings = meta.Warnings
 	if ans.Stream == nil {
@@ -480,19 +534,20 @@ func (r *Relay) attempt(ctx context.Context, t *route.Target, d *llm.Draft, repl
 		return content, nil
 	}
 	defer ans.Stream.Close()
+	cancel := o.cancel
 	idle := time.AfterFunc(l.Idle, func() { cancel(errIdle) })
 	defer idle.Stop()
-	c := copier{relay: r, reply: reply, answer: ans, meta: meta, attempt: a, idle: idle, idleFor: l.Idle, first: first, leaves: leaves}
+	c := copier{relay: r, reply: reply, answer: ans, meta: meta, attempt: a, idle: idle, idleFor: l.Idle, first: o.first, leaves: leaves}
 	if !last && d.Op == llm.OpChat {
 		c.need, c.warmUp, c.cancel = l.need(), l.WarmUp, cancel
 	}
-	err = c.run(ctx)
+	err := c.run(ctx)
 	if leaves.draining() {
 		a.drained()
 		return c.reached, unreachable(ctx, context.Canceled)
 	}
 	if err != nil {
-		return c.reached, r.classify(ctx, actx, err, t)
+		return c.reached, r.classify(ctx, o.ctx, err, t)
 	}
 	return content, nil
 }
