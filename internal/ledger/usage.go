@@ -20,6 +20,9 @@ type Tally struct {
 	Input, CacheRead, CacheWrite5m, CacheWrite1h int64
 	Output, Reasoning                            int64
 	Cost                                         llm.Nanodollars
+	// Reported is what providers say of those attempts that they report a cost
+	// of and the catalogue has a price for, Listed what the catalogue says.
+	Reported, Listed llm.Nanodollars
 }
 
 // Hour is the tally of one UTC hour, key and target: what a store adds to its
@@ -138,6 +141,10 @@ func RollUp(entries []Entry) []Hour {
 			t.Output += a.Usage.Output
 			t.Reasoning += a.Usage.Reasoning
 			t.Cost += a.Cost
+			if a.HasListed {
+				t.Reported += a.Usage.Reported
+				t.Listed += a.Listed
+			}
 		}
 	}
 	return hours

@@ -90,6 +90,9 @@ func (d *DB) writeBatch(ctx context.Context, tx *sql.Tx, b *ledger.Batch) error 
 	if err := d.insertAttempts(ctx, tx, b.Entries); err != nil {
 		return err
 	}
+	if err := d.charge(ctx, tx, b); err != nil {
+		return err
+	}
 	if err := d.addHours(ctx, tx, b.Hours); err != nil {
 		return err
 	}
@@ -190,17 +193,14 @@ func (d *DB) taken(ctx context.Context, tx *sql.Tx, entries []ledger.Entry, seq 
 }
 
 func (d *DB) insertAttempts(ctx context.Context, tx *sql.Tx, entries []ledger.Entry) error {
-	in := d.inserter(tx, insertAttempts, 16)
+	in := d.inserter(tx, insertAttempts, 18)
 	n := namer{ctx: ctx, d: d, tx: tx}
 	for i := range entries {
 		e := &entries[i]
 		for j := range e.Attempts {
 			a := &e.Attempts[j]
 			u := &a.Usage
-			var cost any
-			if a.Priced {
-				cost = int64(a.Cost)
-			}
+			cost := moneyOrNull(a.Cost, a.Priced)
 			target := n.target(target{a.Provider, a.Model})
 			try := n.try(try{a.Why, a.Status, a.Class, a.Finish, u.Source})
 			if n.err != nil {
@@ -208,7 +208,8 @@ func (d *DB) insertAttempts(ctx context.Context, tx *sql.Tx, entries []ledger.En
 			}
 			// The place in the list is the key; N is what it says.
 			if err := in.row(ctx, int64(e.ID), j+1, target, try, a.Start.UnixMilli(), a.FirstByte.Microseconds(), a.Total.Microseconds(),
-				u.Input, u.CacheRead, u.CacheWrite5m, u.CacheWrite1h, u.Output, u.Reasoning, cost, orNull(a.UpstreamID), orNull(a.Message)); err != nil {
+				u.Input, u.CacheRead, u.CacheWrite5m, u.CacheWrite1h, u.Output, u.Reasoning, cost, orNull(a.UpstreamID), orNull(a.Message),
+				moneyOrNull(u.Reported, u.HasReported), moneyOrNull(a.Listed, a.HasListed)); err != nil {
 				return fmt.Errorf("insert attempts: %w", err)
 			}
 		}
@@ -226,6 +227,13 @@ func orNull(s string) any {
 	return s
 }
 
+func moneyOrNull(n llm.Nanodollars, known bool) any {
+	if !known {
+		return nil
+	}
+	return int64(n)
+}
+
 func (d *DB) addHours(ctx context.Context, tx *sql.Tx, hours []ledger.Hour) error {
 	n := namer{ctx: ctx, d: d, tx: tx}
 	add := d.in(tx, "ledger_add_hour")
@@ -237,7 +245,8 @@ func (d *DB) addHours(ctx context.Context, tx *sql.Tx, hours []ledger.Hour) erro
 			return n.err
 		}
 		if _, err := add.ExecContext(ctx, h.Hour, caller, target, t.Requests, t.Failed, t.Attempts, t.FailedAttempts,
-			t.Estimated, t.Unpriced, t.Input, t.CacheRead, t.CacheWrite5m, t.CacheWrite1h, t.Output, t.Reasoning, int64(t.Cost)); err != nil {
+			t.Estimated, t.Unpriced, t.Input, t.CacheRead, t.CacheWrite5m, t.CacheWrite1h, t.Output, t.Reasoning, int64(t.Cost),
+			int64(t.Reported), int64(t.Listed)); err != nil {
 			return fmt.Errorf("add to the hour: %w", err)
 		}
 	}
@@ -293,6 +302,9 @@ func (d *DB) entries(ctx context.Context, name string, args ...any) ([]ledger.En
 		if err := d.attemptsOf(ctx, tx, &found[i]); err != nil {
 			return nil, err
 		}
+		if err := d.chargesOf(ctx, tx, &found[i]); err != nil {
+			return nil, err
+		}
 		found[i].Sum()
 	}
 	return found, nil
@@ -337,16 +349,18 @@ func (d *DB) attemptsOf(ctx context.Context, tx *sql.Tx, e *ledger.Entry) error 
 	for rows.Next() {
 		var a ledger.Attempt
 		var start, first, total int64
-		var cost sql.NullInt64
+		var cost, reported, listed sql.NullInt64
 		var upstream, message sql.NullString
 		u := &a.Usage
 		if err := rows.Scan(&a.N, &a.Provider, &a.Model, &start, &first, &total, &a.Status, &a.Class, &a.Finish, &u.Source,
 			&u.Input, &u.CacheRead, &u.CacheWrite5m, &u.CacheWrite1h, &u.Output, &u.Reasoning, &cost, &a.Why,
-			&upstream, &message); err != nil {
+			&upstream, &message, &reported, &listed); err != nil {
 			return fmt.Errorf("read an attempt of %s: %w", e.ID, err)
 		}
 		a.Start, a.FirstByte, a.Total = time.UnixMilli(start).UTC(), micro(first), micro(total)
 		a.Cost, a.Priced = llm.Nanodollars(cost.Int64), cost.Valid
+		u.Reported, u.HasReported = llm.Nanodollars(reported.Int64), reported.Valid
+		a.Listed, a.HasListed = llm.Nanodollars(listed.Int64), listed.Valid
 		a.UpstreamID, a.Message = upstream.String, message.String
 		e.Attempts = append(e.Attempts, a)
 	}
@@ -383,7 +397,8 @@ func (d *DB) Usage(ctx context.Context, by ledger.By, since, until time.Time) ([
 		var r ledger.UsageRow
 		t := &r.Tally
 		if err := rows.Scan(&r.Group, &r.Label, &t.Requests, &t.Failed, &t.Attempts, &t.FailedAttempts, &t.Estimated, &t.Unpriced,
-			&t.Input, &t.CacheRead, &t.CacheWrite5m, &t.CacheWrite1h, &t.Output, &t.Reasoning, (*int64)(&t.Cost)); err != nil {
+			&t.Input, &t.CacheRead, &t.CacheWrite5m, &t.CacheWrite1h, &t.Output, &t.Reasoning, (*int64)(&t.Cost),
+			(*int64)(&t.Reported), (*int64)(&t.Listed)); err != nil {
 			return nil, fmt.Errorf("read a row of usage: %w", err)
 		}
 		if by == ledger.ByDay {

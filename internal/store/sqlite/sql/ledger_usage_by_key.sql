@@ -2,19 +2,20 @@
 SELECT u.key_id, l.key_name,
        u.requests, u.failed, u.attempts, u.failed_attempts, u.estimated, u.unpriced,
        u.input, u.cache_read, u.cache_write_5m, u.cache_write_1h, u.output, u.reasoning,
-       u.cost
+       u.cost, u.reported, u.listed
 FROM (
     SELECT c.key_id AS key_id, MAX(c.id) AS latest,
            CAST(SUM(h.requests) AS BIGINT) AS requests, CAST(SUM(h.failed) AS BIGINT) AS failed, CAST(SUM(h.attempts) AS BIGINT) AS attempts,
            CAST(SUM(h.failed_attempts) AS BIGINT) AS failed_attempts, CAST(SUM(h.estimated) AS BIGINT) AS estimated, CAST(SUM(h.unpriced) AS BIGINT) AS unpriced,
            CAST(SUM(h.input) AS BIGINT) AS input, CAST(SUM(h.cache_read) AS BIGINT) AS cache_read, CAST(SUM(h.cache_write_5m) AS BIGINT) AS cache_write_5m,
            CAST(SUM(h.cache_write_1h) AS BIGINT) AS cache_write_1h, CAST(SUM(h.output) AS BIGINT) AS output, CAST(SUM(h.reasoning) AS BIGINT) AS reasoning,
-           CAST(SUM(h.cost) AS BIGINT) AS cost
+           CAST(SUM(h.cost) AS BIGINT) AS cost,
+           CAST(SUM(h.reported) AS BIGINT) AS reported, CAST(SUM(h.listed) AS BIGINT) AS listed
     FROM (
     SELECT caller, SUM(requests) AS requests, SUM(failed) AS failed, SUM(attempts) AS attempts, SUM(failed_attempts) AS failed_attempts,
            SUM(estimated) AS estimated, SUM(unpriced) AS unpriced, SUM(input) AS input, SUM(cache_read) AS cache_read,
            SUM(cache_write_5m) AS cache_write_5m, SUM(cache_write_1h) AS cache_write_1h, SUM(output) AS output, SUM(reasoning) AS reasoning,
-           SUM(cost) AS cost
+           SUM(cost) AS cost, SUM(reported) AS reported, SUM(listed) AS listed
     FROM ledger_hour
     WHERE hour >= $1 AND hour < $2
     GROUP BY caller

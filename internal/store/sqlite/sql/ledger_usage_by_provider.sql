@@ -3,12 +3,12 @@ SELECT g.provider, '',
        CAST(SUM(h.requests) AS BIGINT), CAST(SUM(h.failed) AS BIGINT), CAST(SUM(h.attempts) AS BIGINT), CAST(SUM(h.failed_attempts) AS BIGINT),
        CAST(SUM(h.estimated) AS BIGINT), CAST(SUM(h.unpriced) AS BIGINT), CAST(SUM(h.input) AS BIGINT), CAST(SUM(h.cache_read) AS BIGINT),
        CAST(SUM(h.cache_write_5m) AS BIGINT), CAST(SUM(h.cache_write_1h) AS BIGINT), CAST(SUM(h.output) AS BIGINT), CAST(SUM(h.reasoning) AS BIGINT),
-       CAST(SUM(h.cost) AS BIGINT)
+       CAST(SUM(h.cost) AS BIGINT), CAST(SUM(h.reported) AS BIGINT), CAST(SUM(h.listed) AS BIGINT)
 FROM (
     SELECT target, SUM(requests) AS requests, SUM(failed) AS failed, SUM(attempts) AS attempts, SUM(failed_attempts) AS failed_attempts,
            SUM(estimated) AS estimated, SUM(unpriced) AS unpriced, SUM(input) AS input, SUM(cache_read) AS cache_read,
            SUM(cache_write_5m) AS cache_write_5m, SUM(cache_write_1h) AS cache_write_1h, SUM(output) AS output, SUM(reasoning) AS reasoning,
-           SUM(cost) AS cost
+           SUM(cost) AS cost, SUM(reported) AS reported, SUM(listed) AS listed
     FROM ledger_hour
     WHERE hour >= $1 AND hour < $2
     GROUP BY target
