@@ -98,6 +98,10 @@ type UsageRow struct {
 	Cost llm.Nanodollars `json:"cost_nanodollars"`
 	// Unpriced is how many attempts have no known price; they are not free.
 	Unpriced int64 `json:"unpriced"`
+	// Reported is what providers say that those attempts cost which they report
+	// a cost of and the catalogue has a price for, Listed what the catalogue says.
+	Reported llm.Nanodollars `json:"reported_nanodollars"`
+	Listed   llm.Nanodollars `json:"listed_nanodollars"`
 }
 
 // UsageAnswer is a usage table.

@@ -436,6 +436,9 @@ func (k *Keeper) Refresh(ctx context.Context) error {
 // reached gives the largest threshold that is reached, or 0.
 func reached(alerts []int, spent, limit llm.Nanodollars) int {
 	top := 0
+	if limit == 0 {
+		return 0 // it is a switch, not a sum
+	}
 	for _, a := range alerts {
 		// Divided first: spent may be large.
 		if float64(spent) >= float64(limit)*float64(a)/100 {

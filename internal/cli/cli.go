@@ -186,6 +186,7 @@ type grammar struct {
 	Conf    configCommand  `cmd:"" name:"config" help:"Check, describe and show the configuration."`
 	Models  modelsCommand  `cmd:"" help:"List models, refresh the catalogue."`
 	Keys    keysCommand    `cmd:"" help:"Create, list, revoke and rotate keys."`
+	Budgets budgetsCommand `cmd:"" help:"List, set and remove budgets."`
 	Usage   usageCommand   `cmd:"" help:"Show tokens and cost."`
 	Logs    logsCommand    `cmd:"" help:"Show requests."`
 	Status  statusCommand  `cmd:"" help:"Show how the gateway and its targets are doing."`

@@ -113,7 +113,7 @@ func (d *DB) leaseOne(ctx context.Context, tx *sql.Tx, run int64, ask *budget.As
 	if err != nil {
 		return budget.Account{}, err
 	}
-	stand := d.in(tx, "budget_stand")
+	stand := d.in(tx, standWriting)
 	a, err := standing(ctx, stand, ask.Slot)
 	if err != nil || ask.Take == 0 {
 		return a, err
@@ -160,7 +160,7 @@ func standing(ctx context.Context, stand *sql.Stmt, s budget.Slot) (budget.Accou
 func (d *DB) Accounts(ctx context.Context, slots []budget.Slot) ([]budget.Account, error) {
 	accounts := make([]budget.Account, len(slots))
 	for i, s := range slots {
-		a, err := standing(ctx, d.stmts["budget_stand"], s)
+		a, err := standing(ctx, d.stmts[stand], s)
 		if err != nil {
 			return nil, fmt.Errorf("read how budget %s stands: %w", s.ID, err)
 		}
@@ -172,7 +172,7 @@ func (d *DB) Accounts(ctx context.Context, slots []budget.Slot) ([]budget.Accoun
 // SettleLost implements [budget.Store].
 func (d *DB) SettleLost(ctx context.Context, s budget.Slot) (lost llm.Nanodollars, err error) {
 	err = d.inTx(ctx, func(tx *sql.Tx) error {
-		a, err := standing(ctx, d.in(tx, "budget_stand"), s)
+		a, err := standing(ctx, d.in(tx, standWriting), s)
 		if err != nil {
 			return err
 		}
