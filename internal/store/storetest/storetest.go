@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"headrace/internal/access"
+	"headrace/internal/budget"
 	"headrace/internal/ledger"
 	"headrace/internal/llm"
 	"headrace/internal/recall"
@@ -27,6 +28,7 @@ type Store interface {
 	access.Store
 	ledger.Store
 	recall.Store
+	budget.Store
 	Close() error
 }
 
@@ -71,6 +73,11 @@ func Run(t *testing.T, open Open) {
 		{"two processes", "a second process must see and add to the same data", twoProcesses},
 		{"cancelled", "a context that is over must be an error, not a result", cancelled},
 		{"ledger", "the ledger over this store must lose nothing", wholeLedger},
+		{"budgets", "a budget must come back as it was put, and every change be seen by other processes", budgets},
+		{"leases", "what is leased and spent must never be over the limit", leases},
+		{"leases at once", "leases that are taken at the same time must not be over the limit together", leasesAtOnce},
+		{"charges", "an account must be the sum of the ledger's rows, also when a batch is tried again", charges},
+		{"lost leases", "what a run that was killed had leased must count until it is settled", lostLeases},
 		{"sealed", "a sealed row must come back as it was put", sealed},
 		{"sealed owners", "the row of one owner must never be another's", sealedOwners},
 		{"sealed expiry", "what has expired is not there, swept or not", sealedExpiry},
@@ -701,6 +708,9 @@ func cancelled(f *fixture) {
 		"WriteBatch":  f.store.WriteBatch(ctx, f.batch([]ledger.Entry{sample(&ids, noon)})),
 		"Recent":      second(f.store.Recent(ctx, ledger.Filter{})),
 		"Usage":       second(f.store.Usage(ctx, ledger.ByDay, noon, noon)),
+		"Budgets":     second(f.store.Budgets(ctx)),
+		"PutBudget":   f.store.PutBudget(ctx, budgetOf("x", 1)),
+		"Lease":       second(f.store.Lease(ctx, 1, []budget.Ask{{Slot: slotOf("x"), Limit: 1, Take: 1}})),
 		"PutSealed":   f.store.PutSealed(ctx, []recall.Sealed{row(1)}, nil),
 		"Sealed":      third(f.store.Sealed(ctx, row(1).SealedID, noon)),
 		"LastSealed":  lastErr(f.store.LastSealed(ctx, recall.KindTurn, noon)),
