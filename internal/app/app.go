@@ -305,7 +305,7 @@ func (a *App) Serve(ctx context.Context) (err error) {
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var services sync.WaitGroup
-	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.watchRefresh, a.watchConfig, a.watchLoad, a.firstDiscovery, a.write, a.budgets.Run, a.keep, a.sweep} {
+	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.watchRefresh, a.watchConfig, a.watchLoad, a.firstDiscovery, a.write, a.budgets.Run, a.keep, a.sweep, a.retain} {
 		services.Go(func() { service(background) })
 	}
 	defer services.Wait()
@@ -354,6 +354,12 @@ func (a *App) keep(ctx context.Context) {
 
 // sweep drops what must not come back any more.
 func (a *App) sweep(ctx context.Context) { recall.Sweep(ctx, a.db, a.log) }
+
+// retain drops old rows of the ledger.
+func (a *App) retain(ctx context.Context) {
+	r := a.config().Retention
+	ledger.Retain(ctx, a.db, ledger.Retention{Age: r.Age.Std(), Rows: r.Rows, Bytes: int64(r.Bytes)}, a.log)
+}
 
 // Close closes the state.
 func (a *App) Close() error { return a.db.Close() }

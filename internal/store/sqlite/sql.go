@@ -41,9 +41,9 @@ var onWriter = map[string]bool{
 	"ledger_add_hour": true, "ledger_last_seq": true, "ledger_seq": true,
 	"ledger_begin_run": true, "ledger_killed_runs": true, "ledger_run_batch": true,
 	"ledger_note_batch": true, "ledger_end_run": true,
-	"ledger_insert_charge": true,
-	standWriting:           true,
-	"budget_put":           true, "budget_drop": true, "budget_raise_version": true, "budget_account": true,
+	"ledger_insert_charge": true, "ledger_prune_attempts": true, "ledger_prune_charges": true, "ledger_prune_requests": true,
+	standWriting: true,
+	"budget_put": true, "budget_drop": true, "budget_raise_version": true, "budget_account": true,
 	"budget_own": true, "budget_lease": true, "budget_charge": true, "budget_settle_lost": true,
 	"recall_put": true, "recall_drop": true, "recall_drop_live": true, "recall_sweep": true,
 }

@@ -41,10 +41,11 @@ type DB struct {
 }
 
 var (
-	_ access.Store = (*DB)(nil)
-	_ ledger.Store = (*DB)(nil)
-	_ recall.Store = (*DB)(nil)
-	_ budget.Store = (*DB)(nil)
+	_ access.Store  = (*DB)(nil)
+	_ ledger.Store  = (*DB)(nil)
+	_ recall.Store  = (*DB)(nil)
+	_ budget.Store  = (*DB)(nil)
+	_ ledger.Pruner = (*DB)(nil)
 )
 
 // readers bounds the read pool: each connection has a page cache of 2 MB.

@@ -29,6 +29,7 @@ type Store interface {
 	ledger.Store
 	recall.Store
 	budget.Store
+	ledger.Pruner
 	Close() error
 }
 
@@ -78,6 +79,7 @@ func Run(t *testing.T, open Open) {
 		{"leases at once", "leases that are taken at the same time must not be over the limit together", leasesAtOnce},
 		{"charges", "an account must be the sum of the ledger's rows, also when a batch is tried again", charges},
 		{"lost leases", "what a run that was killed had leased must count until it is settled", lostLeases},
+		{"prune", "old entries must go in the order of writing, and leave sums and budgets as they were", prune},
 		{"sealed", "a sealed row must come back as it was put", sealed},
 		{"sealed owners", "the row of one owner must never be another's", sealedOwners},
 		{"sealed expiry", "what has expired is not there, swept or not", sealedExpiry},
