@@ -106,7 +106,7 @@ type UsageRow struct {
 
 // UsageAnswer is a usage table.
 type UsageAnswer struct {
-	By    string     `json:"by" enum:"model,key,day,provider"`
+	By    string     `json:"by" enum:"model,key,day,provider,day_model"`
 	Since time.Time  `json:"since,omitzero"`
 	Until time.Time  `json:"until,omitzero"`
 	Rows  []UsageRow `json:"rows"`

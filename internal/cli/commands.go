@@ -263,7 +263,7 @@ func (p *process) fetch(ctx context.Context, from string) (text []byte, err erro
 }
 
 type usageCommand struct {
-	By    string `default:"model" enum:"model,key,day,provider" help:"What a row stands for: model, key, day or provider."`
+	By    string `default:"model" enum:"model,key,day,provider,day_model" help:"What a row stands for: model, key, day, provider or day_model."`
 	Since string `placeholder:"7d" help:"Leave out what is older: 24h, 7d, 2026-11-23 or a full time."`
 	Until string `placeholder:"TIME" help:"Leave out what is newer, written like --since."`
 }

@@ -49,15 +49,17 @@ const (
 	ByDay By = "day"
 	// ByProvider groups by provider id.
 	ByProvider By = "provider"
+	// ByDayModel groups by UTC day and model, "2026-11-23 provider/model".
+	ByDayModel By = "day_model"
 )
 
 // ParseBy reads a grouping.
 func ParseBy(s string) (By, error) {
 	switch b := By(s); b {
-	case ByModel, ByKey, ByDay, ByProvider:
+	case ByModel, ByKey, ByDay, ByProvider, ByDayModel:
 		return b, nil
 	}
-	return "", fmt.Errorf("usage is grouped by model, key, day or provider, not by %q", s)
+	return "", fmt.Errorf("usage is grouped by model, key, day, provider or day_model, not by %q", s)
 }
 
 // UsageRow is the tally of one group. Group is as the grouping says; it is

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -378,6 +379,7 @@ var usageBy = map[ledger.By]string{
 	ledger.ByKey:      "ledger_usage_by_key",
 	ledger.ByDay:      "ledger_usage_by_day",
 	ledger.ByProvider: "ledger_usage_by_provider",
+	ledger.ByDayModel: "ledger_usage_by_day_model",
 }
 
 // Usage implements [ledger.Reader].
@@ -401,12 +403,16 @@ func (d *DB) Usage(ctx context.Context, by ledger.By, since, until time.Time) ([
 			(*int64)(&t.Reported), (*int64)(&t.Listed)); err != nil {
 			return nil, fmt.Errorf("read a row of usage: %w", err)
 		}
-		if by == ledger.ByDay {
-			day, err := strconv.ParseInt(r.Group, 10, 64)
+		if by == ledger.ByDay || by == ledger.ByDayModel {
+			number, model, _ := strings.Cut(r.Group, " ")
+			day, err := strconv.ParseInt(number, 10, 64)
 			if err != nil {
 				return nil, fmt.Errorf("read the day of a row of usage: %w", err)
 			}
 			r.Group = time.Unix(day*24*60*60, 0).UTC().Format(time.DateOnly)
+			if model != "" {
+				r.Group += " " + model
+			}
 		}
 		out = append(out, r)
 	}
