@@ -49,7 +49,8 @@ const (
 	ByDay By = "day"
 	// ByProvider groups by provider id.
 	ByProvider By = "provider"
-	// ByDayModel groups by UTC day and model, "2026-11-23 provider/model".
+	// ByDayModel groups by UTC day and model, "2026-11-23 provider/model"; of
+	// requests that asked no provider it is the day alone.
 	ByDayModel By = "day_model"
 )
 

@@ -237,7 +237,7 @@ func moneyOrNull(n llm.Nanodollars, known bool) any {
 
 func (d *DB) addHours(ctx context.Context, tx *sql.Tx, hours []ledger.Hour) error {
 	n := namer{ctx: ctx, d: d, tx: tx}
-	add := d.in(tx, "ledger_add_hour")
+	add, addDay := d.in(tx, "ledger_add_hour"), d.in(tx, "ledger_add_day")
 	for i := range hours {
 		h := &hours[i]
 		t := &h.Tally
@@ -245,10 +245,15 @@ func (d *DB) addHours(ctx context.Context, tx *sql.Tx, hours []ledger.Hour) erro
 		if n.err != nil {
 			return n.err
 		}
-		if _, err := add.ExecContext(ctx, h.Hour, caller, target, t.Requests, t.Failed, t.Attempts, t.FailedAttempts,
+		sums := []any{h.Hour, caller, target, t.Requests, t.Failed, t.Attempts, t.FailedAttempts,
 			t.Estimated, t.Unpriced, t.Input, t.CacheRead, t.CacheWrite5m, t.CacheWrite1h, t.Output, t.Reasoning, int64(t.Cost),
-			int64(t.Reported), int64(t.Listed)); err != nil {
+			int64(t.Reported), int64(t.Listed)}
+		if _, err := add.ExecContext(ctx, sums...); err != nil {
 			return fmt.Errorf("add to the hour: %w", err)
+		}
+		sums[0] = h.Hour / 24
+		if _, err := addDay.ExecContext(ctx, sums...); err != nil {
+			return fmt.Errorf("add to the day: %w", err)
 		}
 	}
 	return nil
@@ -389,7 +394,13 @@ func (d *DB) Usage(ctx context.Context, by ledger.By, since, until time.Time) ([
 		return nil, llm.Errorf(llm.InvalidRequest, "usage cannot be grouped by %q", by)
 	}
 	from, to := ledger.HourRange(since, until)
-	rows, err := d.stmts[name].QueryContext(ctx, from, to)
+	// Whole days are read from the roll-up of days, the rest from that of hours.
+	firstDay, lastDay := (from+23)/24, to/24
+	before, after := firstDay*24, lastDay*24
+	if firstDay >= lastDay {
+		firstDay, lastDay, before, after = 0, 0, to, to
+	}
+	rows, err := d.stmts[name].QueryContext(ctx, firstDay, lastDay, from, before, after, to)
 	if err != nil {
 		return nil, fmt.Errorf("read usage: %w", err)
 	}

@@ -595,6 +595,8 @@ func usage(f *fixture) {
 		{ledger.ByModel, []ledger.UsageRow{{Group: "openai/gpt-x", Tally: plus(good, bad)}, {Group: "", Tally: none}, {Group: "anthropic/claude-x", Tally: plus(over, over)}}},
 		{ledger.ByKey, []ledger.UsageRow{{Group: "key_1", Label: "ci", Tally: plus(good, over)}, {Group: "key_2", Label: "new name", Tally: plus(bad, over, none)}}},
 		{ledger.ByDay, []ledger.UsageRow{{Group: "2026-11-24", Tally: plus(bad, over, none)}, {Group: "2026-11-23", Tally: plus(good, over)}}},
+		{ledger.ByDayModel, []ledger.UsageRow{{Group: "2026-11-24", Tally: none}, {Group: "2026-11-24 openai/gpt-x", Tally: bad}, {Group: "2026-11-24 anthropic/claude-x", Tally: over},
+			{Group: "2026-11-23 openai/gpt-x", Tally: good}, {Group: "2026-11-23 anthropic/claude-x", Tally: over}}},
 	} {
 		got, err := f.store.Usage(f.ctx, x.by, time.Time{}, time.Time{})
 		f.must(err)
@@ -641,6 +643,30 @@ func usageHours(f *fixture) {
 			got += r.Tally.Requests
 		}
 		f.same(fmt.Sprintf("requests from %s to %s after noon", c.since, c.until), c.want, got)
+	}
+	// Over days, where sums of whole days take the place of hours.
+	from := noon.AddDate(0, 1, 0)
+	var at []time.Time
+	for i := range 20 {
+		at = append(at, from.Add(time.Duration(i)*5*time.Hour))
+		f.write(sample(&ids, at[i]))
+	}
+	for since := -13 * time.Hour; since < 100*time.Hour; since += 9 * time.Hour {
+		for _, long := range []time.Duration{time.Hour, 11 * time.Hour, 24 * time.Hour, 47 * time.Hour, 85 * time.Hour} {
+			want := int64(0)
+			for _, t := range at {
+				if d := t.Sub(from); d >= since && d < since+long {
+					want++
+				}
+			}
+			rows, err := f.store.Usage(f.ctx, ledger.ByProvider, from.Add(since), from.Add(since+long))
+			f.must(err)
+			var got int64
+			for _, r := range rows {
+				got += r.Tally.Requests
+			}
+			f.same(fmt.Sprintf("requests of %s from %s on", long, since), want, got)
+		}
 	}
 }
 

@@ -50,3 +50,31 @@ ALTER TABLE ledger_attempt ADD COLUMN listed BIGINT;
 -- The sums of those attempts that have both.
 ALTER TABLE ledger_hour ADD COLUMN reported BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE ledger_hour ADD COLUMN listed BIGINT NOT NULL DEFAULT 0;
+
+-- The hours of each UTC day added up, written with them.
+CREATE TABLE ledger_day (
+    day             BIGINT NOT NULL,
+    caller          BIGINT NOT NULL,
+    target          BIGINT NOT NULL,
+    requests        BIGINT NOT NULL,
+    failed          BIGINT NOT NULL,
+    attempts        BIGINT NOT NULL,
+    failed_attempts BIGINT NOT NULL,
+    estimated       BIGINT NOT NULL,
+    unpriced        BIGINT NOT NULL,
+    input           BIGINT NOT NULL,
+    cache_read      BIGINT NOT NULL,
+    cache_write_5m  BIGINT NOT NULL,
+    cache_write_1h  BIGINT NOT NULL,
+    output          BIGINT NOT NULL,
+    reasoning       BIGINT NOT NULL,
+    cost            BIGINT NOT NULL,
+    reported        BIGINT NOT NULL,
+    listed          BIGINT NOT NULL,
+    PRIMARY KEY (day, caller, target)
+) WITHOUT ROWID;
+INSERT INTO ledger_day (day, caller, target, requests, failed, attempts, failed_attempts, estimated, unpriced,
+    input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, cost, reported, listed)
+SELECT hour / 24, caller, target, SUM(requests), SUM(failed), SUM(attempts), SUM(failed_attempts), SUM(estimated), SUM(unpriced), SUM(input), SUM(cache_read), SUM(cache_write_5m), SUM(cache_write_1h), SUM(output), SUM(reasoning), SUM(cost), SUM(reported), SUM(listed)
+FROM ledger_hour
+GROUP BY hour / 24, caller, target;
