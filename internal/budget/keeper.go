@@ -61,7 +61,9 @@ type Keeper struct {
 	changed chan struct{}
 	version int64
 	read    bool
-	down    bool
+	// declared are the configuration's budgets in force.
+	declared []Budget
+	down     bool
 }
 
 // line is a budget in force with its present window and, near its end, the
@@ -108,7 +110,7 @@ func New(o Options) *Keeper {
 	}
 	o.Wait = cmp.Or(o.Wait, 2*time.Second)
 	return &Keeper{o: o, nudged: make(chan struct{}, 1), turn: make(chan struct{}, 1),
-		lines: map[ID]*line{}, changed: make(chan struct{})}
+		lines: map[ID]*line{}, changed: make(chan struct{}), declared: o.Declared}
 }
 
 // Reload reads the budgets. On an error they stay what they were.
@@ -124,8 +126,8 @@ func (k *Keeper) Reload(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	old := k.lines
-	k.lines = make(map[ID]*line, len(all)+len(k.o.Declared))
-	for _, b := range append(all, k.o.Declared...) {
+	k.lines = make(map[ID]*line, len(all)+len(k.declared))
+	for _, b := range append(all, k.declared...) {
 		l := &line{Budget: b}
 		if was := old[b.ID]; was != nil {
 			l.now, l.next = was.now, was.next
@@ -143,6 +145,18 @@ func (k *Keeper) Reload(ctx context.Context) error {
 	k.version, k.read = version, true
 	k.announce()
 	return nil
+}
+
+// Declare replaces the configuration's budgets; the next round brings them into
+// force.
+func (k *Keeper) Declare(all []Budget) {
+	k.mu.Lock()
+	k.declared, k.read = all, false
+	k.mu.Unlock()
+	select {
+	case k.nudged <- struct{}{}:
+	default:
+	}
 }
 
 // announce wakes who waits. It needs mu.
@@ -191,7 +205,7 @@ func (k *Keeper) round(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, leaseFor)
 	defer cancel()
 	version, err := k.o.Store.BudgetsVersion(ctx)
-	if err == nil && (!k.read || version != k.seen()) {
+	if err == nil && k.stale(version) {
 		err = k.Reload(ctx)
 	}
 	if err == nil {
@@ -202,10 +216,11 @@ func (k *Keeper) round(ctx context.Context) {
 	}
 }
 
-func (k *Keeper) seen() int64 {
+// stale reports whether the budgets must be read again.
+func (k *Keeper) stale(version int64) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.version
+	return !k.read || k.version != version
 }
 
 // heard notes how the store answered, and tells when that changes.
