@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"headrace/internal/budget"
 	"headrace/internal/llm"
 )
 
@@ -24,6 +25,7 @@ type Options struct {
 	Loopback bool
 
 	Keys     Keys
+	Budgets  Budgets
 	Usage    Usage
 	Requests Requests
 	Catalog  Catalog
@@ -63,6 +65,20 @@ type Keys interface {
 	// RotateKey makes a key with the same rights and lets the old one end
 	// after the overlap, 0 meaning now.
 	RotateKey(ctx context.Context, id string, overlap time.Duration) (token llm.Secret, k Key, err error)
+}
+
+// Budgets are what may be spent. Errors are *llm.Error of class NotFound or
+// InvalidRequest where the caller is to blame.
+type Budgets interface {
+	// Budgets lists all budgets and how they stand, by name.
+	Budgets(ctx context.Context) ([]budget.State, error)
+	// SetBudget adds a budget or replaces the one with its ID.
+	SetBudget(ctx context.Context, b budget.Budget) error
+	// DropBudget removes one; what was spent is kept.
+	DropBudget(ctx context.Context, id budget.ID) error
+	// SettleBudget gives back what runs that are over had leased of the present
+	// window and no row of the ledger accounts for, and says how much that was.
+	SettleBudget(ctx context.Context, id budget.ID) (llm.Nanodollars, error)
 }
 
 // Usage sums up what was used.

@@ -92,7 +92,7 @@ func (l LedgerRows) UsageBy(ctx context.Context, by string, since, until time.Ti
 		list[i] = UsageRow{Name: r.Group, Label: r.Label, Requests: t.Requests, Failed: t.Failed,
 			Attempts: t.Attempts, FailedAttempts: t.FailedAttempts, Estimated: t.Estimated,
 			Input: t.Input, CacheRead: t.CacheRead, CacheWrite5m: t.CacheWrite5m, CacheWrite1h: t.CacheWrite1h,
-			Output: t.Output, Reasoning: t.Reasoning, Cost: t.Cost, Unpriced: t.Unpriced}
+			Output: t.Output, Reasoning: t.Reasoning, Cost: t.Cost, Unpriced: t.Unpriced, Reported: t.Reported, Listed: t.Listed}
 	}
 	return list, nil
 }

@@ -50,7 +50,11 @@ var routes = []route{
 	{method: "POST", path: prefix + "keys", name: "createKey", summary: "Make a key. The token is shown this once.", in: KeySpec{}, out: Issued{}, status: 201, serve: (*server).createKey},
 	{method: "DELETE", path: prefix + "keys/{id}", name: "revokeKey", summary: "End a key for ever. It stops working within a second.", out: KeyAnswer{}, status: 200, serve: (*server).revokeKey},
 	{method: "POST", path: prefix + "keys/{id}/rotate", name: "rotateKey", summary: "Replace a key; the old one works on through the overlap.", in: Rotation{}, out: Issued{}, status: 201, serve: (*server).rotateKey},
-	{method: "GET", path: prefix + "usage", name: "usage", summary: "Sum up tokens and cost.", query: []param{{"by", "what a row stands for; model when left out", "model,key,day,provider"}, sinceParam, untilParam}, out: UsageAnswer{}, status: 200, serve: (*server).usage},
+	{method: "GET", path: prefix + "budgets", name: "listBudgets", summary: "List budgets and how they stand.", out: BudgetList{}, status: 200, serve: (*server).listBudgets},
+	{method: "POST", path: prefix + "budgets", name: "setBudget", summary: "Add a budget or replace the one of the same scope, subject and window.", in: BudgetSpec{}, out: BudgetAnswer{}, status: 200, serve: (*server).setBudget},
+	{method: "DELETE", path: prefix + "budgets/{id...}", name: "dropBudget", summary: "Remove a budget; what was spent is kept.", out: BudgetGone{}, status: 200, serve: (*server).dropBudget},
+	{method: "POST", path: prefix + "budgets/settle", name: "settleBudget", summary: "Give back what runs that were killed had leased and never accounted for.", in: BudgetName{}, out: BudgetSettled{}, status: 200, serve: (*server).settleBudget},
+	{method: "GET", path: prefix + "usage", name: "usage", summary: "Sum up tokens and cost.", query: []param{{"by", "what a row stands for; model when left out", "model,key,day,provider,day_model"}, sinceParam, untilParam}, out: UsageAnswer{}, status: 200, serve: (*server).usage},
 	{method: "GET", path: prefix + "requests", name: "listRequests", summary: "List requests, newest first; with after, in the order of writing.", query: []param{sinceParam, {"after", "the seq of a request: only those written later; -1 for all", ""}, {"limit", "how many at most, 1 to 1000; 100 when left out", ""}, {"errors", "true leaves out what ended well", "true,false"}}, out: RequestList{}, status: 200, serve: (*server).listRequests},
 	{method: "GET", path: prefix + "requests/{id}", name: "request", summary: "Show one request with its attempts.", out: RequestAnswer{}, status: 200, serve: (*server).request},
 	{method: "GET", path: prefix + "models", name: "listModels", summary: "List models.", query: []param{{"provider", "only this provider's", ""}, {"needs", "only models with all of these features, separated by commas", ""}, {"sort", "the order; id when left out", "id,price,window"}, {"all", "true lists models of providers that are not configured too", "true,false"}}, out: ModelList{}, status: 200, serve: (*server).listModels},
@@ -151,8 +155,8 @@ func (s *server) usage(q *http.Request) (int, any, error) {
 	v, now := q.URL.Query(), time.Now()
 	a := UsageAnswer{By: "model"}
 	if by := v.Get("by"); by != "" {
-		if !slices.Contains([]string{"model", "key", "day", "provider"}, by) {
-			return 0, nil, llm.Errorf(llm.InvalidRequest, "by is model, key, day or provider")
+		if !slices.Contains([]string{"model", "key", "day", "provider", "day_model"}, by) {
+			return 0, nil, llm.Errorf(llm.InvalidRequest, "by is model, key, day, provider or day_model")
 		}
 		a.By = by
 	}

@@ -98,11 +98,15 @@ type UsageRow struct {
 	Cost llm.Nanodollars `json:"cost_nanodollars"`
 	// Unpriced is how many attempts have no known price; they are not free.
 	Unpriced int64 `json:"unpriced"`
+	// Reported is what providers say that those attempts cost which they report
+	// a cost of and the catalogue has a price for, Listed what the catalogue says.
+	Reported llm.Nanodollars `json:"reported_nanodollars"`
+	Listed   llm.Nanodollars `json:"listed_nanodollars"`
 }
 
 // UsageAnswer is a usage table.
 type UsageAnswer struct {
-	By    string     `json:"by" enum:"model,key,day,provider"`
+	By    string     `json:"by" enum:"model,key,day,provider,day_model"`
 	Since time.Time  `json:"since,omitzero"`
 	Until time.Time  `json:"until,omitzero"`
 	Rows  []UsageRow `json:"rows"`

@@ -19,6 +19,7 @@ import (
 	"headrace/internal/access"
 	"headrace/internal/admin"
 	"headrace/internal/admission"
+	"headrace/internal/budget"
 	"headrace/internal/catalog"
 	"headrace/internal/config"
 	"headrace/internal/gateway"
@@ -90,6 +91,7 @@ type App struct {
 	gate      *admission.Gate
 	health    *health.Table
 	ledger    *ledger.Ledger
+	budgets   *budget.Keeper
 	tokens    *tokens.Learner
 	recall    *recall.State // nil when none is kept
 	rehearsal *rehearsal.Provider
@@ -168,6 +170,8 @@ func (a *App) build(ctx context.Context) error {
 	a.ledger = ledger.New(a.db, ledger.Options{Log: a.log, Price: func(provider, model string, u llm.Usage, at time.Time) (llm.Nanodollars, bool) {
 		return a.prices.Load().Cost(provider, model, u, at)
 	}})
+	a.budgets = budget.New(budget.Options{Store: a.db, Run: func() int64 { return int64(a.ledger.RunID()) }, Declared: declared(cfg),
+		Log: a.log, Wait: cfg.Budgets.Wait.Std(), StrictWhenDown: cfg.Budgets.StoreDown == "refuse"})
 	seal, err := recall.OpenSeal(filepath.Join(a.data, keyFile))
 	if err != nil {
 		return err
@@ -176,7 +180,7 @@ func (a *App) build(ctx context.Context) error {
 		llm.OpenAI: openai.Codec{}, llm.Anthropic: anthropic.Codec{},
 	}})
 	a.found = look(cfg, a.o.Env, a.catalog)
-	front := gateway.Options{Keys: a.directory, Limits: callerLimits{a}, Ledger: a.ledger, Tokens: a.tokens, Admission: a.gate}
+	front := gateway.Options{Keys: a.directory, Limits: callerLimits{a}, Ledger: a.ledger, Tokens: a.tokens, Admission: a.gate, Budgets: a.budgets}
 	if c := &cfg.Recall; c.State > 0 {
 		a.recall = recall.NewState(recall.StateOptions{Store: a.db, Seal: seal, Log: a.log,
 			Keep: c.State.Std(), Bytes: int64(c.StateMemory), Turns: c.StateTurns})
@@ -292,6 +296,10 @@ func (a *App) Serve(ctx context.Context) (err error) {
 	for _, run := range killed {
 		a.info.Notes = append(a.info.Notes, fmt.Sprintf("the run that last wrote at %s was killed; at most the second after that is missing from the ledger", run.Written.Format(time.DateTime)))
 	}
+	if err := a.budgets.Reload(ctx); err != nil {
+		l.Close()
+		return fmt.Errorf("read the budgets: %w", err)
+	}
 	if a.recall != nil {
 		if err := a.recall.Load(ctx); err != nil {
 			a.log.Error("the state of tool loops from before the start is lost", "error", err)
@@ -299,7 +307,7 @@ func (a *App) Serve(ctx context.Context) (err error) {
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var services sync.WaitGroup
-	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.watchRefresh, a.watchConfig, a.watchLoad, a.firstDiscovery, a.write, a.keep, a.sweep} {
+	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.watchRefresh, a.watchConfig, a.watchLoad, a.firstDiscovery, a.write, a.budgets.Run, a.keep, a.sweep, a.retain} {
 		services.Go(func() { service(background) })
 	}
 	defer services.Wait()
@@ -348,6 +356,12 @@ func (a *App) keep(ctx context.Context) {
 
 // sweep drops what must not come back any more.
 func (a *App) sweep(ctx context.Context) { recall.Sweep(ctx, a.db, a.log) }
+
+// retain drops old rows of the ledger.
+func (a *App) retain(ctx context.Context) {
+	r := a.config().Retention
+	ledger.Retain(ctx, a.db, ledger.Retention{Age: r.Age.Std(), Rows: r.Rows, Bytes: int64(r.Bytes)}, a.log)
+}
 
 // Close closes the state.
 func (a *App) Close() error { return a.db.Close() }

@@ -107,6 +107,7 @@ func (a *App) reload() error {
 	})
 	setLevel(&a.level, next.Log)
 	a.gate.Set(gateOptions(next))
+	a.budgets.Declare(declared(next))
 	for _, name := range later(before, next) {
 		a.log.Warn("this change of the configuration takes effect at the next start", "setting", name)
 	}
@@ -136,6 +137,9 @@ func later(was, is *config.Config) []string {
 		{"data", was.Data == is.Data},
 		{"log.format", was.Log.Format == is.Log.Format},
 		{"recall", was.Recall == is.Recall},
+		{"retention", was.Retention == is.Retention},
+		{"budgets.wait", was.Budgets.Wait == is.Budgets.Wait},
+		{"budgets.store_down", was.Budgets.StoreDown == is.Budgets.StoreDown},
 		{"retries.failures", was.Retries.Failures == is.Retries.Failures || is.Retries.Failures == 0},
 		{"retries.probe", was.Retries.Probe == is.Retries.Probe},
 	} {

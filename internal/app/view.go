@@ -25,6 +25,7 @@ import (
 // adminOptions fills in what the admin API shows.
 func (a *App) adminOptions(o admin.Options) admin.Options {
 	rows := admin.LedgerRows{Reader: a.ledger}
+	o.Budgets = purses{a}
 	o.Keys, o.Usage, o.Requests = admin.RingKeys{Ring: access.Ring{Store: heard{a.db, a.directory}}}, rows, rows
 	o.Catalog = admin.CatalogRows{
 		Now: a.catalogNow, Take: a.refresh,

@@ -182,15 +182,17 @@ type grammar struct {
 	URL    string `name:"url" placeholder:"URL" help:"Talk to the gateway there (HEADRACE_URL), with HEADRACE_ADMIN_TOKEN; without it keys, usage, logs and models open the data directory."`
 	JSON   bool   `name:"json" help:"Print JSON for machines."`
 
-	Serve   serveCommand   `cmd:"" help:"Run the gateway."`
-	Conf    configCommand  `cmd:"" name:"config" help:"Check, describe and show the configuration."`
-	Models  modelsCommand  `cmd:"" help:"List models, refresh the catalogue."`
-	Keys    keysCommand    `cmd:"" help:"Create, list, revoke and rotate keys."`
-	Usage   usageCommand   `cmd:"" help:"Show tokens and cost."`
-	Logs    logsCommand    `cmd:"" help:"Show requests."`
-	Status  statusCommand  `cmd:"" help:"Show how the gateway and its targets are doing."`
-	Explain explainCommand `cmd:"" help:"Explain what the gateway does."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Serve     serveCommand     `cmd:"" help:"Run the gateway."`
+	Conf      configCommand    `cmd:"" name:"config" help:"Check, describe and show the configuration."`
+	Models    modelsCommand    `cmd:"" help:"List models, refresh the catalogue."`
+	Keys      keysCommand      `cmd:"" help:"Create, list, revoke and rotate keys."`
+	Budgets   budgetsCommand   `cmd:"" help:"List, set and remove budgets."`
+	Reconcile reconcileCommand `cmd:"" help:"Compare the ledger with a provider's own usage or cost export."`
+	Usage     usageCommand     `cmd:"" help:"Show tokens and cost."`
+	Logs      logsCommand      `cmd:"" help:"Show requests."`
+	Status    statusCommand    `cmd:"" help:"Show how the gateway and its targets are doing."`
+	Explain   explainCommand   `cmd:"" help:"Explain what the gateway does."`
+	Version   versionCommand   `cmd:"" help:"Print the version."`
 }
 
 // load reads the configuration that the flags and the environment name, with

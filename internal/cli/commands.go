@@ -16,6 +16,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/admin"
+	"headrace/internal/llm"
 )
 
 type keysCommand struct {
@@ -262,7 +263,7 @@ func (p *process) fetch(ctx context.Context, from string) (text []byte, err erro
 }
 
 type usageCommand struct {
-	By    string `default:"model" enum:"model,key,day,provider" help:"What a row stands for: model, key, day or provider."`
+	By    string `default:"model" enum:"model,key,day,provider,day_model" help:"What a row stands for: model, key, day, provider or day_model."`
 	Since string `placeholder:"7d" help:"Leave out what is older: 24h, 7d, 2026-11-23 or a full time."`
 	Until string `placeholder:"TIME" help:"Leave out what is newer, written like --since."`
 }
@@ -290,6 +291,9 @@ func (u *usageCommand) Run(ctx context.Context, p *process) error {
 		if r.Unpriced > 0 {
 			word = fmt.Sprintf("+ %s unpriced", number(r.Unpriced))
 		}
+		if r.Reported != r.Listed {
+			word = strings.TrimSpace(word + " " + drift(r.Reported, r.Listed))
+		}
 		name := r.Name
 		if r.Label != "" {
 			name += " " + r.Label
@@ -308,12 +312,23 @@ func (u *usageCommand) Run(ctx context.Context, p *process) error {
 		all.Output += r.Output
 		all.Cost += r.Cost
 		all.Unpriced += r.Unpriced
+		all.Reported += r.Reported
+		all.Listed += r.Listed
 	}
 	if len(a.Rows) > 1 {
 		all.Name = "all"
 		show(all)
 	}
 	return t.write(p.out)
+}
+
+// drift says how far what providers report is from what the catalogue says.
+func drift(reported, listed llm.Nanodollars) string {
+	s := "reported " + dollars(reported) + " for a list price of " + dollars(listed)
+	if listed > 0 {
+		s += fmt.Sprintf(" (%+.1f %%)", float64(reported-listed)/float64(listed)*100)
+	}
+	return s
 }
 
 type logsCommand struct {

@@ -44,6 +44,11 @@ type Config struct {
 	Limits Limits `yaml:"limits"`
 	// Overload says what happens when more is asked for than can be served.
 	Overload Overload `yaml:"overload"`
+	// Budgets say how much may be spent. Those of keys and tags, and more of
+	// teams, are set with `headrace budgets` or the admin API.
+	Budgets Budgets `yaml:"budgets"`
+	// Retention bounds how much of the ledger is kept.
+	Retention Retention `yaml:"retention"`
 	// Timeouts bound how long one attempt at a provider may take. 0 switches
 	// a timeout off.
 	Timeouts Timeouts `yaml:"timeouts"`
@@ -210,6 +215,49 @@ type Team struct {
 	Weight int `yaml:"weight" min:"0" max:"1000"`
 }
 
+// Budgets say how much may be spent.
+type Budgets struct {
+	// Teams are budgets by the name of a team. What stands here cannot be
+	// changed by the admin API.
+	Teams map[string]TeamBudget `yaml:"teams"`
+	// Wait is how long a request waits at most for money that running requests
+	// hold.
+	Wait Duration `yaml:"wait" min:"1ms"`
+	// StoreDown says what becomes of requests under a budget while the database
+	// cannot be written: lease lets them go on with the money that is in memory
+	// already, refuse turns them away. Neither spends more than the budget.
+	StoreDown string `yaml:"store_down" enum:"lease,refuse"`
+}
+
+// TeamBudget is what a team may spend, in US dollars, by the UTC calendar: a
+// day begins at 00:00, a week on Monday, a month on the first. A member that is
+// left out sets no bound; 0 lets nothing through.
+type TeamBudget struct {
+	// Daily is the budget of a day.
+	Daily *Money `yaml:"daily"`
+	// Weekly is the budget of a week.
+	Weekly *Money `yaml:"weekly"`
+	// Monthly is the budget of a month.
+	Monthly *Money `yaml:"monthly"`
+	// Total is a budget that never begins anew.
+	Total *Money `yaml:"total"`
+	// Alerts are the percentages of a budget that are logged when they are
+	// reached, rising; empty means 80 and 100.
+	Alerts []int `yaml:"alerts"`
+}
+
+// Retention bounds how much of the ledger is kept. The oldest requests go
+// first; the sums of past hours stay, and so does what budgets have spent.
+type Retention struct {
+	// Age is how long the row of a request is kept. 0 is for ever.
+	Age Duration `yaml:"age"`
+	// Rows is the largest number of requests that are kept. 0 is no bound.
+	Rows int64 `yaml:"rows" min:"0"`
+	// Bytes is the size of the database above which the oldest requests are
+	// dropped. 0 is no bound.
+	Bytes ByteSize `yaml:"bytes"`
+}
+
 // Timeouts bound how long one attempt at a provider may take. 0 switches a
 // timeout off.
 type Timeouts struct {
@@ -323,7 +371,9 @@ func Default() *Config {
 			Answer: 64 * MB,
 			Event:  16 * MB,
 		},
-		Overload: Overload{Requests: 10_000, Least: 64, Queue: 1000, Wait: Duration(10 * time.Second), Bytes: 512 * MB},
+		Overload:  Overload{Requests: 10_000, Least: 64, Queue: 1000, Wait: Duration(10 * time.Second), Bytes: 512 * MB},
+		Budgets:   Budgets{Wait: Duration(2 * time.Second), StoreDown: "lease"},
+		Retention: Retention{Age: Duration(90 * 24 * time.Hour), Rows: 5_000_000, Bytes: 2 * GB},
 		Timeouts: Timeouts{
 			Connect: Duration(10 * time.Second),
 			// The slowest models may think for more than ten minutes before the

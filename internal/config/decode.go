@@ -454,6 +454,8 @@ func wanted(t reflect.Type) string {
 		return "a size such as 32MB"
 	case reflect.TypeFor[USD]():
 		return "a price such as 1.25"
+	case reflect.TypeFor[Money]():
+		return "a sum such as 25.00"
 	}
 	switch t.Kind() {
 	case reflect.Bool:

@@ -165,7 +165,7 @@ func takes(t reflect.Type, tag reflect.StructTag) string {
 	switch t {
 	case reflect.TypeFor[llm.Secret]():
 		return "secret"
-	case reflect.TypeFor[Duration](), reflect.TypeFor[ByteSize](), reflect.TypeFor[USD]():
+	case reflect.TypeFor[Duration](), reflect.TypeFor[ByteSize](), reflect.TypeFor[USD](), reflect.TypeFor[Money]():
 		return strings.ToLower(wanted(t)[2:])
 	}
 	switch t.Kind() {

@@ -165,3 +165,31 @@ func (u USD) Float() float64 { return float64(u) / 1e9 }
 
 // MarshalText writes what UnmarshalText reads.
 func (u USD) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
+
+// Money is a sum of US dollars, held exactly in nanodollars and written as a
+// plain decimal number of dollars with up to nine places.
+type Money llm.Nanodollars
+
+// UnmarshalText reads a sum of up to a billion dollars.
+func (m *Money) UnmarshalText(text []byte) error {
+	whole, frac, dotted := strings.Cut(string(text), ".")
+	n, err := strconv.ParseUint(whole, 10, 63)
+	if err != nil || dotted && frac == "" || len(frac) > 9 {
+		return fmt.Errorf("%q is not a sum: write US dollars, such as 25 or 0.50", text)
+	}
+	if n >= 1e9 {
+		return fmt.Errorf("the sum %s is not under a billion dollars", text)
+	}
+	f, err := strconv.ParseUint(frac+strings.Repeat("0", 9-len(frac)), 10, 63)
+	if err != nil {
+		return fmt.Errorf("%q is not a sum: write US dollars, such as 25 or 0.50", text)
+	}
+	*m = Money(int64(n)*1e9 + int64(f))
+	return nil
+}
+
+// String writes the sum in dollars without trailing zeros.
+func (m Money) String() string { return USD(m).String() }
+
+// MarshalText writes what UnmarshalText reads.
+func (m Money) MarshalText() ([]byte, error) { return []byte(m.String()), nil }

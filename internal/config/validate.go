@@ -126,6 +126,19 @@ func (c *Config) validate() error {
 			bad(join("retries.hedge", strconv.Itoa(i)), "there is no route %q", clip(name))
 		}
 	}
+	for _, team := range slices.Sorted(maps.Keys(c.Budgets.Teams)) {
+		at := join(join("budgets", "teams"), team)
+		if team == "" || len(team) > 128 {
+			bad(at, "a team's name is 1 to 128 bytes")
+		}
+		last := 0
+		for i, a := range c.Budgets.Teams[team].Alerts {
+			if a <= last || a > 1000 {
+				bad(join(join(at, "alerts"), strconv.Itoa(i)), "alerts are rising percentages from 1 to 1000")
+			}
+			last = a
+		}
+	}
 	for _, ref := range slices.Sorted(maps.Keys(c.Models)) {
 		if !modelRef.MatchString(ref) {
 			bad(join("models", ref), "%q is not provider/model", clip(ref))

@@ -94,6 +94,8 @@ type Options struct {
 	Tokens *tokens.Learner
 	// Admission may be nil: then everything is let in.
 	Admission Admission
+	// Budgets may be nil: then nobody has one.
+	Budgets Budgets
 	// Recall may be nil: then clients that keep no state lose it.
 	Recall Recall
 	// Makers goes with Recall.
@@ -164,6 +166,10 @@ func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, d *door, path 
 		x.refuse(fail)
 		return
 	}
+	if fail := x.open(&caller, req); fail != nil {
+		x.refuse(fail)
+		return
+	}
 	x.restore(&draft)
 	plan, fail := x.plan(&caller, &draft)
 	if fail != nil {
@@ -194,6 +200,8 @@ type exchange struct {
 	entry ledger.Entry
 	// tokens is what the request really took.
 	tokens int64
+	// bill is nil for a caller without a budget.
+	bill *bill
 	// storing is nil for requests that have nothing to do with stored answers.
 	storing *storing
 	// late are warnings, and failed is an error, that came up when the provider
@@ -629,6 +637,9 @@ func (x *exchange) ended(out *relay.Outcome, d *llm.Draft) {
 			x.g.o.Tokens.Learn(a.Model, tokens.Estimate(d.Raw, tokens.FamilyOf(a.Model)), a.Usage.Prompt())
 		}
 	}
+	if x.bill != nil {
+		x.bill.cost, x.bill.ended = x.costOf(out.Attempts), true
+	}
 }
 
 // refusedUnread are the classes with which a provider turns a request away
@@ -657,6 +668,7 @@ func (x *exchange) guess(a *relay.Attempt) llm.Usage {
 func (x *exchange) close() {
 	x.reply.release()
 	x.leave()
+	x.settle()
 	x.entry.Status, x.entry.FirstByte, x.entry.Total = x.reply.status, x.reply.first, time.Since(x.start)
 	if v := recover(); v != nil {
 		x.entry.Class = llm.Unavailable

@@ -38,6 +38,9 @@ type Entry struct {
 	Warnings         []string
 	// Attempts are in order; the last one decided how it ended.
 	Attempts []Attempt
+	// Charges are what budgets paid for the request: its cost with an estimate
+	// of what no price is known for, once for each budget that it came under.
+	Charges []Charge
 
 	// What follows is worked out from the attempts, outside the request path.
 
@@ -48,6 +51,15 @@ type Entry struct {
 	// set it is only the part that is known, never the price.
 	Cost   llm.Nanodollars
 	Priced bool
+}
+
+// Charge is what a request took from one window of a budget.
+type Charge struct {
+	// Budget names the budget, and Start when the window began; zero for one
+	// that never begins anew.
+	Budget string
+	Start  time.Time
+	Amount llm.Nanodollars
 }
 
 // Attempt is one try at one provider.
@@ -64,7 +76,7 @@ type Attempt struct {
 	// Class is empty when the attempt succeeded.
 	Class   llm.Class
 	Message string
-	// Usage is kept without Raw, Reported and HasReported.
+	// Usage is kept without Raw.
 	Usage  llm.Usage
 	Finish llm.FinishReason
 	// UpstreamID is the provider's id of the answer.
@@ -73,6 +85,10 @@ type Attempt struct {
 	// unpriced, never free.
 	Cost   llm.Nanodollars
 	Priced bool
+	// Listed is what the catalogue says of an attempt whose provider reports a
+	// cost of its own, which is then Cost; HasListed says that it says something.
+	Listed    llm.Nanodollars
+	HasListed bool
 }
 
 // PriceFunc is what an attempt costs by the catalogue; priced is false when
@@ -98,6 +114,9 @@ func (e *Entry) settle(price PriceFunc) {
 	}
 	for i := range e.Attempts {
 		e.Attempts[i].settle(e.Op, price)
+	}
+	for i := range e.Charges {
+		e.Charges[i].Amount = min(max(e.Charges[i].Amount, 0), maxCost)
 	}
 	e.Sum()
 }
@@ -166,6 +185,16 @@ func (a *Attempt) settle(op llm.Op, price PriceFunc) {
 			a.Cost, a.Priced = 0, false
 		}
 		a.Cost = min(a.Cost, maxCost)
+	}
+	a.Listed, a.HasListed = 0, false
+	if u.HasReported = u.HasReported && u.Source != "" && u.Reported >= 0; !u.HasReported {
+		u.Reported = 0
+	} else if u.Reported = min(u.Reported, maxCost); price != nil {
+		ours := *u
+		ours.Reported, ours.HasReported = 0, false
+		if listed, ok := price(a.Provider, a.Model, ours, a.Start); ok && listed >= 0 {
+			a.Listed, a.HasListed = min(listed, maxCost), true
+		}
 	}
 	u.Raw = nil
 }

@@ -192,6 +192,16 @@ func (l *Ledger) begin(ctx context.Context) ([]Run, error) {
 // entry waits that long, and a write takes its time.
 func (o *Options) window() time.Duration { return max(4*o.Every, time.Second) }
 
+// RunID is the run that rows are written under; 0 before Begin.
+func (l *Ledger) RunID() ID {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.begun {
+		return 0
+	}
+	return l.run.ID
+}
+
 func (l *Ledger) take(ctx context.Context) error {
 	select {
 	case l.turn <- struct{}{}:
@@ -368,7 +378,7 @@ func (l *Ledger) settle(batch []Entry) []Entry {
 		from := len(l.attempts)
 		l.attempts = append(l.attempts, e.Attempts...)
 		e.Attempts = l.attempts[from:len(l.attempts):len(l.attempts)]
-		e.Warnings = slices.Clone(e.Warnings)
+		e.Warnings, e.Charges = slices.Clone(e.Warnings), slices.Clone(e.Charges)
 		e.settle(l.opts.Price)
 	}
 	return l.settled
@@ -430,7 +440,7 @@ func (l *Ledger) inMemory(id ID) (Entry, bool) {
 }
 
 func (l *Ledger) settleCopy(e *Entry) {
-	e.Attempts, e.Warnings = slices.Clone(e.Attempts), slices.Clone(e.Warnings)
+	e.Attempts, e.Warnings, e.Charges = slices.Clone(e.Attempts), slices.Clone(e.Warnings), slices.Clone(e.Charges)
 	e.settle(l.opts.Price)
 }
 

@@ -20,6 +20,9 @@ type Tally struct {
 	Input, CacheRead, CacheWrite5m, CacheWrite1h int64
 	Output, Reasoning                            int64
 	Cost                                         llm.Nanodollars
+	// Reported is what providers say of those attempts that they report a cost
+	// of and the catalogue has a price for, Listed what the catalogue says.
+	Reported, Listed llm.Nanodollars
 }
 
 // Hour is the tally of one UTC hour, key and target: what a store adds to its
@@ -46,15 +49,18 @@ const (
 	ByDay By = "day"
 	// ByProvider groups by provider id.
 	ByProvider By = "provider"
+	// ByDayModel groups by UTC day and model, "2026-11-23 provider/model"; of
+	// requests that asked no provider it is the day alone.
+	ByDayModel By = "day_model"
 )
 
 // ParseBy reads a grouping.
 func ParseBy(s string) (By, error) {
 	switch b := By(s); b {
-	case ByModel, ByKey, ByDay, ByProvider:
+	case ByModel, ByKey, ByDay, ByProvider, ByDayModel:
 		return b, nil
 	}
-	return "", fmt.Errorf("usage is grouped by model, key, day or provider, not by %q", s)
+	return "", fmt.Errorf("usage is grouped by model, key, day, provider or day_model, not by %q", s)
 }
 
 // UsageRow is the tally of one group. Group is as the grouping says; it is
@@ -138,6 +144,10 @@ func RollUp(entries []Entry) []Hour {
 			t.Output += a.Usage.Output
 			t.Reasoning += a.Usage.Reasoning
 			t.Cost += a.Cost
+			if a.HasListed {
+				t.Reported += a.Usage.Reported
+				t.Listed += a.Listed
+			}
 		}
 	}
 	return hours

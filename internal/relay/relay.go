@@ -65,6 +65,19 @@ type Mender interface {
 	Mend(t *route.Target, d *llm.Draft, e *llm.Error) (llm.Draft, bool)
 }
 
+// Payer is the optional power of a Reply to hold money for an attempt before
+// it is made.
+type Payer interface {
+	// Pays says whether the request is under a budget at all; then it is not
+	// hedged either.
+	Pays() bool
+	// Pay holds what the draft can cost at most at the target, beside what the
+	// attempts so far have cost, and gives the draft, which it may have cut to
+	// what can be paid for, with a warning for the client. An error leaves the
+	// target out.
+	Pay(ctx context.Context, t *route.Target, d llm.Draft, past []Attempt) (draft llm.Draft, warning string, err *llm.Error)
+}
+
 // Meta is what the client is told about how its answer came about.
 type Meta struct {
 	// Target is who answered; nil when nobody did.
@@ -202,6 +215,8 @@ type Outcome struct {
 	// Committed says that content had reached the client.
 	Committed bool
 	Warnings  []string
+
+	paid []string // what the Payer warns of in the present attempt
 }
 
 // A tooSlow ends an attempt that exceeds a limit; as the cause of its context it
@@ -256,6 +271,15 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 		case last != nil:
 			a.Why = t.Why + ", after " + string(last.Class)
 		}
+		paid, broke := r.pay(ctx, t, d, reply, &out)
+		if broke != nil {
+			a.Class, a.Message = broke.Class, broke.Message
+			if last == nil || last.Class == llm.Unsupported || last.Class == llm.Unavailable {
+				last = broke
+			}
+			at, repeats = at+1, 0
+			continue
+		}
 		permit, aside := r.allow(t, repeats > 0)
 		if aside != nil {
 			if repeats > 0 { // no repeat after all; its row says why
@@ -270,7 +294,7 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 		}
 		var reached reach
 		var err *llm.Error
-		if after, ok := r.hedges(plan, at, repeats, sent, d); ok {
+		if after, ok := r.hedges(plan, at, repeats, sent, d); ok && !pays(reply) {
 			h := hedge{relay: r, plan: plan, at: at, d: d, reply: reply, out: &out, sent: sent}
 			reached, err = h.run(ctx, permit, after)
 			if sent = h.sent; h.both {
@@ -278,7 +302,7 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 				t, a = &plan.Targets[at], &out.Attempts[len(out.Attempts)-1]
 				repeats = math.MaxInt // both have had their turn
 			}
-		} else if reached, err = r.permitted(ctx, permit, t, d, reply, a, &out, sent+1, at+1 == len(plan.Targets)); a.Sent {
+		} else if reached, err = r.permitted(ctx, permit, t, paid, reply, a, &out, sent+1, at+1 == len(plan.Targets)); a.Sent {
 			sent++
 		}
 		if err == nil {
@@ -334,6 +358,28 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 		fail(ctx, reply, &out, sent)
 	}
 	return out
+}
+
+// pay asks a reply that is a Payer to hold money for the attempt that the last
+// row of out is about.
+func (r *Relay) pay(ctx context.Context, t *route.Target, d *llm.Draft, reply Reply, out *Outcome) (*llm.Draft, *llm.Error) {
+	out.paid = nil
+	if !pays(reply) {
+		return d, nil
+	}
+	draft, warning, err := reply.(Payer).Pay(ctx, t, *d, out.Attempts[:len(out.Attempts)-1])
+	if err != nil {
+		return nil, err
+	}
+	if warning != "" {
+		out.paid = []string{warning}
+	}
+	return &draft, nil
+}
+
+func pays(reply Reply) bool {
+	p, ok := reply.(Payer)
+	return ok && p.Pays()
 }
 
 // allow asks the breaker. aside is the error of a target that may not be tried
@@ -520,7 +566,7 @@ func (r *Relay) pass(ctx context.Context, o *opened, ans *llm.Answer, d *llm.Dra
 	t, l, leaves := o.t, &o.limits, o.leaves
 	o.byte.Stop()
 	a.Sent, a.Status, a.UpstreamID = true, ans.Status, ans.UpstreamID
-	meta := Meta{Target: t, Attempts: n, Warnings: warnings(ans.Losses)}
+	meta := Meta{Target: t, Attempts: n, Warnings: append(out.paid, warnings(ans.Losses)...)}
 	out.Warnings = meta.Warnings
 	if ans.Stream == nil {
 		a.Usage, a.Finish, a.OutputBytes = ans.Glance.Usage, ans.Glance.Finish, ans.TextBytes

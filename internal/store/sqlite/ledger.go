@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -88,6 +89,9 @@ func (d *DB) writeBatch(ctx context.Context, tx *sql.Tx, b *ledger.Batch) error 
 		return err
 	}
 	if err := d.insertAttempts(ctx, tx, b.Entries); err != nil {
+		return err
+	}
+	if err := d.charge(ctx, tx, b); err != nil {
 		return err
 	}
 	if err := d.addHours(ctx, tx, b.Hours); err != nil {
@@ -190,17 +194,14 @@ func (d *DB) taken(ctx context.Context, tx *sql.Tx, entries []ledger.Entry, seq 
 }
 
 func (d *DB) insertAttempts(ctx context.Context, tx *sql.Tx, entries []ledger.Entry) error {
-	in := d.inserter(tx, insertAttempts, 16)
+	in := d.inserter(tx, insertAttempts, 18)
 	n := namer{ctx: ctx, d: d, tx: tx}
 	for i := range entries {
 		e := &entries[i]
 		for j := range e.Attempts {
 			a := &e.Attempts[j]
 			u := &a.Usage
-			var cost any
-			if a.Priced {
-				cost = int64(a.Cost)
-			}
+			cost := moneyOrNull(a.Cost, a.Priced)
 			target := n.target(target{a.Provider, a.Model})
 			try := n.try(try{a.Why, a.Status, a.Class, a.Finish, u.Source})
 			if n.err != nil {
@@ -208,7 +209,8 @@ func (d *DB) insertAttempts(ctx context.Context, tx *sql.Tx, entries []ledger.En
 			}
 			// The place in the list is the key; N is what it says.
 			if err := in.row(ctx, int64(e.ID), j+1, target, try, a.Start.UnixMilli(), a.FirstByte.Microseconds(), a.Total.Microseconds(),
-				u.Input, u.CacheRead, u.CacheWrite5m, u.CacheWrite1h, u.Output, u.Reasoning, cost, orNull(a.UpstreamID), orNull(a.Message)); err != nil {
+				u.Input, u.CacheRead, u.CacheWrite5m, u.CacheWrite1h, u.Output, u.Reasoning, cost, orNull(a.UpstreamID), orNull(a.Message),
+				moneyOrNull(u.Reported, u.HasReported), moneyOrNull(a.Listed, a.HasListed)); err != nil {
 				return fmt.Errorf("insert attempts: %w", err)
 			}
 		}
@@ -226,9 +228,16 @@ func orNull(s string) any {
 	return s
 }
 
+func moneyOrNull(n llm.Nanodollars, known bool) any {
+	if !known {
+		return nil
+	}
+	return int64(n)
+}
+
 func (d *DB) addHours(ctx context.Context, tx *sql.Tx, hours []ledger.Hour) error {
 	n := namer{ctx: ctx, d: d, tx: tx}
-	add := d.in(tx, "ledger_add_hour")
+	add, addDay := d.in(tx, "ledger_add_hour"), d.in(tx, "ledger_add_day")
 	for i := range hours {
 		h := &hours[i]
 		t := &h.Tally
@@ -236,9 +245,15 @@ func (d *DB) addHours(ctx context.Context, tx *sql.Tx, hours []ledger.Hour) erro
 		if n.err != nil {
 			return n.err
 		}
-		if _, err := add.ExecContext(ctx, h.Hour, caller, target, t.Requests, t.Failed, t.Attempts, t.FailedAttempts,
-			t.Estimated, t.Unpriced, t.Input, t.CacheRead, t.CacheWrite5m, t.CacheWrite1h, t.Output, t.Reasoning, int64(t.Cost)); err != nil {
+		sums := []any{h.Hour, caller, target, t.Requests, t.Failed, t.Attempts, t.FailedAttempts,
+			t.Estimated, t.Unpriced, t.Input, t.CacheRead, t.CacheWrite5m, t.CacheWrite1h, t.Output, t.Reasoning, int64(t.Cost),
+			int64(t.Reported), int64(t.Listed)}
+		if _, err := add.ExecContext(ctx, sums...); err != nil {
 			return fmt.Errorf("add to the hour: %w", err)
+		}
+		sums[0] = h.Hour / 24
+		if _, err := addDay.ExecContext(ctx, sums...); err != nil {
+			return fmt.Errorf("add to the day: %w", err)
 		}
 	}
 	return nil
@@ -293,6 +308,9 @@ func (d *DB) entries(ctx context.Context, name string, args ...any) ([]ledger.En
 		if err := d.attemptsOf(ctx, tx, &found[i]); err != nil {
 			return nil, err
 		}
+		if err := d.chargesOf(ctx, tx, &found[i]); err != nil {
+			return nil, err
+		}
 		found[i].Sum()
 	}
 	return found, nil
@@ -337,16 +355,18 @@ func (d *DB) attemptsOf(ctx context.Context, tx *sql.Tx, e *ledger.Entry) error 
 	for rows.Next() {
 		var a ledger.Attempt
 		var start, first, total int64
-		var cost sql.NullInt64
+		var cost, reported, listed sql.NullInt64
 		var upstream, message sql.NullString
 		u := &a.Usage
 		if err := rows.Scan(&a.N, &a.Provider, &a.Model, &start, &first, &total, &a.Status, &a.Class, &a.Finish, &u.Source,
 			&u.Input, &u.CacheRead, &u.CacheWrite5m, &u.CacheWrite1h, &u.Output, &u.Reasoning, &cost, &a.Why,
-			&upstream, &message); err != nil {
+			&upstream, &message, &reported, &listed); err != nil {
 			return fmt.Errorf("read an attempt of %s: %w", e.ID, err)
 		}
 		a.Start, a.FirstByte, a.Total = time.UnixMilli(start).UTC(), micro(first), micro(total)
 		a.Cost, a.Priced = llm.Nanodollars(cost.Int64), cost.Valid
+		u.Reported, u.HasReported = llm.Nanodollars(reported.Int64), reported.Valid
+		a.Listed, a.HasListed = llm.Nanodollars(listed.Int64), listed.Valid
 		a.UpstreamID, a.Message = upstream.String, message.String
 		e.Attempts = append(e.Attempts, a)
 	}
@@ -364,6 +384,7 @@ var usageBy = map[ledger.By]string{
 	ledger.ByKey:      "ledger_usage_by_key",
 	ledger.ByDay:      "ledger_usage_by_day",
 	ledger.ByProvider: "ledger_usage_by_provider",
+	ledger.ByDayModel: "ledger_usage_by_day_model",
 }
 
 // Usage implements [ledger.Reader].
@@ -373,7 +394,13 @@ func (d *DB) Usage(ctx context.Context, by ledger.By, since, until time.Time) ([
 		return nil, llm.Errorf(llm.InvalidRequest, "usage cannot be grouped by %q", by)
 	}
 	from, to := ledger.HourRange(since, until)
-	rows, err := d.stmts[name].QueryContext(ctx, from, to)
+	// Whole days are read from the roll-up of days, the rest from that of hours.
+	firstDay, lastDay := (from+23)/24, to/24
+	before, after := firstDay*24, lastDay*24
+	if firstDay >= lastDay {
+		firstDay, lastDay, before, after = 0, 0, to, to
+	}
+	rows, err := d.stmts[name].QueryContext(ctx, firstDay, lastDay, from, before, after, to)
 	if err != nil {
 		return nil, fmt.Errorf("read usage: %w", err)
 	}
@@ -383,15 +410,20 @@ func (d *DB) Usage(ctx context.Context, by ledger.By, since, until time.Time) ([
 		var r ledger.UsageRow
 		t := &r.Tally
 		if err := rows.Scan(&r.Group, &r.Label, &t.Requests, &t.Failed, &t.Attempts, &t.FailedAttempts, &t.Estimated, &t.Unpriced,
-			&t.Input, &t.CacheRead, &t.CacheWrite5m, &t.CacheWrite1h, &t.Output, &t.Reasoning, (*int64)(&t.Cost)); err != nil {
+			&t.Input, &t.CacheRead, &t.CacheWrite5m, &t.CacheWrite1h, &t.Output, &t.Reasoning, (*int64)(&t.Cost),
+			(*int64)(&t.Reported), (*int64)(&t.Listed)); err != nil {
 			return nil, fmt.Errorf("read a row of usage: %w", err)
 		}
-		if by == ledger.ByDay {
-			day, err := strconv.ParseInt(r.Group, 10, 64)
+		if by == ledger.ByDay || by == ledger.ByDayModel {
+			number, model, _ := strings.Cut(r.Group, " ")
+			day, err := strconv.ParseInt(number, 10, 64)
 			if err != nil {
 				return nil, fmt.Errorf("read the day of a row of usage: %w", err)
 			}
 			r.Group = time.Unix(day*24*60*60, 0).UTC().Format(time.DateOnly)
+			if model != "" {
+				r.Group += " " + model
+			}
 		}
 		out = append(out, r)
 	}

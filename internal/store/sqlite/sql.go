@@ -27,6 +27,9 @@ const (
 	insertRequests = "ledger_insert_requests"
 	insertAttempts = "ledger_insert_attempts"
 	widened        = "_wide"
+	// stand is prepared for readers and, under the other name, for the writer.
+	stand        = "budget_stand"
+	standWriting = "budget_stand_writing"
 )
 
 // onWriter are the statements that write.
@@ -35,9 +38,13 @@ var onWriter = map[string]bool{
 	"ledger_caller": true, "ledger_ask": true, "ledger_target": true, "ledger_end": true, "ledger_try": true,
 	insertRequests: true, insertRequests + widened: true,
 	insertAttempts: true, insertAttempts + widened: true,
-	"ledger_add_hour": true, "ledger_last_seq": true, "ledger_seq": true,
+	"ledger_add_hour": true, "ledger_add_day": true, "ledger_last_seq": true, "ledger_seq": true,
 	"ledger_begin_run": true, "ledger_killed_runs": true, "ledger_run_batch": true,
 	"ledger_note_batch": true, "ledger_end_run": true,
+	"ledger_insert_charge": true, "ledger_prune_attempts": true, "ledger_prune_charges": true, "ledger_prune_requests": true,
+	standWriting: true,
+	"budget_put": true, "budget_drop": true, "budget_raise_version": true, "budget_account": true,
+	"budget_own": true, "budget_lease": true, "budget_charge": true, "budget_settle_lost": true,
 	"recall_put": true, "recall_drop": true, "recall_drop_live": true, "recall_sweep": true,
 }
 
@@ -59,6 +66,7 @@ func (d *DB) prepare(ctx context.Context) error {
 	for _, name := range []string{insertRequests, insertAttempts} {
 		d.text[name+widened] = widen(d.text[name], wide)
 	}
+	d.text[standWriting] = d.text[stand]
 	return d.PrepareAll(ctx)
 }
 

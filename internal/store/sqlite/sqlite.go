@@ -1,4 +1,4 @@
-// Package sqlite keeps keys, the ledger and what must come back in one SQLite
+// Package sqlite keeps keys, budgets, the ledger and what must come back in one SQLite
 // file. Several processes may have the file open: one that serves, and the
 // command line beside it.
 package sqlite
@@ -19,6 +19,7 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"headrace/internal/access"
+	"headrace/internal/budget"
 	"headrace/internal/ledger"
 	"headrace/internal/recall"
 )
@@ -40,9 +41,11 @@ type DB struct {
 }
 
 var (
-	_ access.Store = (*DB)(nil)
-	_ ledger.Store = (*DB)(nil)
-	_ recall.Store = (*DB)(nil)
+	_ access.Store  = (*DB)(nil)
+	_ ledger.Store  = (*DB)(nil)
+	_ recall.Store  = (*DB)(nil)
+	_ budget.Store  = (*DB)(nil)
+	_ ledger.Pruner = (*DB)(nil)
 )
 
 // readers bounds the read pool: each connection has a page cache of 2 MB.

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"headrace/internal/access"
+	"headrace/internal/budget"
 	"headrace/internal/ledger"
 	"headrace/internal/llm"
 	"headrace/internal/recall"
@@ -27,6 +28,8 @@ type Store interface {
 	access.Store
 	ledger.Store
 	recall.Store
+	budget.Store
+	ledger.Pruner
 	Close() error
 }
 
@@ -71,6 +74,12 @@ func Run(t *testing.T, open Open) {
 		{"two processes", "a second process must see and add to the same data", twoProcesses},
 		{"cancelled", "a context that is over must be an error, not a result", cancelled},
 		{"ledger", "the ledger over this store must lose nothing", wholeLedger},
+		{"budgets", "a budget must come back as it was put, and every change be seen by other processes", budgets},
+		{"leases", "what is leased and spent must never be over the limit", leases},
+		{"leases at once", "leases that are taken at the same time must not be over the limit together", leasesAtOnce},
+		{"charges", "an account must be the sum of the ledger's rows, also when a batch is tried again", charges},
+		{"lost leases", "what a run that was killed had leased must count until it is settled", lostLeases},
+		{"prune", "old entries must go in the order of writing, and leave sums and budgets as they were", prune},
 		{"sealed", "a sealed row must come back as it was put", sealed},
 		{"sealed owners", "the row of one owner must never be another's", sealedOwners},
 		{"sealed expiry", "what has expired is not there, swept or not", sealedExpiry},
@@ -586,6 +595,8 @@ func usage(f *fixture) {
 		{ledger.ByModel, []ledger.UsageRow{{Group: "openai/gpt-x", Tally: plus(good, bad)}, {Group: "", Tally: none}, {Group: "anthropic/claude-x", Tally: plus(over, over)}}},
 		{ledger.ByKey, []ledger.UsageRow{{Group: "key_1", Label: "ci", Tally: plus(good, over)}, {Group: "key_2", Label: "new name", Tally: plus(bad, over, none)}}},
 		{ledger.ByDay, []ledger.UsageRow{{Group: "2026-11-24", Tally: plus(bad, over, none)}, {Group: "2026-11-23", Tally: plus(good, over)}}},
+		{ledger.ByDayModel, []ledger.UsageRow{{Group: "2026-11-24", Tally: none}, {Group: "2026-11-24 openai/gpt-x", Tally: bad}, {Group: "2026-11-24 anthropic/claude-x", Tally: over},
+			{Group: "2026-11-23 openai/gpt-x", Tally: good}, {Group: "2026-11-23 anthropic/claude-x", Tally: over}}},
 	} {
 		got, err := f.store.Usage(f.ctx, x.by, time.Time{}, time.Time{})
 		f.must(err)
@@ -632,6 +643,30 @@ func usageHours(f *fixture) {
 			got += r.Tally.Requests
 		}
 		f.same(fmt.Sprintf("requests from %s to %s after noon", c.since, c.until), c.want, got)
+	}
+	// Over days, where sums of whole days take the place of hours.
+	from := noon.AddDate(0, 1, 0)
+	var at []time.Time
+	for i := range 20 {
+		at = append(at, from.Add(time.Duration(i)*5*time.Hour))
+		f.write(sample(&ids, at[i]))
+	}
+	for since := -13 * time.Hour; since < 100*time.Hour; since += 9 * time.Hour {
+		for _, long := range []time.Duration{time.Hour, 11 * time.Hour, 24 * time.Hour, 47 * time.Hour, 85 * time.Hour} {
+			want := int64(0)
+			for _, t := range at {
+				if d := t.Sub(from); d >= since && d < since+long {
+					want++
+				}
+			}
+			rows, err := f.store.Usage(f.ctx, ledger.ByProvider, from.Add(since), from.Add(since+long))
+			f.must(err)
+			var got int64
+			for _, r := range rows {
+				got += r.Tally.Requests
+			}
+			f.same(fmt.Sprintf("requests of %s from %s on", long, since), want, got)
+		}
 	}
 }
 
@@ -701,6 +736,9 @@ func cancelled(f *fixture) {
 		"WriteBatch":  f.store.WriteBatch(ctx, f.batch([]ledger.Entry{sample(&ids, noon)})),
 		"Recent":      second(f.store.Recent(ctx, ledger.Filter{})),
 		"Usage":       second(f.store.Usage(ctx, ledger.ByDay, noon, noon)),
+		"Budgets":     second(f.store.Budgets(ctx)),
+		"PutBudget":   f.store.PutBudget(ctx, budgetOf("x", 1)),
+		"Lease":       second(f.store.Lease(ctx, 1, []budget.Ask{{Slot: slotOf("x"), Limit: 1, Take: 1}})),
 		"PutSealed":   f.store.PutSealed(ctx, []recall.Sealed{row(1)}, nil),
 		"Sealed":      third(f.store.Sealed(ctx, row(1).SealedID, noon)),
 		"LastSealed":  lastErr(f.store.LastSealed(ctx, recall.KindTurn, noon)),

@@ -1,0 +1,1 @@
+UPDATE budget_account SET spent = spent + $2 WHERE id = $1

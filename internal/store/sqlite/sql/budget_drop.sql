@@ -1,0 +1,1 @@
+DELETE FROM budget WHERE scope = $1 AND subject = $2 AND period = $3

@@ -1,0 +1,1 @@
+SELECT version FROM budget_version WHERE id = 1

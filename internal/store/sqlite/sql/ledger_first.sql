@@ -1,0 +1,1 @@
+SELECT seq, began FROM ledger_request ORDER BY seq LIMIT $1

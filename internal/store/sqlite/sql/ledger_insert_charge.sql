@@ -1,0 +1,1 @@
+INSERT INTO ledger_charge (request, account, amount) VALUES ($1, $2, $3)

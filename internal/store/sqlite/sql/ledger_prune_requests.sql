@@ -1,0 +1,1 @@
+DELETE FROM ledger_request WHERE seq <= $1
