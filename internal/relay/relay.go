@@ -81,6 +81,8 @@ type Options struct {
 	Prepare func(t *route.Target, d llm.Draft) llm.Draft
 	// Breaker sets failing targets aside; nil tries all.
 	Breaker Breaker
+	// Reserver takes room for each attempt; nil takes none.
+	Reserver Reserver
 	// Policy has a row for each class; nil means DefaultPolicy.
 	Policy []Rule
 	// Attempts is how many requests to providers one client request may cost;
@@ -166,6 +168,8 @@ type Attempt struct {
 	// unset.
 	N               int
 	Provider, Model string
+	// Credential is the index of the provider's credential that it was sent with.
+	Credential int
 	// Why says why this target was tried.
 	Why   string
 	Sent  bool
@@ -239,7 +243,9 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 	var last *llm.Error
 	mends := false // the draft was mended for this target
 	sent, repeats, most := 0, 0, r.attempts(len(plan.Targets))
-	for at := 0; at < len(plan.Targets) && sent < most; {
+	room := room{relay: r, plan: plan, draft: d}
+	defer room.close(&out)
+	for at := 0; sent < most && room.more(&at); {
 		t := &plan.Targets[at]
 		out.Attempts = append(out.Attempts, Attempt{N: len(out.Attempts) + 1, Provider: t.Provider, Model: t.Model, Why: t.Why, Start: time.Now()})
 		a := &out.Attempts[len(out.Attempts)-1]
@@ -251,8 +257,21 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 		case last != nil:
 			a.Why = t.Why + ", after " + string(last.Class)
 		}
+		if full := room.take(ctx, at, a); full != nil {
+			a.Class, a.Message = full.Class, full.Message
+			if last == nil || last.Class == llm.Unsupported || last.Class == llm.Unavailable {
+				last = full
+			}
+			if clientGone(ctx) != nil {
+				last = full
+				break
+			}
+			at, repeats = room.next(at), 0
+			continue
+		}
 		permit, aside := r.allow(t, repeats > 0)
 		if aside != nil {
+			room.settle(a, nil)
 			if repeats > 0 { // no repeat after all; its row says why
 				aside.Message = "not repeated: too many of the requests to " + t.Provider + " are repeats"
 			}
@@ -260,10 +279,11 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 			if last == nil {
 				last = aside
 			}
-			at, repeats = at+1, 0
+			at, repeats = room.next(at), 0
 			continue
 		}
 		reached, err := r.permitted(ctx, permit, t, d, reply, a, &out, sent+1, at+1 == len(plan.Targets))
+		room.settle(a, err)
 		if a.Sent {
 			sent++
 		}
@@ -302,6 +322,10 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 		}
 		// Every target left must still have its turn.
 		left := len(plan.Targets) - 1 - at
+		if sent+left < most && room.other(at, a, err) {
+			repeats = 0
+			continue
+		}
 		if wait, ok := r.again(rule, err, repeats, left == 0); ok && sent+left < most && sleep(ctx, wait) {
 			repeats++
 			continue
@@ -310,7 +334,7 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 			last = gone
 			break
 		}
-		at, repeats = at+1, 0
+		at, repeats = room.next(at), 0
 	}
 	if last == nil {
 		last = llm.Errorf(llm.ModelNotFound, "no target is left for model %q", plan.Asked)
@@ -454,6 +478,7 @@ func (r *Relay) attempt(ctx context.Context, t *route.Target, d *llm.Draft, repl
 	}
 
 	draft := d.For(t.Provider)
+	draft.Credential = a.Credential
 	if r.o.Prepare != nil {
 		draft = r.o.Prepare(t, draft)
 	}
