@@ -210,8 +210,13 @@ type Place struct{ p *place }
 // Credential is the index of the credential that the attempt is to use.
 func (p Place) Credential() int { return p.p.index }
 
-// Name is the name of that credential.
-func (p Place) Name() string { return p.p.credential.Name }
+// Name is the name of that credential; empty where it is the only one.
+func (p Place) Name() string {
+	if len(p.p.pool.credentials) == 1 {
+		return ""
+	}
+	return p.p.credential.Name
+}
 
 // Counts reports whether tokens are reserved for a class at any credential, so
 // that Ask.Input matters.
