@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"log/slog"
 	"net"
@@ -89,6 +90,7 @@ type App struct {
 	directory *access.Directory
 	limits    *limit.Table
 	gate      *admission.Gate
+	seed      maphash.Seed // of the affinity of conversations to credentials
 	health    *health.Table
 	ledger    *ledger.Ledger
 	budgets   *budget.Keeper
@@ -126,7 +128,7 @@ type App struct {
 // New opens the state and builds every part. The caller ends it with Close, or
 // by Serve, which closes it.
 func New(ctx context.Context, o Options) (*App, error) {
-	a := &App{o: o, started: time.Now(), limits: &limit.Table{}, tokens: &tokens.Learner{}}
+	a := &App{o: o, started: time.Now(), limits: &limit.Table{}, seed: maphash.MakeSeed(), tokens: &tokens.Learner{}}
 	a.cfg.Store(o.Config)
 	a.gate = admission.New(gateOptions(o.Config))
 	a.log = logger(o.Log, o.Config.Log, &a.level)
@@ -238,36 +240,6 @@ func (a *App) credentials(ctx context.Context) error {
 // keyFile holds the key in the data directory that recall's rows are sealed
 // with.
 const keyFile = "recall.key"
-
-// callerLimits holds callers to the limits of their key, or of the
-// configuration where the key has none.
-type callerLimits struct{ a *App }
-
-// Reserve takes room for one request.
-func (c callerLimits) Reserve(p *access.Principal, tokens int64, now time.Time) (func(int64), *llm.Error) {
-	l := limit.Limits(p.Limits)
-	if l == (limit.Limits{}) {
-		l = limit.Limits(c.a.config().Limits.Key)
-	}
-	if l == (limit.Limits{}) {
-		return noSettle, nil
-	}
-	r, err := c.a.limits.Reserve(p.KeyID, l, tokens, now)
-	if err != nil {
-		return nil, err
-	}
-	return func(actual int64) {
-		r.Settle(actual, time.Now())
-		r.Release()
-	}, nil
-}
-
-// NeedsTokens reports whether a reservation of the caller counts tokens.
-func (c callerLimits) NeedsTokens(p *access.Principal) bool {
-	return p.Limits.TokensPerMinute > 0 || c.a.config().Limits.Key.TokensPerMinute > 0
-}
-
-func noSettle(int64) {}
 
 // Serve binds the address and serves until ctx ends; then it drains, stops
 // every part and closes the state.

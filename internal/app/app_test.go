@@ -123,6 +123,7 @@ func openFor(t *testing.T, upstream string, d llm.Dialect, slow func() bool) *ho
 	for _, c := range llm.Classes() {
 		yaml += "    " + string(c) + ": {repeat: 0}\n"
 	}
+	yaml += "limits: {learn: false}\n"
 	auth := map[llm.Dialect]string{llm.OpenAI: "bearer", llm.Responses: "bearer", llm.Anthropic: "x-api-key", llm.Gemini: "x-goog-api-key", llm.Ollama: "none"}[d]
 	yaml += "providers:\n  " + own(d) + ": {dialect: " + string(d) + ", auth: " + auth + ", base_url: " + upstream
 	if d != llm.Ollama {

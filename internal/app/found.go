@@ -9,6 +9,7 @@ import (
 
 	"headrace/internal/catalog"
 	"headrace/internal/config"
+	"headrace/internal/limit"
 	"headrace/internal/llm"
 	"headrace/internal/provider"
 )
@@ -27,7 +28,10 @@ type Found struct {
 	// BaseURL is where its requests go.
 	BaseURL string
 
-	key     llm.Secret
+	// credentials are its keys; one that needs none may have one without a key.
+	credentials []credential
+	// learn says that its own limits are taken from its answers.
+	learn   bool
 	header  map[string]string
 	connect time.Duration
 	// answer and event are the largest of each, in bytes.
@@ -102,7 +106,7 @@ func look(cfg *config.Config, env config.Env, c *catalog.Catalog) []Found {
 // of it.
 func lookFor(row *catalog.Provider, cfg *config.Config, env config.Env) (f Found, ok bool) {
 	own, named := inFile(row, cfg)
-	f = Found{Row: row, BaseURL: row.BaseURL, connect: limited(cfg.Timeouts.Connect),
+	f = Found{Row: row, learn: cfg.Limits.Learn, BaseURL: row.BaseURL, connect: limited(cfg.Timeouts.Connect),
 		answer: int64(cfg.Limits.Answer), event: int64(cfg.Limits.Event)}
 	if row.ID == rehearsalID {
 		f.Source, f.Ready, f.Disabled = "built in", !own.Disabled, own.Disabled
@@ -115,7 +119,14 @@ func lookFor(row *catalog.Provider, cfg *config.Config, env config.Env) (f Found
 			names = nil
 		}
 		l := env.Provider(row.ID, names)
-		f.key, f.Source, f.Advice = l.Key, l.From, l.Advice
+		f.Source, f.Advice = l.From, l.Advice
+		if l.Key != "" {
+			var keys []config.ProviderKey
+			for _, key := range append([]llm.Secret{l.Key}, l.More...) {
+				keys = append(keys, config.ProviderKey{Key: key})
+			}
+			f.credentials = credentialsOf(keys, own.Limits)
+		}
 		if moved = l.BaseURL != ""; moved {
 			f.BaseURL = l.BaseURL
 			if f.Source == "" {
@@ -125,7 +136,7 @@ func lookFor(row *catalog.Provider, cfg *config.Config, env config.Env) (f Found
 	}
 	if named {
 		f.overlay(own, cfg)
-	} else if f.key == "" && f.Advice == "" && !(moved && row.Auth == catalog.NoAuth) {
+	} else if len(f.credentials) == 0 && f.Advice == "" && !(moved && row.Auth == catalog.NoAuth) {
 		return f, false
 	}
 	f.settle(cfg)
@@ -145,12 +156,18 @@ func inFile(row *catalog.Provider, cfg *config.Config) (config.Provider, bool) {
 // overlay lays what the file says over what the environment said.
 func (f *Found) overlay(own config.Provider, cfg *config.Config) {
 	f.Source, f.Disabled = cfg.File(), own.Disabled
+	keys := own.APIKeys
+	if own.APIKey != "" {
+		keys = []config.ProviderKey{{Key: own.APIKey}}
+	}
 	switch {
-	case own.APIKey == "":
-	case config.Ours(own.APIKey):
-		f.key, f.Advice = "", "its api_key is a key of Headrace itself: give it the key that "+f.Row.ID+" gave you"
+	case len(keys) == 0 && len(f.credentials) == 0 && f.Row.Auth == catalog.NoAuth:
+		f.credentials = credentialsOf(make([]config.ProviderKey, 1), own.Limits)
+	case len(keys) == 0:
+	case slices.ContainsFunc(keys, func(k config.ProviderKey) bool { return config.Ours(k.Key) }):
+		f.credentials, f.Advice = nil, "its api_key is a key of Headrace itself: give it the key that "+f.Row.ID+" gave you"
 	default:
-		f.key, f.Advice = own.APIKey, ""
+		f.credentials, f.Advice = credentialsOf(keys, own.Limits), ""
 	}
 	if own.BaseURL != "" {
 		f.BaseURL = own.BaseURL
@@ -170,7 +187,7 @@ func (f *Found) overlay(own config.Provider, cfg *config.Config) {
 func (f *Found) settle(cfg *config.Config) {
 	switch {
 	case f.Disabled:
-	case f.key == "" && f.Row.Auth != catalog.NoAuth:
+	case len(f.credentials) == 0 && f.Row.Auth != catalog.NoAuth:
 		if f.Advice == "" {
 			f.Advice = "it has no key"
 			if len(f.Row.Env) > 0 {
@@ -190,30 +207,38 @@ func (f *Found) settle(cfg *config.Config) {
 type made struct {
 	from     Found
 	provider *provider.Provider
+	pool     *limit.Pool // nil when nothing is kept of its credentials
 }
 
 // callable makes what was found callable, or gives what was made of the same
 // before: its connections stay open. a.mu is held.
-func (a *App) callable(f *Found) (*provider.Provider, error) {
+func (a *App) callable(f *Found) (made, error) {
 	if m, ok := a.made[f.Row.ID]; ok && reflect.DeepEqual(m.from, *f) {
-		return m.provider, nil
+		return m, nil
 	}
-	p, err := a.makeProvider(*f)
-	if err == nil {
+	m := made{from: *f, pool: a.pool(f)}
+	var err error
+	if m.provider, err = a.makeProvider(*f, m.pool); err == nil {
 		if old, ok := a.made[f.Row.ID]; ok {
 			old.provider.Rest() // what runs there ends by itself
 		}
 		if a.made == nil {
 			a.made = map[string]made{}
 		}
-		a.made[f.Row.ID] = made{*f, p}
+		a.made[f.Row.ID] = m
 	}
-	return p, err
+	return m, err
 }
 
-func (a *App) makeProvider(f Found) (*provider.Provider, error) {
-	o := provider.Options{Row: f.Row, BaseURL: f.BaseURL, Key: f.key, Header: f.header, Connect: f.connect, Slow: a.o.Slow,
+func (a *App) makeProvider(f Found, pool *limit.Pool) (*provider.Provider, error) {
+	o := provider.Options{Row: f.Row, BaseURL: f.BaseURL, Header: f.header, Connect: f.connect, Slow: a.o.Slow,
 		MaxAnswer: f.answer, MaxEvent: f.event}
+	for _, c := range f.credentials {
+		o.Keys = append(o.Keys, c.key)
+	}
+	if pool != nil {
+		o.Hear = a.hear(f.Row.ID, pool)
+	}
 	if f.Row.ID == rehearsalID {
 		o.BaseURL, o.Transport, o.Rehearsal = "http://rehearsal.invalid", a.rehearsal, true
 	}

@@ -12,6 +12,7 @@ import (
 	"headrace/internal/config"
 	"headrace/internal/gateway"
 	"headrace/internal/health"
+	"headrace/internal/limit"
 	"headrace/internal/llm"
 	"headrace/internal/provider"
 	"headrace/internal/relay"
@@ -94,18 +95,22 @@ func prepare(t *route.Target, d llm.Draft) llm.Draft {
 // nobody else knows a yet.
 func (a *App) snapshot(cfg *config.Config) *gateway.Snapshot {
 	providers := map[string]*provider.Provider{}
+	room := &reserver{pools: map[string]*limit.Pool{}, catalog: a.catalog, seed: a.seed}
 	policy := &route.Policy{Routes: cfg.Routes, Configured: map[string]bool{}}
 	for i := range a.found {
 		f := &a.found[i]
 		if !f.Ready {
 			continue
 		}
-		p, err := a.callable(f)
+		m, err := a.callable(f)
 		if err != nil {
 			f.Ready, f.Advice = false, err.Error()
 			continue
 		}
-		providers[f.Row.ID] = p
+		providers[f.Row.ID] = m.provider
+		if m.pool != nil {
+			room.pools[f.Row.ID] = m.pool
+		}
 		policy.Configured[f.Row.ID] = true
 	}
 	a.providers = providers
@@ -115,7 +120,7 @@ func (a *App) snapshot(cfg *config.Config) *gateway.Snapshot {
 		guard = breaker{a.health, a.catalog}
 	}
 	r := relay.New(relay.Options{
-		Sender: send, Prepare: prepare, Breaker: guard, Policy: rules(cfg),
+		Sender: send, Prepare: prepare, Reserver: room, Breaker: guard, Policy: rules(cfg),
 		Attempts: cfg.Retries.Attempts, Hold: limited(cfg.Timeouts.Hold),
 		Limits: attemptLimits(cfg.Timeouts, nil), Providers: ownLimits(cfg, a.catalog), Drains: a.drainers(cfg), Hedge: a.hedger(cfg),
 	})

@@ -57,6 +57,12 @@ type Model struct {
 	// Wire is the one dialect in which the model answers, where its provider
 	// speaks several; empty means any of them.
 	Wire llm.Dialect
+	// Pool is what models that share one rate limit have in common; empty means
+	// that the model has its own.
+	Pool string
+	// Parallel is how many requests of the model its provider takes at once; 0
+	// means that it does not say.
+	Parallel int
 	// Gives are the kinds of output; nil means text alone.
 	Gives []string
 	// Prices in the order in which they came into force; empty means unpriced.

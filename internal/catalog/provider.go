@@ -101,6 +101,12 @@ type Provider struct {
 	// ErrorForm names the shape of error bodies: "openai", "anthropic",
 	// "flat", "string", "array" or "detail".
 	ErrorForm string
+	// Rates names the table of what its rate-limit headers mean (internal/limit);
+	// empty means that it has none, or that their meaning is not known.
+	Rates string
+	// CacheFree says that prompt tokens read from its cache do not count towards
+	// its limits.
+	CacheFree bool
 	// Quirk names a small difference in code, empty mostly.
 	Quirk string
 	// Doc is the address of the vendor's documentation; Source says where the

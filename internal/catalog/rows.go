@@ -255,6 +255,10 @@ func (b *builder) provider(line string) error {
 			p.Batch, err = factor(v)
 		case "errors":
 			p.ErrorForm, err = oneOf(v, "openai", "anthropic", "flat", "string", "array", "detail")
+		case "rates":
+			p.Rates = v
+		case "cache_free":
+			p.CacheFree, err = flag(v)
 		case "quirk":
 			p.Quirk = v
 		case "doc":
@@ -353,7 +357,7 @@ func (b *builder) model(line string) error {
 	err := fields(rest, func(f, v string) (err error) {
 		if locked {
 			switch f {
-			case "has", "lacks", "known", "efforts", "effort", "think", "thinks", "status", "family", "alias", "wire":
+			case "has", "lacks", "known", "efforts", "effort", "think", "thinks", "status", "family", "alias", "wire", "pool", "parallel":
 				return nil
 			}
 		}
@@ -390,6 +394,13 @@ func (b *builder) model(line string) error {
 			m.ThinksByDefault, err = flag(v)
 		case "wire":
 			m.Wire, err = oneOf(v, dialects...)
+		case "pool":
+			m.Pool = v
+		case "parallel":
+			m.Parallel, err = strconv.Atoi(v)
+			if m.Parallel < 0 {
+				err = errf("negative")
+			}
 		case "gives":
 			m.Gives = b.list(v)
 		case "price":
@@ -776,6 +787,10 @@ func appendModel(dst []byte, m *Model, batch int64) []byte {
 		str("thinks", "1")
 	}
 	str("wire", string(m.Wire))
+	str("pool", m.Pool)
+	if m.Parallel > 0 {
+		str("parallel", strconv.Itoa(m.Parallel))
+	}
 	str("gives", strings.Join(m.Gives, ","))
 	for i := range m.Prices {
 		str("price", string(m.Prices[i].append(nil, batch)))

@@ -49,6 +49,10 @@ type Config struct {
 	Budgets Budgets `yaml:"budgets"`
 	// Retention bounds how much of the ledger is kept.
 	Retention Retention `yaml:"retention"`
+	// Teams are the teams that keys belong to, by name (`headrace keys create
+	// --team`). A request must fit the limits of its key, its team and its model,
+	// or takes from none of them.
+	Teams map[string]TeamLimits `yaml:"teams"`
 	// Timeouts bound how long one attempt at a provider may take. 0 switches
 	// a timeout off.
 	Timeouts Timeouts `yaml:"timeouts"`
@@ -82,6 +86,15 @@ type Provider struct {
 	// APIKey is the provider's key: best as ${NAME} or ${file:/path}. A key of
 	// Headrace's own (hr-...) is refused.
 	APIKey llm.Secret `yaml:"api_key"`
+	// APIKeys are several keys in place of api_key. Requests are spread over
+	// them, a conversation staying with one as far as that has room; each is set
+	// aside on its own when the provider refuses it, its quota is spent or its
+	// rate limit is reached. In the environment they are NAME, NAME_2, NAME_3 ...
+	APIKeys []ProviderKey `yaml:"api_keys"`
+	// Limits are those of each key at the provider, over all models together.
+	// What is 0 is learned from the provider's answers, for each model, where
+	// they tell it.
+	Limits ProviderLimits `yaml:"limits"`
 	// Dialect is the wire format that the provider speaks. A provider that is
 	// not in the catalogue must say it.
 	Dialect string `yaml:"dialect" enum:"openai,anthropic,responses,gemini,ollama"`
@@ -123,6 +136,37 @@ type ProviderTimeouts struct {
 	WarmUp *Duration `yaml:"warm_up"`
 	// Total replaces timeouts.total.
 	Total *Duration `yaml:"total"`
+}
+
+// ProviderKey is one of several keys of a provider.
+type ProviderKey struct {
+	// Key is the provider's key, written as api_key is.
+	Key llm.Secret `yaml:"key"`
+	// Name says which key it is, in logs and in the ledger. Empty means its place
+	// in the list, from 1.
+	Name string `yaml:"name"`
+	// Limits are those of this key, in place of the provider's.
+	Limits *ProviderLimits `yaml:"limits"`
+}
+
+// ProviderLimits are what a provider grants one key. 0 is what its answers say,
+// or no limit.
+type ProviderLimits struct {
+	// RequestsPerMinute is how many requests may be sent in a minute.
+	RequestsPerMinute int64 `yaml:"requests_per_minute" min:"0"`
+	// RequestsPerDay is how many requests may be sent in 24 hours.
+	RequestsPerDay int64 `yaml:"requests_per_day" min:"0"`
+	// TokensPerMinute is how many tokens, prompt and answer together, may be used
+	// in a minute.
+	TokensPerMinute int64 `yaml:"tokens_per_minute" min:"0"`
+	// TokensPerDay is the same in 24 hours.
+	TokensPerDay int64 `yaml:"tokens_per_day" min:"0"`
+	// InputTokensPerMinute is how many prompt tokens may be sent in a minute.
+	InputTokensPerMinute int64 `yaml:"input_tokens_per_minute" min:"0"`
+	// OutputTokensPerMinute is how many tokens may be generated in a minute.
+	OutputTokensPerMinute int64 `yaml:"output_tokens_per_minute" min:"0"`
+	// Parallel is how many requests may run at once.
+	Parallel int `yaml:"parallel" min:"0"`
 }
 
 // Model overrides or adds one model at one provider. A member that is left
@@ -173,16 +217,25 @@ type Limits struct {
 	Event ByteSize `yaml:"event" min:"1KB"`
 	// Key are the limits of a key that has none of its own.
 	Key KeyLimits `yaml:"key"`
+	// Learn takes the providers' own limits from their answers and keeps to them:
+	// a request waits for its turn or goes elsewhere rather than be refused there.
+	// Keys that a provider refuses are set aside, too. false leaves both to the
+	// provider, unless it has several keys or limits in this file.
+	Learn bool `yaml:"learn"`
+	// Models are what each key may use of single models, beside its other
+	// limits: by provider/model, or by a name that clients ask for (a model, a
+	// route).
+	Models map[string]KeyLimits `yaml:"models"`
 }
 
-// KeyLimits bound one virtual key. 0 is no limit.
+// KeyLimits bound one virtual key or one team. 0 is no limit.
 type KeyLimits struct {
-	// RequestsPerMinute is how many requests the key may make in a minute.
+	// RequestsPerMinute is how many requests may be made in a minute.
 	RequestsPerMinute int64 `yaml:"requests_per_minute" min:"0"`
-	// TokensPerMinute is how many tokens, prompt and answer together, the key
-	// may use in a minute.
+	// TokensPerMinute is how many tokens, prompt and answer together, may be used
+	// in a minute.
 	TokensPerMinute int64 `yaml:"tokens_per_minute" min:"0"`
-	// Parallel is how many requests of the key may run at once.
+	// Parallel is how many requests may run at once.
 	Parallel int `yaml:"parallel" min:"0"`
 }
 
@@ -256,6 +309,12 @@ type Retention struct {
 	// Bytes is the size of the database above which the oldest requests are
 	// dropped. 0 is no bound.
 	Bytes ByteSize `yaml:"bytes"`
+}
+
+// TeamLimits is what the keys of one team have in common.
+type TeamLimits struct {
+	// Limits are what all keys of the team may use together.
+	Limits KeyLimits `yaml:"limits"`
 }
 
 // Timeouts bound how long one attempt at a provider may take. 0 switches a
@@ -370,6 +429,7 @@ func Default() *Config {
 			Body:   32 * MB,
 			Answer: 64 * MB,
 			Event:  16 * MB,
+			Learn:  true,
 		},
 		Overload:  Overload{Requests: 10_000, Least: 64, Queue: 1000, Wait: Duration(10 * time.Second), Bytes: 512 * MB},
 		Budgets:   Budgets{Wait: Duration(2 * time.Second), StoreDown: "lease"},

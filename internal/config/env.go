@@ -76,6 +76,8 @@ type Lookup struct {
 	// when there is none.
 	Key  llm.Secret
 	From string
+	// More are the keys under From_2, From_3 and so on.
+	More []llm.Secret
 	// BaseURL is where HEADRACE_<ID>_BASE_URL moves the provider; empty when
 	// nobody moves it.
 	BaseURL string
@@ -93,18 +95,24 @@ type Lookup struct {
 func (e Env) Provider(id string, names []string) Lookup {
 	var l Lookup
 	for _, name := range names {
-		v := strings.TrimSpace(e.getenv(name))
-		switch {
-		case v == "":
-			continue
-		case Ours(llm.Secret(v)), llm.Secret(v) == e.Key, llm.Secret(v) == e.AdminToken:
-			l.Advice = fmt.Sprintf("%s holds a key of Headrace itself: it is for the client; give serve the key that %s gave you", name, id)
-			continue
-		case strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
-			l.Advice = fmt.Sprintf("%s holds a character that cannot stand in a header", name)
+		key, advice := e.providerKey(id, name)
+		if advice != "" {
+			l.Advice = advice
+		}
+		if key == "" {
 			continue
 		}
-		l.Key, l.From = llm.Secret(v), name
+		l.Key, l.From = key, name
+		for n := 2; len(l.More) < mostKeys-1; n++ {
+			key, advice := e.providerKey(id, fmt.Sprintf("%s_%d", name, n))
+			if advice != "" {
+				l.Advice = advice
+			}
+			if key == "" {
+				break
+			}
+			l.More = append(l.More, key)
+		}
 		break
 	}
 	name := BaseURLVariable(id)
@@ -115,6 +123,21 @@ func (e Env) Provider(id string, names []string) Lookup {
 		l.BaseURL = base
 	}
 	return l
+}
+
+// providerKey reads one variable that may hold a provider's key; advice says
+// what is wrong with what it holds.
+func (e Env) providerKey(id, name string) (key llm.Secret, advice string) {
+	v := strings.TrimSpace(e.getenv(name))
+	switch {
+	case v == "":
+		return "", ""
+	case Ours(llm.Secret(v)), llm.Secret(v) == e.Key, llm.Secret(v) == e.AdminToken:
+		return "", fmt.Sprintf("%s holds a key of Headrace itself: it is for the client; give serve the key that %s gave you", name, id)
+	case strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
+		return "", fmt.Sprintf("%s holds a character that cannot stand in a header", name)
+	}
+	return llm.Secret(v), ""
 }
 
 // BaseURLVariable names the variable that moves a provider.
@@ -215,6 +238,7 @@ func Variables() []Variable {
 		{"HEADRACE_URL", "the gateway that keys, usage, logs and models talk to; without it they open the data directory"},
 		{"HEADRACE_<PROVIDER>_BASE_URL", "moves a provider, such as HEADRACE_OPENAI_BASE_URL"},
 		{"ANTHROPIC_API_KEY, OPENAI_API_KEY, ...", "the providers' own keys; `headrace models` shows the names"},
+		{"OPENAI_API_KEY_2, _3, ...", "further keys of the same provider: requests are spread over them"},
 		{"OLLAMA_HOST", "where Ollama is, else 127.0.0.1:11434"},
 		{"ANTHROPIC_BASE_URL, OPENAI_BASE_URL", "ignored on purpose: clients use them to reach Headrace"},
 	}

@@ -94,6 +94,7 @@ func (c *Config) validate() error {
 				bad(join(at, "base_url"), "the base URL leads back to this gateway (%s)", c.Listen)
 			}
 		}
+		c.checkKeys(&p, at, bad)
 		for i, m := range p.Models {
 			if m == "" || strings.ContainsAny(m, " \t") {
 				bad(join(join(at, "models"), strconv.Itoa(i)), "a model id is not empty and holds no space")
@@ -145,6 +146,31 @@ func (c *Config) validate() error {
 		}
 	}
 	return errs.sorted()
+}
+
+// mostKeys is how many keys a provider may have.
+const mostKeys = 64
+
+// checkKeys checks the keys of one provider.
+func (c *Config) checkKeys(p *Provider, at string, bad func(path, format string, args ...any)) {
+	at = join(at, "api_keys")
+	switch {
+	case len(p.APIKeys) > mostKeys:
+		bad(at, "a provider has at most %d keys", mostKeys)
+	case len(p.APIKeys) > 0 && p.APIKey != "":
+		bad(at, "api_key is there too: write one of them")
+	}
+	for i, k := range p.APIKeys {
+		under := join(at, strconv.Itoa(i))
+		switch {
+		case k.Key == "":
+			bad(under, "the key is missing")
+		case slices.IndexFunc(p.APIKeys, func(o ProviderKey) bool { return o.Key == k.Key }) < i:
+			bad(join(under, "key"), "this key is in the list already")
+		case slices.IndexFunc(p.APIKeys, func(o ProviderKey) bool { return o.Name != "" && o.Name == k.Name }) < i && k.Name != "":
+			bad(join(under, "name"), "this name is in the list already")
+		}
+	}
 }
 
 // checkListen says what is wrong with a listen address.

@@ -39,7 +39,7 @@ type Keys interface {
 type Limits interface {
 	// Reserve takes room for one request of about so many tokens. settle tells
 	// what it really took and must be called once.
-	Reserve(p *access.Principal, tokens int64, now time.Time) (settle func(actual int64), err *llm.Error)
+	Reserve(p *access.Principal, plan *route.Plan, tokens int64, now time.Time) (settle func(actual int64), err *llm.Error)
 	// NeedsTokens reports whether the caller's limits count tokens, so that the
 	// request's size need be estimated.
 	NeedsTokens(p *access.Principal) bool
@@ -179,7 +179,7 @@ func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, d *door, path 
 	if x.counted(&plan, &draft) || x.loaded(&plan, &draft) {
 		return
 	}
-	settle, fail := g.o.Limits.Reserve(&caller, x.estimate(&caller, &draft), x.start)
+	settle, fail := g.o.Limits.Reserve(&caller, &plan, x.estimate(&caller, &draft), x.start)
 	if fail != nil {
 		x.refuse(fail)
 		return
@@ -330,6 +330,7 @@ func (x *exchange) read(req *http.Request, path asked) (llm.Draft, *llm.Error) {
 	d := x.door.draft(body, head, path)
 	d.Header, d.Query = x.door.forwarded(req.Header), withoutKey(req.URL.RawQuery)
 	d.Rehearse = req.Header.Get("X-Headrace-Rehearse")
+	d.Session = cmp.Or(req.Header.Get("X-Headrace-Session"), req.Header.Get("X-Claude-Code-Session-Id"))
 	if x.door.op == llm.OpRaw {
 		d.Method, d.Path = req.Method, path.rest
 	}

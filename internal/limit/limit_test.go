@@ -184,11 +184,11 @@ func TestSettle(t *testing.T) {
 
 // oracle is the same bucket told with hindsight: every charge at its time with
 // what it came to in the end, replayed from the start.
-type charge struct {
+type told struct {
 	at, cost int64
 }
 
-func replay(charges []charge, now int64) int64 {
+func replay(charges []told, now int64) int64 {
 	var tat int64
 	for _, c := range charges {
 		tat = max(tat, c.at) + c.cost
@@ -220,7 +220,7 @@ func TestAnyInterleaving(t *testing.T) {
 		}
 		var (
 			running []open
-			charges []charge
+			charges []told
 			passed  time.Duration
 			grants  []time.Duration
 		)
@@ -231,7 +231,7 @@ func TestAnyInterleaving(t *testing.T) {
 				return
 			}
 			at := int64(passed)
-			if got, want := max(c.tokens-at, 0), replay(charges, at); got < want {
+			if got, want := c.tokens.level(at), replay(charges, at); got < want {
 				t.Fatalf("level %d, but with hindsight %d: %d ns were granted twice", got, want, want-got)
 			}
 		}
@@ -256,7 +256,7 @@ func TestAnyInterleaving(t *testing.T) {
 						return
 					}
 				}
-				charges = append(charges, charge{int64(passed), share(n, l.TokensPerMinute)})
+				charges = append(charges, told{int64(passed), share(n, l.TokensPerMinute, minute)})
 				grants = append(grants, passed)
 				running = append(running, open{r: r, charge: len(charges) - 1, estimate: n})
 			},
@@ -271,11 +271,11 @@ func TestAnyInterleaving(t *testing.T) {
 					return
 				}
 				o.settled = true
-				cost, was := share(n, l.TokensPerMinute), charges[o.charge].cost
+				cost, was := share(n, l.TokensPerMinute, minute), charges[o.charge].cost
 				if cost <= was {
 					charges[o.charge].cost = cost
 				} else {
-					charges = append(charges, charge{int64(passed), cost - was})
+					charges = append(charges, told{int64(passed), cost - was})
 				}
 			},
 			"release": func(t *rapid.T) {

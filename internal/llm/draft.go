@@ -116,8 +116,14 @@ type Draft struct {
 	// dialect whose bytes are passed on: a provider that is not all of them
 	// cannot take it as it is. The words say of each state by whom it is.
 	MadeBy []string
-	Edits  []Edit
-	lazy   *lazy
+	// Session is the same for the requests of one conversation, as far as the
+	// client says so; empty when it does not.
+	Session string
+	// Credential is the index of the provider's credential that this attempt is
+	// sent with.
+	Credential int
+	Edits      []Edit
+	lazy       *lazy
 }
 
 type lazy struct {

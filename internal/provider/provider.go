@@ -49,6 +49,12 @@ type Options struct {
 	BaseURL string
 	// Key is the credential; empty when the row needs none.
 	Key llm.Secret
+	// Keys are several of them, in place of Key: Draft.Credential is the index of
+	// the one that a request is sent with.
+	Keys []llm.Secret
+	// Hear is told the headers of every answer, as soon as they are there; nil
+	// tells nobody. It must not wait and must not keep them.
+	Hear func(credential int, op llm.Op, model string, h http.Header)
 	// Header is added to every request.
 	Header map[string]string
 	// Transport replaces the network; nil means an http.Transport of its own.
@@ -68,17 +74,18 @@ type Options struct {
 
 // Provider is one provider that can be called. Safe for concurrent use.
 type Provider struct {
-	row    *catalog.Provider
-	base   *url.URL
-	signer cred.Signer
-	key    llm.Secret
-	header http.Header
-	client http.RoundTripper
-	direct bool // client takes bodies in segments
-	plays  bool
-	slow   func() bool
-	wires  []wire // what it speaks, its row's own dialect first
-	quirk  Quirk
+	row     *catalog.Provider
+	base    *url.URL
+	signers []cred.Signer // one a key
+	keys    []llm.Secret
+	hear    func(credential int, op llm.Op, model string, h http.Header)
+	header  http.Header
+	client  http.RoundTripper
+	direct  bool // client takes bodies in segments
+	plays   bool
+	slow    func() bool
+	wires   []wire // what it speaks, its row's own dialect first
+	quirk   Quirk
 
 	maxAnswer, maxEvent int64
 }
@@ -101,11 +108,19 @@ func New(o Options) (*Provider, error) {
 	if !ok {
 		return nil, fmt.Errorf("provider %s: there is no quirk %q", o.Row.ID, o.Row.Quirk)
 	}
-	signer, err := signer(o.Row, o.Key)
-	if err != nil {
-		return nil, err
+	keys := o.Keys
+	if len(keys) == 0 {
+		keys = []llm.Secret{o.Key}
 	}
-	p := &Provider{row: o.Row, base: u, signer: signer, key: o.Key, header: http.Header{}, client: o.Transport, plays: o.Rehearsal, slow: o.Slow, wires: spoken, quirk: quirk,
+	var signers []cred.Signer
+	for _, key := range keys {
+		s, err := signer(o.Row, key)
+		if err != nil {
+			return nil, err
+		}
+		signers = append(signers, s)
+	}
+	p := &Provider{row: o.Row, base: u, signers: signers, keys: keys, hear: o.Hear, header: http.Header{}, client: o.Transport, plays: o.Rehearsal, slow: o.Slow, wires: spoken, quirk: quirk,
 		maxAnswer: cmp.Or(o.MaxAnswer, 64<<20), maxEvent: o.MaxEvent}
 	for _, h := range []map[string]string{o.Row.Headers, o.Header} {
 		for k, v := range h {
@@ -197,6 +212,9 @@ func (p *Provider) Send(ctx context.Context, model string, c *llm.Capability, d 
 	resp, err := p.client.RoundTrip(req)
 	if err != nil {
 		return nil, p.unreached(ctx, model, err)
+	}
+	if p.hear != nil {
+		p.hear(d.Credential, d.Op, model, resp.Header)
 	}
 	if d.Op != llm.OpRaw {
 		if err := p.decompress(resp, model); err != nil {
@@ -451,7 +469,10 @@ func (p *Provider) request(ctx context.Context, model string, d *llm.Draft, out 
 		req.Body = newBody(body)
 		req.GetBody = func() (io.ReadCloser, error) { return newBody(body), nil }
 	}
-	if err := p.signer.Sign(req); err != nil {
+	if d.Credential < 0 || d.Credential >= len(p.signers) {
+		return nil, llm.Errorf(llm.Unsupported, "%s has no credential %d any more", p.row.ID, d.Credential)
+	}
+	if err := p.signers[d.Credential].Sign(req); err != nil {
 		return nil, &llm.Error{Class: llm.Auth, Provider: p.row.ID, Message: "the credential of " + p.row.ID + " cannot be used", Cause: err}
 	}
 	return req.WithContext(ctx), nil
@@ -510,19 +531,26 @@ func (p *Provider) failed(ctx context.Context, model string, codec Codec, resp *
 	return e
 }
 
-// hide takes our credential out of a body that repeats it, before anything is
-// quoted from it.
+// hide takes our credentials out of a body that repeats one, before anything
+// is quoted from it.
 func (p *Provider) hide(body []byte) []byte {
-	if text := cred.Hide(p.key, string(body)); len(text) != len(body) || text != string(body) {
+	if text := p.hidden(string(body)); len(text) != len(body) || text != string(body) {
 		return []byte(text)
 	}
 	return body
 }
 
+func (p *Provider) hidden(text string) string {
+	for _, key := range p.keys {
+		text = cred.Hide(key, text)
+	}
+	return text
+}
+
 // own fills in whose error it is, and takes our credential out of it.
 func (p *Provider) own(e *llm.Error, model string) *llm.Error {
 	e.Provider, e.Model = p.row.ID, model
-	e.Message, e.Body = cred.Hide(p.key, e.Message), p.hide(e.Body)
+	e.Message, e.Body = p.hidden(e.Message), p.hide(e.Body)
 	if p.quirk.Error != nil {
 		p.quirk.Error(e)
 	}

@@ -80,6 +80,8 @@ type hedge struct {
 	reply Reply
 	out   *Outcome
 	sent  int
+	// hold is the room that the next side has; nil where none is counted.
+	hold Hold
 	// both says that the second target was asked.
 	both bool
 }
@@ -88,6 +90,7 @@ type hedge struct {
 type side struct {
 	o      opened
 	permit Permit
+	hold   Hold
 	row    int // in out.Attempts
 	ended  bool
 	ans    *llm.Answer
@@ -108,8 +111,9 @@ func (h *hedge) run(ctx context.Context, permit Permit, after time.Duration) (re
 	answered := make(chan *side, 2)
 	running := 0
 	launch := func(t *route.Target, p Permit) *side {
-		s := &side{o: h.relay.open(ctx, t, h.d), permit: p, row: len(h.out.Attempts) - 1}
-		began := h.out.Attempts[s.row].Start
+		s := &side{o: h.relay.open(ctx, t, h.d), permit: p, hold: h.hold, row: len(h.out.Attempts) - 1}
+		h.hold = nil
+		began, credential := h.out.Attempts[s.row].Start, h.out.Attempts[s.row].Credential
 		h.out.Attempts[s.row].Class = llm.Unavailable // until it has ended
 		running++
 		go func() { // ends with Send, which ends with its context
@@ -118,7 +122,7 @@ func (h *hedge) run(ctx context.Context, permit Permit, after time.Duration) (re
 				s.took = time.Since(began)
 				answered <- s
 			}()
-			s.ans, s.err = h.relay.send(&s.o, h.d)
+			s.ans, s.err = h.relay.send(&s.o, h.d, credential)
 		}()
 		return s
 	}
@@ -132,7 +136,7 @@ func (h *hedge) run(ctx context.Context, permit Permit, after time.Duration) (re
 		}
 		for _, s := range sides {
 			if !s.ended {
-				s.permit.Done(&h.out.Attempts[s.row])
+				s.end(&h.out.Attempts[s.row], &llm.Error{Class: llm.Unavailable, Message: "the attempt ended in a panic"})
 			}
 			s.o.close()
 		}
@@ -181,8 +185,7 @@ func (h *hedge) run(ctx context.Context, permit Permit, after time.Duration) (re
 	last := h.at+len(sides) == len(h.plan.Targets)
 	reached, failed = h.relay.pass(ctx, &winner.o, winner.ans, h.d, h.reply, a, h.out, h.sent, last)
 	a.end(failed)
-	winner.ended = true
-	winner.permit.Done(a)
+	winner.end(a, failed)
 	return reached, failed
 }
 
@@ -196,13 +199,34 @@ func (h *hedge) second() Permit {
 	if !h.relay.o.Hedge.Spare(t) || !h.relay.o.Hedge.Budget().spend() {
 		return nil
 	}
+	a := Attempt{N: len(h.out.Attempts) + 1, Provider: t.Provider, Model: t.Model,
+		Why: t.Why + ", beside a slow " + h.plan.Targets[h.at].Provider, Start: time.Now()}
+	if h.relay.o.Reserver != nil {
+		hold, _, full := h.relay.o.Reserver.Reserve(t, h.d, 0, 0)
+		if full != nil {
+			return nil
+		}
+		h.hold, a.Credential = hold, hold.Credential()
+	}
 	p, aside := h.relay.allow(t, false)
 	if aside != nil {
+		if h.hold != nil {
+			h.hold.Done(&Attempt{}, nil)
+			h.hold = nil
+		}
 		return nil
 	}
-	h.out.Attempts = append(h.out.Attempts, Attempt{N: len(h.out.Attempts) + 1, Provider: t.Provider, Model: t.Model,
-		Why: t.Why + ", beside a slow " + h.plan.Targets[h.at].Provider, Start: time.Now()})
+	h.out.Attempts = append(h.out.Attempts, a)
 	return p
+}
+
+// end gives back what a side had.
+func (s *side) end(a *Attempt, failed *llm.Error) {
+	s.ended = true
+	s.permit.Done(a)
+	if s.hold != nil {
+		s.hold.Done(a, failed)
+	}
 }
 
 // others ends those that are beside a side.
@@ -235,8 +259,7 @@ func (h *hedge) fails(s *side, e *llm.Error) {
 		h.sent++
 	}
 	a.end(e)
-	s.ended = true
-	s.permit.Done(a)
+	s.end(a, e)
 }
 
 // spare notes a side that is not needed any more, whatever it came to.

@@ -94,6 +94,8 @@ type Options struct {
 	Prepare func(t *route.Target, d llm.Draft) llm.Draft
 	// Breaker sets failing targets aside; nil tries all.
 	Breaker Breaker
+	// Reserver takes room for each attempt; nil takes none.
+	Reserver Reserver
 	// Policy has a row for each class; nil means DefaultPolicy.
 	Policy []Rule
 	// Attempts is how many requests to providers one client request may cost;
@@ -182,6 +184,8 @@ type Attempt struct {
 	// unset.
 	N               int
 	Provider, Model string
+	// Credential is the index of the provider's credential that it was sent with.
+	Credential int
 	// Why says why this target was tried.
 	Why   string
 	Sent  bool
@@ -259,7 +263,9 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 	var last *llm.Error
 	mends := false // the draft was mended for this target
 	sent, repeats, most := 0, 0, r.attempts(len(plan.Targets))
-	for at := 0; at < len(plan.Targets) && sent < most; {
+	room := room{relay: r, plan: plan, draft: d}
+	defer room.close(&out)
+	for at := 0; sent < most && room.more(&at); {
 		t := &plan.Targets[at]
 		out.Attempts = append(out.Attempts, Attempt{N: len(out.Attempts) + 1, Provider: t.Provider, Model: t.Model, Why: t.Why, Start: time.Now()})
 		a := &out.Attempts[len(out.Attempts)-1]
@@ -271,17 +277,31 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 		case last != nil:
 			a.Why = t.Why + ", after " + string(last.Class)
 		}
+		if full := room.take(ctx, at, a); full != nil {
+			a.Class, a.Message = full.Class, full.Message
+			if last == nil || last.Class == llm.Unsupported || last.Class == llm.Unavailable {
+				last = full
+			}
+			if clientGone(ctx) != nil {
+				last = full
+				break
+			}
+			at, repeats = room.next(at), 0
+			continue
+		}
 		paid, broke := r.pay(ctx, t, d, reply, &out)
 		if broke != nil {
+			room.settle(a, nil)
 			a.Class, a.Message = broke.Class, broke.Message
 			if last == nil || last.Class == llm.Unsupported || last.Class == llm.Unavailable {
 				last = broke
 			}
-			at, repeats = at+1, 0
+			at, repeats = room.next(at), 0
 			continue
 		}
 		permit, aside := r.allow(t, repeats > 0)
 		if aside != nil {
+			room.settle(a, nil)
 			if repeats > 0 { // no repeat after all; its row says why
 				aside.Message = "not repeated: too many of the requests to " + t.Provider + " are repeats"
 			}
@@ -289,21 +309,25 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 			if last == nil {
 				last = aside
 			}
-			at, repeats = at+1, 0
+			at, repeats = room.next(at), 0
 			continue
 		}
 		var reached reach
 		var err *llm.Error
 		if after, ok := r.hedges(plan, at, repeats, sent, d); ok && !pays(reply) {
-			h := hedge{relay: r, plan: plan, at: at, d: d, reply: reply, out: &out, sent: sent}
+			h := hedge{relay: r, plan: plan, at: at, d: d, reply: reply, out: &out, sent: sent, hold: room.hand()}
 			reached, err = h.run(ctx, permit, after)
 			if sent = h.sent; h.both {
 				at++
 				t, a = &plan.Targets[at], &out.Attempts[len(out.Attempts)-1]
 				repeats = math.MaxInt // both have had their turn
 			}
-		} else if reached, err = r.permitted(ctx, permit, t, paid, reply, a, &out, sent+1, at+1 == len(plan.Targets)); a.Sent {
-			sent++
+		} else {
+			reached, err = r.permitted(ctx, permit, t, paid, reply, a, &out, sent+1, at+1 == len(plan.Targets))
+			room.settle(a, err)
+			if a.Sent {
+				sent++
+			}
 		}
 		if err == nil {
 			out.OK, out.Committed = true, true
@@ -340,6 +364,10 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 		}
 		// Every target left must still have its turn.
 		left := len(plan.Targets) - 1 - at
+		if sent+left < most && room.other(at, a, err) {
+			repeats = 0
+			continue
+		}
 		if wait, ok := r.again(rule, err, repeats, left == 0); ok && sent+left < most && sleep(ctx, wait) {
 			repeats++
 			continue
@@ -348,7 +376,7 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 			last = gone
 			break
 		}
-		at, repeats = at+1, 0
+		at, repeats = room.next(at), 0
 	}
 	if last == nil {
 		last = llm.Errorf(llm.ModelNotFound, "no target is left for model %q", plan.Asked)
@@ -538,8 +566,9 @@ func (o *opened) close() {
 }
 
 // send sends the draft; nothing of the answer has reached the client.
-func (r *Relay) send(o *opened, d *llm.Draft) (*llm.Answer, error) {
+func (r *Relay) send(o *opened, d *llm.Draft, credential int) (*llm.Answer, error) {
 	draft := d.For(o.t.Provider)
+	draft.Credential = credential
 	if r.o.Prepare != nil {
 		draft = r.o.Prepare(o.t, draft)
 	}
@@ -551,7 +580,7 @@ func (r *Relay) send(o *opened, d *llm.Draft) (*llm.Answer, error) {
 func (r *Relay) attempt(ctx context.Context, t *route.Target, d *llm.Draft, reply Reply, a *Attempt, out *Outcome, n int, last bool) (reached reach, failed *llm.Error) {
 	o := r.open(ctx, t, d)
 	defer o.close()
-	ans, err := r.send(&o, d)
+	ans, err := r.send(&o, d, a.Credential)
 	if err != nil {
 		e := r.classify(ctx, o.ctx, err, t)
 		a.Sent = e.Class != llm.Unsupported
