@@ -359,6 +359,7 @@ Point your tools here
   Claude Code    export ANTHROPIC_BASE_URL=http://127.0.0.1:8080 ANTHROPIC_AUTH_TOKEN=hr-abc123
   OpenAI SDK     export OPENAI_BASE_URL=http://127.0.0.1:8080/v1 OPENAI_API_KEY=hr-abc123
   Anthropic SDK  export ANTHROPIC_BASE_URL=http://127.0.0.1:8080 ANTHROPIC_API_KEY=hr-abc123
+  Gemini SDK     export GOOGLE_GEMINI_BASE_URL=http://127.0.0.1:8080 GEMINI_API_KEY=hr-abc123
 
 `
 	if b.String() != want {

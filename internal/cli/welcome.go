@@ -71,6 +71,7 @@ func Welcome(w io.Writer, version string, info app.Info) error {
 		{"Claude Code", "ANTHROPIC_BASE_URL", base, "ANTHROPIC_AUTH_TOKEN"},
 		{"OpenAI SDK", "OPENAI_BASE_URL", base + "/v1", "OPENAI_API_KEY"},
 		{"Anthropic SDK", "ANTHROPIC_BASE_URL", base, "ANTHROPIC_API_KEY"},
+		{"Gemini SDK", "GOOGLE_GEMINI_BASE_URL", base, "GEMINI_API_KEY"},
 	} {
 		fmt.Fprintf(&b, "  %-14s export %s=%s %s=%s\n", c.name, c.urlName, c.url, c.keyName, quoted)
 	}

@@ -290,7 +290,7 @@ func (g *Gateway) check(h http.Header, query string) (access.Principal, *llm.Err
 		}
 	}
 	if fail == nil {
-		fail = llm.Errorf(llm.Unauthenticated, "no API key: send it as Authorization: Bearer or as x-api-key")
+		fail = llm.Errorf(llm.Unauthenticated, "no API key: send it as Authorization: Bearer, x-api-key or x-goog-api-key")
 	}
 	return access.Principal{}, fail
 }
