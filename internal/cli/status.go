@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -14,6 +15,10 @@ import (
 type statusCommand struct{}
 
 func (*statusCommand) Run(ctx context.Context, p *process) error {
+	if p.URL == "" && p.env.URL == "" {
+		// The data directory does not say how a gateway is doing.
+		return &failure{ExitUsage, errors.New("status asks a gateway that runs: give --url or HEADRACE_URL, and HEADRACE_ADMIN_TOKEN")}
+	}
 	var s admin.Status
 	raw, err := p.ask(ctx, http.MethodGet, "status", nil, nil, &s)
 	if err != nil {
