@@ -158,15 +158,15 @@ func notFound(f Facts, c *catalog.Catalog, p *Policy) *llm.Error {
 		}
 		return llm.Errorf(llm.ModelNotFound, "model: %s: there is no provider or route %q", f.Model, id)
 	}
+	if f.Model == "auto" {
+		return llm.Errorf(llm.ModelNotFound, "model: auto is not there yet; name a route or a model")
+	}
 	if ms := c.Offers(f.Model); len(ms) > 0 {
 		var at []string
 		for _, m := range ms[:min(3, len(ms))] {
 			at = append(at, m.Provider)
 		}
 		return llm.Errorf(llm.ModelNotFound, "model: %s is offered by %s, but no such provider is configured", f.Model, strings.Join(at, ", "))
-	}
-	if f.Model == "auto" {
-		return llm.Errorf(llm.ModelNotFound, "model: auto is not there yet; name a route or a model")
 	}
 	return llm.Errorf(llm.ModelNotFound, "model: %s is no route and no model of a configured provider; GET /v1/models lists what there is", f.Model)
 }

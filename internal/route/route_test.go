@@ -74,3 +74,15 @@ func TestMake(t *testing.T) {
 		})
 	}
 }
+
+// OpenRouter has a model that it calls auto.
+func TestAutoIsNobodysModel(t *testing.T) {
+	c, err := catalog.Load(catalog.Overrides{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, fail := route.Make(route.Facts{Model: "auto"}, c, &route.Policy{Configured: map[string]bool{"rehearsal": true}})
+	if fail == nil || !strings.Contains(fail.Message, "auto is not there yet") {
+		t.Errorf("refused as %v", fail)
+	}
+}
