@@ -497,6 +497,7 @@ var refused = map[string]string{
 	"audio":                "Ollama makes no sound",
 	"web_search_options":   "Ollama has no such search",
 	"previous_response_id": "Ollama keeps no state",
+	"conversation":         "Ollama keeps no state",
 	"mcp_servers":          "Ollama has no equal of it",
 	"container":            "Ollama has no equal of it",
 	"fallbacks":            "Ollama has no equal of it",
