@@ -293,8 +293,8 @@ func (a *App) Serve(ctx context.Context) (err error) {
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug), Protocols: protocols(),
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }() // ends with Shutdown or Close below
 	a.info.Address, a.info.Took, a.info.Data, a.info.Providers = l.Addr().String(), time.Since(a.started), a.data, providersView(a.foundNow(), a.catalogNow())
+	go func() { failed <- server.Serve(l) }() // ends with Shutdown or Close below
 	a.ready.Store(true)
 	if a.o.Ready != nil {
 		if err := a.o.Ready(a.info); err != nil {

@@ -995,17 +995,31 @@ func TestOutage(t *testing.T) {
 // TestFigures: what the targets did shows in /metrics and in the status.
 func TestFigures(t *testing.T) {
 	t.Parallel()
-	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) { write(w, "application/json", chatAnswer) })
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/input_tokens") {
+			write(w, "application/json", `{"object":"response.input_tokens","input_tokens":3}`)
+			return
+		}
+		write(w, "application/json", chatAnswer)
+	})
 	h := open(t, u, "")
+	// The first byte of a whole answer is its last, and a count is no answer.
+	count := strings.Replace(msgBody, "anthropic/claude-haiku-4-5", "openai/gpt-4o-mini", 1)
+	if a := h.call("POST", "/v1/messages/count_tokens", count); a.status != 200 {
+		t.Fatal(a.body)
+	}
 	for range 3 {
 		if a := h.call("POST", "/v1/chat/completions", chatBody); a.status != 200 {
 			t.Fatal(a.body)
 		}
 	}
 	body := h.call("GET", "/metrics", "").body
+	if strings.Contains(body, `phase="first_byte"`) {
+		t.Error("whole answers were measured by their first byte")
+	}
 	for _, want := range []string{
 		`headrace_attempts_total{class="ok",model="gpt-4o-mini",provider="openai"} 3`,
-		`headrace_latency_seconds{model="gpt-4o-mini",percentile="99",phase="first_byte",provider="openai"}`,
+		`headrace_latency_seconds{model="gpt-4o-mini",percentile="99",phase="total",provider="openai"}`,
 		`headrace_cost_per_success_dollars{model="gpt-4o-mini",provider="openai"} 1.95e-06`,
 	} {
 		if !strings.Contains(body, want) {
@@ -1014,6 +1028,13 @@ func TestFigures(t *testing.T) {
 	}
 	if strings.Contains(body, key) || strings.Contains(body, openaiKey) {
 		t.Error("/metrics holds a key")
+	}
+	streamed := strings.Replace(chatBody, `{"model"`, `{"stream":true,"model"`, 1)
+	if a := h.call("POST", "/v1/chat/completions", streamed); a.status != 200 {
+		t.Fatal(a.body)
+	}
+	if !strings.Contains(h.call("GET", "/metrics", "").body, `phase="first_byte"`) {
+		t.Error("a streamed answer was not measured by its first byte")
 	}
 	a := h.call("GET", "/admin/v1/status", "", "Authorization: Bearer "+adminToken)
 	if !strings.Contains(a.body, `"model":"gpt-4o-mini","breaker":"closed"`) || !strings.Contains(a.body, `"cost_per_success_nanodollars":1950`) {

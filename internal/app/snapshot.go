@@ -74,7 +74,10 @@ type permit struct {
 
 // Done tells health how the attempt went.
 func (p permit) Done(a *relay.Attempt) {
-	r := health.Result{Class: a.Class, FirstByte: a.FirstByte, Total: a.Total, Output: a.Usage.Output}
+	r := health.Result{Class: a.Class, Total: a.Total, Output: a.Usage.Output, Aside: a.Op != llm.OpChat && a.Op != llm.OpEmbed}
+	if a.Streamed {
+		r.FirstByte = a.FirstByte
+	}
 	if a.Usage.Source != "" {
 		r.Cost, r.Priced = p.catalog.Cost(a.Provider, a.Model, a.Usage, a.Start)
 	} else {

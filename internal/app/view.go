@@ -163,7 +163,7 @@ func (a *App) status(context.Context) admin.Status {
 		}
 	}
 	return admin.Status{
-		Version: a.o.Version, Started: a.started, Listen: a.config().Listen, Data: a.data, Config: a.config().File(),
+		Version: a.o.Version, Started: a.started, Listen: a.info.Address, Data: a.data, Config: a.config().File(),
 		Ready: a.ready.Load() && !a.directory.Stale(), Keys: a.directory.Len(), Providers: ready, Streams: a.gateway.Running(),
 		LedgerWaiting: int64(s.Waiting), LedgerDropped: s.Lost, Targets: targetsView(a.health), Notes: a.info.Notes,
 	}

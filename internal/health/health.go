@@ -180,8 +180,11 @@ const freeRepeats = 3
 type Result struct {
 	// Class is empty when it succeeded.
 	Class llm.Class
+	// Aside says that it was none that generates: it speaks for the breaker and
+	// is not measured.
+	Aside bool
 	// FirstByte and Total are counted from the start of the attempt; FirstByte is
-	// 0 when no byte came.
+	// 0 when no byte came, and of a whole answer, whose first byte is its last.
 	FirstByte, Total time.Duration
 	// Output is how many tokens came; 0 when unknown.
 	Output int64
@@ -225,7 +228,9 @@ func (p Permit) Done(r Result) {
 		// The target answered: it is alive.
 		g.breaker.RecordSuccess()
 	}
-	g.history.note(r, time.Now())
+	if !r.Aside {
+		g.history.note(r, time.Now())
+	}
 }
 
 // State is what a breaker does.

@@ -200,7 +200,7 @@ func (h *hedge) second() Permit {
 		return nil
 	}
 	a := Attempt{N: len(h.out.Attempts) + 1, Provider: t.Provider, Model: t.Model,
-		Why: t.Why + ", beside a slow " + h.plan.Targets[h.at].Provider, Start: time.Now()}
+		Why: t.Why + ", beside a slow " + h.plan.Targets[h.at].Provider, Start: time.Now(), Op: h.d.Op, Streamed: h.d.Head.Stream}
 	if h.relay.o.Reserver != nil {
 		hold, _, full := h.relay.o.Reserver.Reserve(t, h.d, 0, 0)
 		if full != nil {

@@ -204,6 +204,9 @@ type Attempt struct {
 	// OutputBytes is about how much text a stream carried, for an estimate when
 	// it ended before its usage.
 	OutputBytes int
+	// Op is what was asked for, Streamed whether the answer was to be streamed.
+	Op       llm.Op
+	Streamed bool
 	// UpstreamID is the provider's request id.
 	UpstreamID string
 }
@@ -261,13 +264,17 @@ func (r *Relay) attempts(targets int) int {
 func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply Reply) Outcome {
 	var out Outcome
 	var last *llm.Error
-	mends := false // the draft was mended for this target
+	asked, mendedAt := d, -1 // the draft was mended for the target at this place
+	mends := false
 	sent, repeats, most := 0, 0, r.attempts(len(plan.Targets))
 	room := room{relay: r, plan: plan, draft: d}
 	defer room.close(&out)
 	for at := 0; sent < most && room.more(&at); {
+		if at != mendedAt {
+			d = asked // what one target refuses, the next one may want
+		}
 		t := &plan.Targets[at]
-		out.Attempts = append(out.Attempts, Attempt{N: len(out.Attempts) + 1, Provider: t.Provider, Model: t.Model, Why: t.Why, Start: time.Now()})
+		out.Attempts = append(out.Attempts, Attempt{N: len(out.Attempts) + 1, Provider: t.Provider, Model: t.Model, Why: t.Why, Start: time.Now(), Op: d.Op, Streamed: d.Head.Stream})
 		a := &out.Attempts[len(out.Attempts)-1]
 		switch {
 		case mends:
@@ -347,7 +354,7 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 		}
 		if m, ok := reply.(Mender); ok && a.Sent && ctx.Err() == nil {
 			if mended, ok := m.Mend(t, d, err); ok {
-				d, mends = &mended, true
+				d, mendedAt, mends = &mended, at, true
 				if most == sent {
 					most++ // the target has not been asked this before
 				}

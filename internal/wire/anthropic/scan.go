@@ -311,4 +311,3 @@ func number(v []byte) (float64, bool) {
 	return f, err == nil
 }
 
-const hexDigits = "0123456789abcdef"

@@ -392,7 +392,6 @@ func number(v []byte) (float64, bool) {
 	return f, err == nil
 }
 
-const hexDigits = "0123456789abcdef"
 
 // comma appends a comma unless an object or array has just been opened.
 func comma(b []byte) []byte {
