@@ -392,7 +392,6 @@ func number(v []byte) (float64, bool) {
 	return f, err == nil
 }
 
-
 // comma appends a comma unless an object or array has just been opened.
 func comma(b []byte) []byte {
 	if n := len(b); n > 0 && b[n-1] != '{' && b[n-1] != '[' {
