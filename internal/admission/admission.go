@@ -145,8 +145,9 @@ func (g *Gate) Enter(ctx context.Context, team, priority string) *llm.Error {
 	}
 	if g.waiting >= g.o.Queue && !g.displace(at) {
 		g.shed++
+		fail := busy("%d requests run and %d wait", g.running, g.waiting)
 		g.mu.Unlock()
-		return busy("%d requests run and %d wait", g.running, g.waiting)
+		return fail
 	}
 	w := g.levels[at].join(team)
 	g.waiting++

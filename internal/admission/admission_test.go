@@ -20,7 +20,7 @@ import (
 type line struct {
 	t    *testing.T
 	g    *admission.Gate
-	mu   sync.Mutex // guards got
+	mu   sync.Mutex // guards got and errs
 	got  []string
 	errs []*llm.Error
 }
@@ -142,7 +142,10 @@ func TestShed(t *testing.T) {
 		if got := l.turns(0); got != "-b3 -b2 -b1 -i3" {
 			t.Errorf("turned away: %q", got)
 		}
-		for _, err := range l.errs {
+		l.mu.Lock()
+		errs := slices.Clone(l.errs)
+		l.mu.Unlock()
+		for _, err := range errs {
 			if err.Class != llm.Overloaded || err.RetryAfter == 0 {
 				t.Errorf("the error is %+v", err)
 			}

@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -30,7 +31,8 @@ func TestFullDisk(t *testing.T) {
 			l.Note(e) // it never waits
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
-		if err := l.Flush(ctx); err != nil && !strings.Contains(err.Error(), "full") {
+		// What ends the flush is the store's word, or its time while it is asked.
+		if err := l.Flush(ctx); err != nil && !strings.Contains(err.Error(), "full") && !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
 		cancel()
