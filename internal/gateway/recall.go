@@ -22,6 +22,8 @@ type Recall interface {
 	Note(t recall.Turn)
 	// Maker gives who made the turn that a call stands in, or "".
 	Maker(owner, callID string) string
+	// Stats says how much is kept, of all callers.
+	Stats() recall.Stats
 	// Forget drops the turns that calls stand in.
 	Forget(owner string, items []llm.Item)
 }
@@ -77,7 +79,7 @@ func (x *exchange) stick(plan *route.Plan, d *llm.Draft) {
 		return
 	case n > 0:
 		by = d.MadeBy[n-1]
-	case bytes.Contains(d.Raw, toolMark) || bytes.Contains(d.Raw, functionMark):
+	case x.mayLoop(d):
 		by = x.looped(d)
 	}
 	if by != "" && by != llm.Nobody {
@@ -85,7 +87,42 @@ func (x *exchange) stick(plan *route.Plan, d *llm.Draft) {
 	}
 }
 
-var toolMark, functionMark = []byte("tool"), []byte("unction")
+// resultMarks are what a body holds that answers a tool call. Behind the one of
+// a dialect that names its calls stands the call's id.
+var resultMarks = map[llm.Dialect][]byte{
+	llm.OpenAI: []byte(`"tool_call_id"`), llm.Anthropic: []byte(`"tool_use_id"`),
+	llm.Gemini: []byte("unction"), llm.Ollama: []byte(`"tool"`),
+}
+
+// wrapMark begins state that our codecs have wrapped for clients, as it is and
+// in base64.
+var wrapMark, wrapMark64 = []byte("hr1."), []byte("aHIxL")
+
+// mayLoop says whether it is worth decoding a request to see whether it stands
+// in a tool loop of which somebody made the state. Nearly none does, and the
+// bytes tell: a conversation of which nothing is kept carries no state of ours
+// either.
+func (x *exchange) mayLoop(d *llm.Draft) bool {
+	mark := resultMarks[d.Dialect]
+	at := bytes.LastIndex(d.Raw, mark)
+	switch {
+	case mark == nil || at < 0:
+		return false
+	case bytes.Contains(d.Raw, wrapMark) || bytes.Contains(d.Raw, wrapMark64):
+		return true
+	case d.Dialect != llm.OpenAI && d.Dialect != llm.Anthropic:
+		return x.g.o.Recall.Stats().Turns > 0
+	}
+	id := bytes.TrimLeft(d.Raw[at+len(mark):], ": \t\r\n")
+	if len(id) == 0 || id[0] != '"' {
+		return true // spelled in another way
+	}
+	end := bytes.IndexByte(id[1:], '"')
+	if end < 0 || bytes.IndexByte(id[1:1+end], '\\') >= 0 {
+		return true
+	}
+	return x.g.o.Recall.Maker(x.entry.KeyID, string(id[1:1+end])) != ""
+}
 
 // looped gives the maker of the tool loop that a request is in, from its words.
 func (x *exchange) looped(d *llm.Draft) string {
