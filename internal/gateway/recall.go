@@ -95,7 +95,10 @@ var resultMarks = map[llm.Dialect][]byte{
 }
 
 // wrapMark begins state that our codecs have wrapped for clients, as it is and
-// in base64.
+// in base64; Chat Completions has a form of its own for it. It stands in the
+// turn before the result: within wrapNear bytes, or the loop has no preference.
+const wrapNear = 64 << 10
+
 var wrapMark, wrapMark64 = []byte("hr1."), []byte("aHIxL")
 
 // mayLoop says whether it is worth decoding a request to see whether it stands
@@ -104,11 +107,13 @@ var wrapMark, wrapMark64 = []byte("hr1."), []byte("aHIxL")
 // either.
 func (x *exchange) mayLoop(d *llm.Draft) bool {
 	mark := resultMarks[d.Dialect]
-	at := bytes.LastIndex(d.Raw, mark)
-	switch {
-	case mark == nil || at < 0:
+	if mark == nil || !bytes.Contains(d.Raw, mark) { // forwards is the fast way
 		return false
-	case bytes.Contains(d.Raw, wrapMark) || bytes.Contains(d.Raw, wrapMark64):
+	}
+	at := bytes.LastIndex(d.Raw, mark)
+	near := d.Raw[max(0, at-wrapNear):at]
+	switch {
+	case d.Dialect != llm.OpenAI && (bytes.Contains(near, wrapMark) || bytes.Contains(near, wrapMark64)):
 		return true
 	case d.Dialect != llm.OpenAI && d.Dialect != llm.Anthropic:
 		return x.g.o.Recall.Stats().Turns > 0

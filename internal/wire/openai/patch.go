@@ -274,12 +274,17 @@ func (p *patcher) reshapeMessages() {
 		if from = span.SkipSpace(messages, to); from < len(messages) && messages[from] == ',' {
 			from = span.SkipSpace(messages, from+1)
 		}
+		role := span.Text(span.Field(m, "role"))
+		switch {
+		case role == "assistant", role == "tool", developer && role == "developer":
+		default:
+			continue // nothing of the others is fitted
+		}
 		fields, err := moved(m, offset)
 		if err != nil {
 			continue // Head has validated it
 		}
 		inner := span.Plan{On: fields}
-		role := span.Text(span.Field(m, "role"))
 		if developer && role == "developer" {
 			inner.Put("role", []byte(`"system"`))
 		}
