@@ -107,6 +107,9 @@ var wrapMark, wrapMark64 = []byte("hr1."), []byte("aHIxL")
 // either.
 func (x *exchange) mayLoop(d *llm.Draft) bool {
 	mark := resultMarks[d.Dialect]
+	if d.Dialect == llm.OpenAI && x.g.o.Recall.Stats().Turns == 0 {
+		return false // its clients bring no maker along, and none is known here
+	}
 	if mark == nil || !bytes.Contains(d.Raw, mark) { // forwards is the fast way
 		return false
 	}
