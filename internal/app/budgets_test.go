@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 // dear are prices at which a thousand tokens of answer cost a dollar and the
@@ -254,12 +253,8 @@ func TestBudgetOfAnAbortedStream(t *testing.T) {
 	}
 	leave()
 	var p purse
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if p = h.purse(id); p.Reserved == 0 {
-			break
-		}
-	}
-	if p.Reserved != 0 || p.Spent < 500e6 || p.Spent > 2e9 {
+	waitFor(t, func() bool { p = h.purse(id); return p.Reserved == 0 }, "the reservation to be given back")
+	if p.Spent < 500e6 || p.Spent > 2e9 {
 		t.Errorf("after it: %+v", p)
 	}
 }
