@@ -44,6 +44,7 @@ var arrows = []struct{ room, may string }{
 	{"wire/wiretest/closed", "llm"},
 	{"relay", "llm catalog route wire/sse"},
 	{"ledger", "llm catalog route relay"},
+	{"batch", "llm catalog route relay ledger"},
 	{"store/sqlite", "llm access budget catalog ledger recall"},
 	{"store/storetest", "llm access budget catalog ledger recall"},
 	{"gateway", "llm config catalog tokens access budget recall route relay ledger wire/sse wire/span wire/openai wire/responses wire/anthropic wire/gemini wire/ollama"},
