@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strings"
@@ -102,6 +103,8 @@ type door struct {
 	*dialect
 	// Codec speaks the form.
 	Codec
+	// storer is the codec of a dialect with stored answers; nil for the others.
+	storer
 	op   llm.Op
 	form string
 	// stream says whether an answer is streamed, where the path says it and not
@@ -109,7 +112,54 @@ type door struct {
 	stream, array bool
 }
 
-func (d *dialect) door(op llm.Op) *door { return &door{dialect: d, Codec: d.Codec, op: op} }
+func (d *dialect) door(op llm.Op) *door {
+	stores, _ := d.Codec.(storer)
+	return &door{dialect: d, Codec: d.Codec, storer: stores, op: op}
+}
+
+// draft makes the draft of a body that came in by the door. What the path says
+// is written to the words too, once they are made.
+func (d *door) draft(body []byte, path asked) (out llm.Draft, fail *llm.Error) {
+	var head llm.Head
+	if d.op != llm.OpRaw {
+		var err error
+		if head, err = d.Head(d.op, body); err != nil {
+			return out, asError(err, llm.InvalidRequest)
+		}
+	}
+	if path.model != "" {
+		head.Model, head.Stream = path.model, d.stream
+	}
+	head.Stream = head.Stream && d.op == llm.OpChat
+	if embed, ok := d.Codec.(embedder); ok && d.op == llm.OpEmbed {
+		out = llm.NewEmbedDraft(d.name, body, head, func(body []byte) (*llm.EmbedRequest, error) {
+			r, err := embed.DecodeEmbed(body)
+			if err == nil && path.model != "" {
+				r.Model = path.model
+			}
+			return r, err
+		})
+	} else if decode := d.DecodeRequest; path.model == "" {
+		out = llm.NewDraft(d.name, d.op, body, head, decode)
+	} else {
+		out = llm.NewDraft(d.name, d.op, body, head, func(body []byte) (*llm.Request, error) {
+			r, err := decode(body)
+			if err == nil {
+				r.Model, r.Stream = path.model, head.Stream
+			}
+			return r, err
+		})
+	}
+	out.Form = d.form
+	return out, nil
+}
+
+// heed writes to a draft what the headers of its request say.
+func (d *door) heed(out *llm.Draft, h http.Header) {
+	out.Header = d.forwarded(h)
+	out.Rehearse = h.Get("X-Headrace-Rehearse")
+	out.Session = cmp.Or(h.Get("X-Headrace-Session"), h.Get("X-Claude-Code-Session-Id"))
+}
 
 // forwarded gives the client's headers that may go on.
 func (d *door) forwarded(h http.Header) http.Header {
