@@ -196,6 +196,16 @@ type entry struct {
 	handle func(g *Gateway, w http.ResponseWriter, r *http.Request, d *door)
 }
 
+// door is the door at the path.
+func (e *entry) door() *door {
+	d := dialects[e.dialect].door(e.op)
+	d.form = e.form
+	if e.codec != nil {
+		d.Codec = e.codec
+	}
+	return d
+}
+
 // routes is the table of contents of the front.
 var routes = []entry{
 	{method: "POST", path: "/v1/chat/completions", dialect: llm.OpenAI, op: llm.OpChat},
@@ -244,6 +254,16 @@ type verb struct {
 	stream, array bool
 }
 
+// door is the door of the method.
+func (v *verb) door() *door {
+	d := dialects[llm.Gemini].door(v.op)
+	d.form, d.stream, d.array = v.form, v.stream, v.array
+	if v.codec != nil {
+		d.Codec = v.codec
+	}
+	return d
+}
+
 // verbs is the table of Gemini's methods.
 var verbs = []verb{
 	{name: "generateContent", op: llm.OpChat},
@@ -252,6 +272,21 @@ var verbs = []verb{
 	{name: "countTokens", op: llm.OpCountTokens},
 	{name: "embedContent", op: llm.OpEmbed, form: "embedContent"},
 	{name: "batchEmbedContents", op: llm.OpEmbed},
+}
+
+// verbAt reads the end of a Gemini path, {model}:{method}; nil is no method of
+// the table. sse says that a stream is asked for as events.
+func verbAt(call string, sse bool) (v *verb, model string) {
+	at := strings.LastIndexByte(call, ':')
+	if at < 0 {
+		return nil, ""
+	}
+	for i := range verbs {
+		if v := &verbs[i]; v.name == call[at+1:] && (!v.stream || v.array != sse) {
+			return v, strings.TrimPrefix(call[:at], "models/")
+		}
+	}
+	return nil, ""
 }
 
 // geminiPaths are where the verbs stand, with and without the prefix.
@@ -263,137 +298,4 @@ type asked struct {
 	rest string
 	// model is the model's name where the path holds it; it may hold slashes.
 	model string
-}
-
-// Handler gives the front doors. Paths that are not there answer in the
-// dialect that they look like.
-func (g *Gateway) Handler() http.Handler {
-	mux := http.NewServeMux()
-	for _, r := range routes {
-		dialect := dialects[r.dialect]
-		d := dialect.door(r.op)
-		d.form = r.form
-		if r.codec != nil {
-			d.Codec = r.codec
-		}
-		h := func(w http.ResponseWriter, req *http.Request) { g.serve(w, req, d, asked{}) }
-		if r.handle != nil {
-			h = func(w http.ResponseWriter, req *http.Request) { r.handle(g, w, req, d) }
-		}
-		method := strings.TrimLeft(r.method+" ", " ")
-		mux.HandleFunc(method+r.path, h)
-		mux.HandleFunc(method+dialect.prefix+r.path, h)
-		if dialect.vendor == "openai" { // base URLs with and without /v1
-			mux.HandleFunc(method+dialect.prefix+strings.TrimPrefix(r.path, "/v1"), h)
-		}
-	}
-	google := dialects[llm.Gemini]
-	h := g.gemini(google)
-	for _, path := range geminiPaths {
-		mux.HandleFunc("POST "+path+"{call...}", h)
-		mux.HandleFunc("POST "+google.prefix+path+"{call...}", h)
-	}
-	unknown := google.door(llm.OpRaw)
-	mux.HandleFunc("/v1beta/{rest...}", func(w http.ResponseWriter, r *http.Request) { g.serve(w, r, unknown, asked{rest: r.URL.EscapedPath()}) })
-	for _, d := range dialects {
-		if d.name == llm.Responses { // its paths are OpenAI's
-			continue
-		}
-		models, raw := d.door(llm.OpModels), d.door(llm.OpRaw)
-		if d.name != llm.Ollama {
-			for _, base := range []string{d.prefix + "/v1/models", d.prefix + "/models"} {
-				mux.HandleFunc("GET "+base, func(w http.ResponseWriter, r *http.Request) { g.models(w, r, models) })
-				mux.HandleFunc("GET "+base+"/{id...}", func(w http.ResponseWriter, r *http.Request) { g.model(w, r, models) })
-			}
-		}
-		mux.HandleFunc(d.prefix+"/{rest...}", func(w http.ResponseWriter, r *http.Request) {
-			g.serve(w, r, raw, asked{rest: strings.TrimPrefix(r.URL.EscapedPath(), d.prefix)})
-		})
-	}
-	list := func(r *http.Request) *door { return like(r).door(llm.OpModels) }
-	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, r *http.Request) { g.models(w, r, list(r)) })
-	mux.HandleFunc("GET /v1/models/{id...}", func(w http.ResponseWriter, r *http.Request) { g.model(w, r, list(r)) })
-	mux.HandleFunc("GET /v1/requests/{id}", g.request)
-	// Claude Code asks this before anything else, without a key.
-	mux.HandleFunc("GET /api/hello", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusOK) })
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusOK) })
-	mux.HandleFunc("GET /readyz", g.ready)
-	mux.HandleFunc("/", g.nowhere)
-	return mux
-}
-
-// gemini serves the paths whose end says the operation:
-// {model}:generateContent. What is no verb of the table is passed as it is.
-func (g *Gateway) gemini(dialect *dialect) http.HandlerFunc {
-	doors := make([]*door, len(verbs))
-	for i, v := range verbs {
-		doors[i] = dialect.door(v.op)
-		doors[i].form, doors[i].stream, doors[i].array = v.form, v.stream, v.array
-		if v.codec != nil {
-			doors[i].Codec = v.codec
-		}
-	}
-	raw := dialect.door(llm.OpRaw)
-	return func(w http.ResponseWriter, r *http.Request) {
-		call := r.PathValue("call")
-		if at := strings.LastIndexByte(call, ':'); at > 0 {
-			array := r.URL.Query().Get("alt") != "sse"
-			for i, v := range verbs {
-				if v.name == call[at+1:] && (!v.stream || v.array == array) {
-					g.serve(w, r, doors[i], asked{model: strings.TrimPrefix(call[:at], "models/")})
-					return
-				}
-			}
-		}
-		g.serve(w, r, raw, asked{rest: strings.TrimPrefix(r.URL.EscapedPath(), dialect.prefix)})
-	}
-}
-
-// likely are the paths that belong to one dialect alone.
-var likely = []struct {
-	prefix  string
-	dialect llm.Dialect
-}{
-	{"/v1/messages", llm.Anthropic}, {"/anthropic", llm.Anthropic},
-	{"/v1/responses", llm.Responses}, {"/openai", llm.OpenAI},
-	{"/v1beta", llm.Gemini}, {"/gemini", llm.Gemini},
-	{"/api/", llm.Ollama}, {"/ollama", llm.Ollama},
-}
-
-// like says which dialect a request on a shared path speaks.
-func like(r *http.Request) *dialect {
-	for _, l := range likely {
-		if strings.HasPrefix(r.URL.Path, l.prefix) {
-			return dialects[l.dialect]
-		}
-	}
-	switch {
-	case r.Header["Anthropic-Version"] != nil, strings.HasPrefix(r.UserAgent(), "claude-"):
-		// Claude Code looks for models with its name alone (2.1.330, 2026-11).
-		return dialects[llm.Anthropic]
-	case r.Header["X-Goog-Api-Key"] != nil || r.URL.Query().Has("key"):
-		return dialects[llm.Gemini]
-	}
-	return dialects[llm.OpenAI]
-}
-
-// withoutKey takes the key that Gemini's clients may put into the query out of
-// it; the rest stays as it was written.
-func withoutKey(query string) string {
-	if query == "" {
-		return ""
-	}
-	parts := strings.Split(query, "&")
-	kept := parts[:0]
-	for _, part := range parts {
-		name, _, _ := strings.Cut(part, "=")
-		if plain, err := url.QueryUnescape(name); err == nil && plain == "key" {
-			continue
-		}
-		kept = append(kept, part)
-	}
-	if len(kept) == len(parts) {
-		return query
-	}
-	return strings.Join(kept, "&")
 }

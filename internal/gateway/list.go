@@ -153,12 +153,18 @@ func (g *Gateway) request(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// nowhere answers every other path, in the dialect that it looks like.
-func (g *Gateway) nowhere(w http.ResponseWriter, r *http.Request) {
+// nowhere answers every other path, in the dialect that it looks like; methods
+// are those that the path does take.
+func (g *Gateway) nowhere(w http.ResponseWriter, r *http.Request, methods []string) {
 	d := like(r).door(llm.OpRaw)
-	g.ask(w, r, d, func(*access.Principal) ([]byte, *llm.Error) {
-		return nil, llm.Errorf(llm.NotFound, "there is no %s %s here", r.Method, r.URL.Path)
-	})
+	fail := llm.Errorf(llm.NotFound, "there is no %s %s here", r.Method, r.URL.Path)
+	if len(methods) > 0 && d.name != llm.Gemini { // whose errors hold their status, and have none for this
+		allow := strings.Join(methods, ", ")
+		w.Header().Set("Allow", allow)
+		fail = &llm.Error{Class: llm.InvalidRequest, Status: http.StatusMethodNotAllowed,
+			Message: fmt.Sprintf("there is no %s %s here; the path takes %s", r.Method, r.URL.Path, allow)}
+	}
+	g.ask(w, r, d, func(*access.Principal) ([]byte, *llm.Error) { return nil, fail })
 }
 
 func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) {

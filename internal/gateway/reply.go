@@ -308,6 +308,9 @@ func (r *reply) Fail(e *llm.Error, m relay.Meta) error {
 		h["X-Should-Retry"] = []string{"false"}
 	}
 	status, body := r.door.encodeError(e, r.id.String())
+	if e.Status != 0 && e.Provider == "" && e.From == "" { // our own, and more than its class says
+		status = e.Status
+	}
 	return r.send(status, h, body)
 }
 
