@@ -268,6 +268,7 @@ func (a *App) Serve(ctx context.Context) (err error) {
 	for _, run := range killed {
 		a.info.Notes = append(a.info.Notes, fmt.Sprintf("the run that last wrote at %s was killed; at most the second after that is missing from the ledger", run.Written.Format(time.DateTime)))
 	}
+	a.info.Notes = append(a.info.Notes, astray(a.config(), a.foundNow(), a.catalogNow())...)
 	if err := a.budgets.Reload(ctx); err != nil {
 		l.Close()
 		return fmt.Errorf("read the budgets: %w", err)

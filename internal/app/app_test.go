@@ -923,6 +923,42 @@ func TestSecondStartIsSilent(t *testing.T) {
 	}
 }
 
+// TestRoutesAstray: a route that leads to a provider which cannot be called is
+// mentioned at the start, with what to do.
+func TestRoutesAstray(t *testing.T) {
+	t.Parallel()
+	getenv := func(string) string { return "" }
+	cfg, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\ndiscover: false\nroutes:\n  smart: [mistral/x, rehearsal/steady]\n  good: [rehearsal/quick]\ndata: "+t.TempDir()+"\n"), getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var info app.Info
+	ctx, stop := context.WithCancel(t.Context())
+	err = app.Program{}.Serve(ctx, app.Options{Config: cfg, Env: config.FromEnv(getenv), Ready: func(i app.Info) error { info = i; stop(); return nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "route smart passes mistral/x over: provider mistral is not configured; set MISTRAL_API_KEY"
+	if len(info.Notes) != 1 || info.Notes[0] != want {
+		t.Errorf("the notes are %q, want %q", info.Notes, want)
+	}
+}
+
+// TestErrorsRead: the table of errors counts as people do.
+func TestErrorsRead(t *testing.T) {
+	t.Parallel()
+	cfg, err := config.Parse("test.yaml", nil, func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range (app.Program{}).Errors(cfg) {
+		once, often := strings.Contains(e.Does, "again once from"), strings.Contains(e.Does, fmt.Sprintf("again up to %d times from", e.Repeat))
+		if once != (e.Repeat == 1) || often != (e.Repeat > 1) {
+			t.Errorf("%s, repeated %d times: %s", e.Class, e.Repeat, e.Does)
+		}
+	}
+}
+
 func TestOneServerToADirectory(t *testing.T) {
 	t.Parallel()
 	getenv := func(string) string { return "" }

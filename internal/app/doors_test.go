@@ -52,7 +52,8 @@ func TestEmbeddings(t *testing.T) {
 	}{
 		"no model":             {"/v1/embeddings", `{"input":"a"}`, "model", 400},
 		"unknown model":        {"/v1/embeddings", `{"model":"nobody/x","input":"a"}`, "nobody", 404},
-		"no embeddings there":  {"/v1/embeddings", `{"model":"anthropic/claude-haiku-4-5","input":"a"}`, "anthropic has no embed", 400},
+		"a model that chats":   {"/v1/embeddings", `{"model":"anthropic/claude-haiku-4-5","input":"a"}`, "makes no embeddings", 404},
+		"no embeddings there":  {"/v1/embeddings", `{"model":"anthropic/brand-new","input":"a"}`, "anthropic has no embed", 400},
 		"the dialect's prefix": {"/openai/v1/embeddings", `{"model":"nobody/x","input":"a"}`, "nobody", 404},
 		"without the version":  {"/openai/embeddings", `{"model":"nobody/x","input":"a"}`, "nobody", 404},
 	} {

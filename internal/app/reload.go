@@ -111,6 +111,9 @@ func (a *App) reload() error {
 	for _, name := range later(before, next) {
 		a.log.Warn("this change of the configuration takes effect at the next start", "setting", name)
 	}
+	for _, note := range astray(next, found, c) {
+		a.log.Warn(note)
+	}
 	a.log.Info("the configuration is reloaded", "file", next.File())
 	return nil
 }

@@ -75,6 +75,33 @@ func providersView(found []Found, c *catalog.Catalog) []admin.Provider {
 	return out
 }
 
+// astray says which targets of routes lead to providers that cannot be called:
+// requests pass them over.
+func astray(cfg *config.Config, found []Found, c *catalog.Catalog) (notes []string) {
+	ready := map[string]bool{}
+	for i := range found {
+		ready[found[i].Row.ID] = found[i].Ready
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Routes)) {
+		for _, target := range cfg.Routes[name] {
+			id, _, _ := strings.Cut(target, "/")
+			row, ok := c.Provider(id)
+			if !ok || ready[row.ID] {
+				continue // a name that is nobody's is an error of the configuration
+			}
+			if _, named := inFile(row, cfg); row.ID == ollamaID && cfg.Discover && !named {
+				continue // it is looked for now and again
+			}
+			hint := ""
+			if len(row.Env) > 0 {
+				hint = "; set " + row.Env[0]
+			}
+			notes = append(notes, fmt.Sprintf("route %s passes %s over: provider %s is not configured%s", name, target, row.ID, hint))
+		}
+	}
+	return notes
+}
+
 // refresh brings a list of models into force and keeps it for the next start;
 // without one it asks the providers for theirs.
 func (a *App) refresh(ctx context.Context, r *catalog.Refresh) (admin.Refreshed, error) {
@@ -137,7 +164,11 @@ func errorsView(cfg *config.Config) []admin.ErrorClass {
 func does(r relay.Rule) string {
 	switch r.Step {
 	case relay.StepRetry:
-		return fmt.Sprintf("tries again up to %d times from %v on, then the next target", r.Retries, r.Backoff)
+		often := "once"
+		if r.Retries > 1 {
+			often = fmt.Sprintf("up to %d times", r.Retries)
+		}
+		return fmt.Sprintf("tries again %s from %v on, then the next target", often, r.Backoff)
 	case relay.StepNext:
 		return "goes to the next target"
 	default:

@@ -179,7 +179,7 @@ func clean(s string) string {
 type grammar struct {
 	Config string `short:"c" placeholder:"FILE" help:"Configuration file (HEADRACE_CONFIG)."`
 	Data   string `placeholder:"DIR" help:"Directory for state (HEADRACE_DATA; default: the user's data directory)."`
-	URL    string `name:"url" placeholder:"URL" help:"Talk to the gateway there (HEADRACE_URL), with HEADRACE_ADMIN_TOKEN; without it keys, usage, logs and models open the data directory."`
+	URL    string `name:"url" placeholder:"URL" help:"Ask the gateway that runs there (HEADRACE_URL), such as http://127.0.0.1:8080, with HEADRACE_ADMIN_TOKEN. Without it status has nobody to ask, and the other commands open the data directory of this machine."`
 	JSON   bool   `name:"json" help:"Print JSON for machines."`
 
 	Serve     serveCommand     `cmd:"" help:"Run the gateway."`

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"headrace/internal/access"
 	"headrace/internal/ledger"
@@ -23,14 +22,13 @@ func (s *Snapshot) allowed(p *access.Principal) []llm.ModelInfo {
 	})
 }
 
-// ask answers a question that takes no provider: who may ask, then what. It has
-// a row like any request.
+// ask answers a question that takes no provider: who may ask, then what. It is
+// let in like any request, and has a row like any.
 func (g *Gateway) ask(w http.ResponseWriter, r *http.Request, d *door, answer func(p *access.Principal) ([]byte, *llm.Error)) {
-	x := &exchange{g: g, s: g.snapshot.Load(), door: d, start: time.Now()}
-	x.entry = ledger.Entry{ID: g.o.Ledger.NewID(x.start), At: x.start, Dialect: d.name, Op: d.op}
-	x.reply = newReply(w, d, x)
-	defer x.close()
-	p, fail := g.caller(r, x)
+	x := g.begin(w, d)
+	defer x.end()
+	_, cancel, p, fail := x.enter(r)
+	defer cancel()
 	var body []byte
 	if fail == nil {
 		body, fail = answer(&p)
@@ -39,10 +37,12 @@ func (g *Gateway) ask(w http.ResponseWriter, r *http.Request, d *door, answer fu
 		x.refuse(fail)
 		return
 	}
-	a := &llm.Answer{Native: true, Status: http.StatusOK, ContentType: "application/json", Body: body}
-	if err := x.reply.Whole(a, relay.Meta{}); err != nil {
-		x.entry.Class = llm.ClientGone
-	}
+	x.give(plain(body), relay.Meta{})
+}
+
+// plain is a whole answer of our own in JSON.
+func plain(body []byte) *llm.Answer {
+	return &llm.Answer{Native: true, Status: http.StatusOK, ContentType: "application/json", Body: body}
 }
 
 // models lists what the caller may use.
@@ -153,12 +153,18 @@ func (g *Gateway) request(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// nowhere answers every other path, in the dialect that it looks like.
-func (g *Gateway) nowhere(w http.ResponseWriter, r *http.Request) {
+// nowhere answers every other path, in the dialect that it looks like; methods
+// are those that the path does take.
+func (g *Gateway) nowhere(w http.ResponseWriter, r *http.Request, methods []string) {
 	d := like(r).door(llm.OpRaw)
-	g.ask(w, r, d, func(*access.Principal) ([]byte, *llm.Error) {
-		return nil, llm.Errorf(llm.NotFound, "there is no %s %s here", r.Method, r.URL.Path)
-	})
+	fail := llm.Errorf(llm.NotFound, "there is no %s %s here", r.Method, r.URL.Path)
+	if len(methods) > 0 && d.name != llm.Gemini { // whose errors hold their status, and have none for this
+		allow := strings.Join(methods, ", ")
+		w.Header().Set("Allow", allow)
+		fail = &llm.Error{Class: llm.InvalidRequest, Status: http.StatusMethodNotAllowed,
+			Message: fmt.Sprintf("there is no %s %s here; the path takes %s", r.Method, r.URL.Path, allow)}
+	}
+	g.ask(w, r, d, func(*access.Principal) ([]byte, *llm.Error) { return nil, fail })
 }
 
 func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) {

@@ -5,12 +5,12 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"net/http"
 	"strings"
 	"time"
 
 	"headrace/internal/access"
 	"headrace/internal/budget"
+	"headrace/internal/catalog"
 	"headrace/internal/ledger"
 	"headrace/internal/llm"
 	"headrace/internal/relay"
@@ -37,49 +37,50 @@ const (
 
 // bill is what a request may spend and has spent.
 type bill struct {
-	tab *budget.Tab
+	tab     *budget.Tab
+	catalog *catalog.Catalog
+	size    *sizer
 	// prompts are estimates by model; counting a long prompt is not cheap.
 	prompts map[string]int64
 	// choices is how many answers are asked for, hour whether the prompt may be
 	// written to a cache for an hour.
 	choices int64
 	hour    bool
-	// ended says that cost is known; a request that broke down before costs what
-	// it holds.
-	ended bool
+	// known says that cost is; a request that broke down before costs what it
+	// holds.
+	known bool
 	cost  llm.Nanodollars
 }
 
-// open finds the budgets that the request spends of.
-func (x *exchange) open(p *access.Principal, req *http.Request) *llm.Error {
+// open finds the budgets that the request spends of; nil when there are none.
+func (x *exchange) open(p *access.Principal, tags []string) (*bill, *llm.Error) {
 	if x.g.o.Budgets == nil {
-		return nil
+		return nil, nil
 	}
-	var tags []string
-	if header := req.Header["X-Headrace-Tags"]; len(header) > 0 {
+	var parsed []string
+	if len(tags) > 0 {
 		var err error
-		if tags, err = budget.ParseTags(strings.Join(header, ",")); err != nil {
-			return asError(err, llm.InvalidRequest)
+		if parsed, err = budget.ParseTags(strings.Join(tags, ",")); err != nil {
+			return nil, asError(err, llm.InvalidRequest)
 		}
 	}
-	tab := x.g.o.Budgets.Open(&budget.Caller{Key: p.KeyID, Team: p.Team, Tags: tags}, x.start)
-	if tab != nil {
-		x.bill = &bill{tab: tab, ended: true, choices: 1}
+	tab := x.g.o.Budgets.Open(&budget.Caller{Key: p.KeyID, Team: p.Team, Tags: parsed}, x.reply.start)
+	if tab == nil {
+		return nil, nil
 	}
-	return nil
+	return &bill{tab: tab, catalog: x.s.Catalog, size: &x.reply.size, known: true, choices: 1}, nil
 }
 
 // Pays implements relay.Payer.
-func (r *reply) Pays() bool { return r.x.bill != nil }
+func (r *reply) Pays() bool { return r.bill != nil }
 
 // Pay implements relay.Payer.
 func (r *reply) Pay(ctx context.Context, t *route.Target, d llm.Draft, past []relay.Attempt) (llm.Draft, string, *llm.Error) {
-	return r.x.pay(ctx, t, d, past)
+	return r.bill.pay(ctx, t, d, past)
 }
 
-func (x *exchange) pay(ctx context.Context, t *route.Target, d llm.Draft, past []relay.Attempt) (llm.Draft, string, *llm.Error) {
-	b := x.bill
-	b.ended = false // until the outcome is known
+func (b *bill) pay(ctx context.Context, t *route.Target, d llm.Draft, past []relay.Attempt) (llm.Draft, string, *llm.Error) {
+	b.known = false // until the outcome is
 	if d.Op == llm.OpCountTokens {
 		_, err := b.tab.Hold(ctx, 0, 0)
 		return d, "", err
@@ -88,7 +89,7 @@ func (x *exchange) pay(ctx context.Context, t *route.Target, d llm.Draft, past [
 		b.look(&d)
 	}
 	answers := d.Op == llm.OpChat
-	quote, ok := x.s.Catalog.Quote(t.Provider, t.Model, x.bounded(t), time.Now(), b.hour, answers)
+	quote, ok := b.catalog.Quote(t.Provider, t.Model, b.bounded(t), time.Now(), b.hour, answers)
 	if !ok || d.Op == llm.OpRaw {
 		what := "a raw pass to " + t.Provider
 		if d.Op != llm.OpRaw {
@@ -97,7 +98,7 @@ func (x *exchange) pay(ctx context.Context, t *route.Target, d llm.Draft, past [
 		return d, "", llm.Errorf(llm.Forbidden,
 			"%s has no known price, and this caller has a budget: set models.%s.price in the configuration, or ask for a model with a price", what, t)
 	}
-	spent := x.costOf(past)
+	spent := b.costOf(past)
 	if !answers {
 		want := spent + quote.Prompt
 		_, err := b.tab.Hold(ctx, want, want)
@@ -131,12 +132,12 @@ func (x *exchange) pay(ctx context.Context, t *route.Target, d llm.Draft, past [
 }
 
 // bounded is the prompt's estimate with a margin, within the model's window.
-func (x *exchange) bounded(t *route.Target) int64 {
-	n, ok := x.bill.prompts[t.Model]
+func (b *bill) bounded(t *route.Target) int64 {
+	n, ok := b.prompts[t.Model]
 	if !ok {
-		n = x.prompt(t)
+		n = b.size.of(t.Model)
 		n += n/promptMargin + promptExtra
-		x.bill.prompts[t.Model] = n
+		b.prompts[t.Model] = n
 	}
 	if w := t.Capability.Window; w > 0 {
 		n = min(n, w)
@@ -199,25 +200,24 @@ func times(a, b int64) int64 {
 
 // costOf is what attempts cost for a budget: by the catalogue, and by an
 // estimate where no usage is known but something may have been billed.
-func (x *exchange) costOf(past []relay.Attempt) llm.Nanodollars {
+func (b *bill) costOf(past []relay.Attempt) llm.Nanodollars {
 	sum := llm.Nanodollars(0)
 	for i := range past {
-		sum = min(sum+x.costOfOne(&past[i]), budget.MaxLimit)
+		sum = min(sum+b.costOfOne(&past[i]), budget.MaxLimit)
 	}
 	return sum
 }
 
-func (x *exchange) costOfOne(a *relay.Attempt) llm.Nanodollars {
+func (b *bill) costOfOne(a *relay.Attempt) llm.Nanodollars {
 	if a.Usage.Source != "" {
-		if cost, ok := x.s.Catalog.Cost(a.Provider, a.Model, a.Usage, a.Start); ok {
+		if cost, ok := b.catalog.Cost(a.Provider, a.Model, a.Usage, a.Start); ok {
 			return cost
 		}
 	} else if !a.Sent || !billed(a) {
 		return 0
 	}
 	// The provider may have read the prompt, and written what was seen.
-	t := route.Target{Provider: a.Provider, Model: a.Model}
-	quote, ok := x.s.Catalog.Quote(a.Provider, a.Model, x.prompt(&t), a.Start, false, false)
+	quote, ok := b.catalog.Quote(a.Provider, a.Model, b.size.of(a.Model), a.Start, false, false)
 	if !ok {
 		return 0 // it was not sent, for want of a price
 	}
@@ -240,19 +240,26 @@ func billed(a *relay.Attempt) bool {
 	return false
 }
 
-// settle closes the bill and notes whom it was charged to.
-func (x *exchange) settle() {
-	b := x.bill
+// done says what was attempted, once all is.
+func (b *bill) done(all []relay.Attempt) {
+	if b != nil {
+		b.cost, b.known = b.costOf(all), true
+	}
+}
+
+// close closes the bill and gives whom it was charged to.
+func (b *bill) close() (charges []ledger.Charge) {
 	if b == nil {
-		return
+		return nil
 	}
 	cost := b.cost
-	if !b.ended {
+	if !b.known {
 		cost = b.tab.Held()
 	}
 	for _, s := range b.tab.Close(cost) {
 		if cost > 0 {
-			x.entry.Charges = append(x.entry.Charges, ledger.Charge{Budget: s.ID.String(), Start: s.Start, Amount: cost})
+			charges = append(charges, ledger.Charge{Budget: s.ID.String(), Start: s.Start, Amount: cost})
 		}
 	}
+	return charges
 }

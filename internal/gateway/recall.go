@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 	"strings"
+	"time"
 
 	"headrace/internal/llm"
 	"headrace/internal/recall"
@@ -34,34 +35,56 @@ type renamer interface {
 	CallID(id string) string
 }
 
+// keeping is what a request is given back of earlier ones, and what its answer
+// leaves behind for later ones: the state of tool loops (this file) and stored
+// answers (stored.go).
+type keeping struct {
+	o     *Options
+	door  *door
+	draft *llm.Draft
+	owner string
+	id    string // of the answer, where it is ours
+	began time.Time
+	// storing is nil for requests that have nothing to do with stored answers.
+	storing *storing
+	// heard gathers what must come back from a translated stream; nil when
+	// nothing is kept.
+	heard *recall.Collector
+	// mended says that the request was mended once.
+	mended bool
+	// warnings and an error that came up when the provider had answered well.
+	warnings []string
+	failed   *llm.Error
+}
+
 // restore gives the request back what its client could not keep, once somebody
 // decodes it, and the names of the makers of its state.
-func (x *exchange) restore(d *llm.Draft) {
-	if x.g.o.Recall == nil || d.Op != llm.OpChat && d.Op != llm.OpCountTokens {
+func (k *keeping) restore(d *llm.Draft) {
+	if k.o.Recall == nil || d.Op != llm.OpChat && d.Op != llm.OpCountTokens {
 		return
 	}
-	owner := x.entry.KeyID
+	owner := k.owner
 	f := func(r *llm.Request) *llm.Request {
-		return x.g.o.Makers.Name(owner, x.g.o.Recall.Restore(owner, r))
+		return k.o.Makers.Name(owner, k.o.Recall.Restore(owner, r))
 	}
 	d.Refine(f)
 	if d.Whole != nil {
 		d.Whole.Refine(f)
 	}
-	x.makers(d)
+	k.makers(d)
 	if d.Whole != nil {
-		x.makers(d.Whole)
+		k.makers(d.Whole)
 	}
 }
 
 // makers finds whose state a request of a dialect brings whose bytes may be
 // passed on.
-func (x *exchange) makers(d *llm.Draft) {
-	if d.Dialect != llm.Responses || d.Op != llm.OpChat {
+func (k *keeping) makers(d *llm.Draft) {
+	if k.door.storer == nil || d.Op != llm.OpChat {
 		return
 	}
-	for s := range codecOfStored.States(d.Raw) {
-		if by := x.g.o.Makers.Of(x.entry.KeyID, s); by != "" && (len(d.MadeBy) == 0 || d.MadeBy[len(d.MadeBy)-1] != by) {
+	for s := range k.door.States(d.Raw) {
+		if by := k.o.Makers.Of(k.owner, s); by != "" && (len(d.MadeBy) == 0 || d.MadeBy[len(d.MadeBy)-1] != by) {
 			d.MadeBy = append(d.MadeBy, by)
 		}
 	}
@@ -69,18 +92,18 @@ func (x *exchange) makers(d *llm.Draft) {
 
 // stick puts the maker of an open tool loop first in a plan that has a choice:
 // elsewhere the loop would lose its thinking.
-func (x *exchange) stick(plan *route.Plan, d *llm.Draft) {
-	if x.g.o.Recall == nil || d.Op != llm.OpChat || d.HeldBy != "" || len(plan.Targets) < 2 {
+func (k *keeping) stick(plan *route.Plan, d *llm.Draft) {
+	if k.o.Recall == nil || d.Op != llm.OpChat || d.HeldBy != "" || len(plan.Targets) < 2 {
 		return
 	}
 	by := ""
 	switch n := len(d.MadeBy); {
-	case d.Dialect == llm.Responses && !codecOfStored.Awaits(d):
+	case k.door.storer != nil && !k.door.Awaits(d):
 		return
 	case n > 0:
 		by = d.MadeBy[n-1]
-	case x.mayLoop(d):
-		by = x.looped(d)
+	case k.mayLoop(d):
+		by = k.looped(d)
 	}
 	if by != "" && by != llm.Nobody {
 		plan.Prefer(by, "it made the state of the tool loop")
@@ -105,9 +128,9 @@ var wrapMark, wrapMark64 = []byte("hr1."), []byte("aHIxL")
 // in a tool loop of which somebody made the state. Nearly none does, and the
 // bytes tell: a conversation of which nothing is kept carries no state of ours
 // either.
-func (x *exchange) mayLoop(d *llm.Draft) bool {
+func (k *keeping) mayLoop(d *llm.Draft) bool {
 	mark := resultMarks[d.Dialect]
-	if d.Dialect == llm.OpenAI && x.g.o.Recall.Stats().Turns == 0 {
+	if d.Dialect == llm.OpenAI && k.o.Recall.Stats().Turns == 0 {
 		return false // its clients bring no maker along, and none is known here
 	}
 	if mark == nil || !bytes.Contains(d.Raw, mark) { // forwards is the fast way
@@ -119,7 +142,7 @@ func (x *exchange) mayLoop(d *llm.Draft) bool {
 	case d.Dialect != llm.OpenAI && (bytes.Contains(near, wrapMark) || bytes.Contains(near, wrapMark64)):
 		return true
 	case d.Dialect != llm.OpenAI && d.Dialect != llm.Anthropic:
-		return x.g.o.Recall.Stats().Turns > 0
+		return k.o.Recall.Stats().Turns > 0
 	}
 	id := bytes.TrimLeft(d.Raw[at+len(mark):], ": \t\r\n")
 	if len(id) == 0 || id[0] != '"' {
@@ -129,11 +152,11 @@ func (x *exchange) mayLoop(d *llm.Draft) bool {
 	if end < 0 || bytes.IndexByte(id[1:1+end], '\\') >= 0 {
 		return true
 	}
-	return x.g.o.Recall.Maker(x.entry.KeyID, string(id[1:1+end])) != ""
+	return k.o.Recall.Maker(k.owner, string(id[1:1+end])) != ""
 }
 
 // looped gives the maker of the tool loop that a request is in, from its words.
-func (x *exchange) looped(d *llm.Draft) string {
+func (k *keeping) looped(d *llm.Draft) string {
 	r, err := d.Request()
 	if err != nil {
 		return "" // whoever is asked says what is wrong with it
@@ -149,7 +172,7 @@ func (x *exchange) looped(d *llm.Draft) string {
 			}
 		}
 		if it.Kind == llm.ItemToolCall {
-			if by := x.g.o.Recall.Maker(x.entry.KeyID, it.Call.ID); by != "" {
+			if by := k.o.Recall.Maker(k.owner, it.Call.ID); by != "" {
 				return by
 			}
 		}
@@ -157,82 +180,75 @@ func (x *exchange) looped(d *llm.Draft) string {
 	return ""
 }
 
-// keep notes what must come back of a whole answer in words.
-func (x *exchange) keep(a *llm.Answer, m relay.Meta) {
-	if a.Response != nil {
-		x.note(a.Response.Items, m)
-	}
-}
-
-func (x *exchange) note(items []llm.Item, m relay.Meta) {
-	if x.g.o.Recall == nil || len(items) == 0 {
+// note keeps what must come back of an answer in words.
+func (k *keeping) note(items []llm.Item, m relay.Meta) {
+	if k.o.Recall == nil || len(items) == 0 {
 		return
 	}
 	for i := range items {
 		for _, o := range items[i].Opaque {
 			if o.Bound() {
-				x.g.o.Makers.Note(x.entry.KeyID, o.Data, o.By)
+				k.o.Makers.Note(k.owner, o.Data, o.By)
 			}
 		}
 	}
-	t := recall.Turn{Owner: x.entry.KeyID, Items: items}
+	t := recall.Turn{Owner: k.owner, Items: items}
 	if m.Target != nil {
 		t.By = m.Target.Provider
 	}
-	if c, ok := x.door.Codec.(renamer); ok {
+	if c, ok := k.door.Codec.(renamer); ok {
 		t.Shown = c.CallID
 	}
-	x.g.o.Recall.Note(t)
+	k.o.Recall.Note(t)
 }
 
 // signed notes who made the state in an answer that is passed on as it is; data
 // is a whole answer or the event that ends a stream.
-func (x *exchange) signed(data []byte, m relay.Meta) {
-	if x.g.o.Recall == nil || m.Target == nil {
+func (k *keeping) signed(data []byte, m relay.Meta) {
+	if k.o.Recall == nil || m.Target == nil {
 		return
 	}
-	for s := range codecOfStored.States(data) {
-		x.g.o.Makers.Note(x.entry.KeyID, s, m.Target.Provider)
+	for s := range k.door.States(data) {
+		k.o.Makers.Note(k.owner, s, m.Target.Provider)
 	}
 }
 
-// Mend gives a request that a target has refused in a form that it may take,
-// once: without the state that the target says it cannot read, or with the
-// conversation that it says it does not have.
+// Mend implements relay.Mender.
 func (r *reply) Mend(t *route.Target, d *llm.Draft, e *llm.Error) (llm.Draft, bool) {
-	x := r.x
-	if r.mended || d.Op != llm.OpChat {
+	// Claude Code leaves state out itself, and knows better which (2026-11): a
+	// client whose bytes are passed to Anthropic's API is told.
+	row, ok := r.catalog.Provider(t.Provider)
+	tell := ok && d.Dialect == llm.Anthropic && row.Dialect == llm.Anthropic
+	return r.keep.mend(t, d, e, tell)
+}
+
+// mend gives a request that a target has refused in a form that it may take,
+// once: with the conversation that it says it does not have, or, unless the
+// client is to be told, without the state that it says it cannot read.
+func (k *keeping) mend(t *route.Target, d *llm.Draft, e *llm.Error, tell bool) (llm.Draft, bool) {
+	if k.mended || d.Op != llm.OpChat {
 		return *d, false
 	}
 	switch {
 	case d.HeldBy == t.Provider && d.Whole != nil && lacksPrevious(e):
-		r.mended = true
-		whole := d.For("")
-		return whole, true
-	case refusesState(e) && x.strips(t, d):
-		r.mended = true
+		k.mended = true
+		return d.For(""), true
+	case refusesState(e) && !tell:
+		k.mended = true
 		now := d.For(t.Provider)
-		if words, err := now.Request(); err == nil && x.g.o.Recall != nil {
+		if words, err := now.Request(); err == nil && k.o.Recall != nil {
 			for i := range words.Items {
 				for _, o := range words.Items[i].Opaque {
 					if o.By == "" || o.By == t.Provider {
-						x.g.o.Makers.Note(x.entry.KeyID, o.Data, llm.Nobody)
+						k.o.Makers.Note(k.owner, o.Data, llm.Nobody)
 					}
 				}
 			}
-			x.g.o.Recall.Forget(x.entry.KeyID, words.Items)
+			k.o.Recall.Forget(k.owner, words.Items)
 		}
 		return now.With(llm.Edit{Kind: llm.EditStrip, Text: "left out: " + t.Provider + " refused the state of earlier thinking"}), true
 	}
 	return *d, false
-}
-
-// strips says whether a request may be sent again without state. Claude Code
-// does it itself, and knows better what to leave out (2026-11): a client whose
-// bytes are passed to Anthropic's API is told.
-func (x *exchange) strips(t *route.Target, d *llm.Draft) bool {
-	row, ok := x.s.Catalog.Provider(t.Provider)
-	return !ok || d.Dialect != llm.Anthropic || row.Dialect != llm.Anthropic
 }
 
 // refusesState reports whether a provider refuses a request for a signature or
@@ -260,24 +276,23 @@ func lacksPrevious(e *llm.Error) bool {
 	return strings.Contains(said, "previous_response") || strings.Contains(said, "previous response")
 }
 
-// collector hears a streamed answer in words; nil when nothing is kept.
-func (x *exchange) collector() *recall.Collector {
-	if x.g.o.Recall == nil || x.door.op != llm.OpChat {
-		return nil
+// listen begins to hear a translated stream.
+func (k *keeping) listen() {
+	if k.o.Recall != nil && k.door.op == llm.OpChat {
+		k.heard = &recall.Collector{}
 	}
-	return &recall.Collector{}
 }
 
 // hear listens to a translated stream. What must come back is kept before the
 // client is told that the answer is complete: it may ask again at once.
-func (r *reply) hear(events []llm.Event) {
-	if r.heard == nil {
+func (k *keeping) hear(events []llm.Event, m relay.Meta) {
+	if k.heard == nil {
 		return
 	}
 	for i := range events {
-		r.heard.Event(&events[i])
+		k.heard.Event(&events[i])
 		if events[i].Kind == llm.EventFinish {
-			r.x.note(r.heard.Items(), r.meta)
+			k.note(k.heard.Items(), m)
 		}
 	}
 }

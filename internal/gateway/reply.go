@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"headrace/internal/catalog"
 	"headrace/internal/ledger"
 	"headrace/internal/llm"
-	"headrace/internal/recall"
 	"headrace/internal/relay"
 )
 
@@ -17,27 +17,29 @@ import (
 // only place that writes to the client.
 type reply struct {
 	w     http.ResponseWriter
-	flush http.Flusher
+	flush http.Flusher // nil where w cannot
 	door  *door
-	x     *exchange
 	id    ledger.ID
-	cost  func(m relay.Meta, u llm.Usage) (llm.Nanodollars, bool)
-	opts  llm.StreamOptions
 	start time.Time
+	// catalog says what answers cost.
+	catalog *catalog.Catalog
+	// draft is what is answered; nil before there is one. size counts its prompt,
+	// keep is what it leaves behind, bill who pays for it.
+	draft *llm.Draft
+	opts  llm.StreamOptions
+	size  sizer
+	keep  keeping
+	bill  *bill
 
 	native  bool
 	begun   bool
 	encoder llm.StreamEncoder
 	buf     []byte
-	// heard gathers what must come back from a translated stream, which meta
-	// tells the maker of; nil when nothing is kept.
-	heard *recall.Collector
-	meta  relay.Meta
+	// meta says how a streamed answer came about.
+	meta relay.Meta
 	// instead answers in place of an error of a provider's, where it can; nil
 	// mostly.
 	instead func() error
-	// mended says that the request was mended once.
-	mended bool
 	// status and first are for the ledger: what the client saw, and when.
 	status int
 	first  time.Duration
@@ -94,49 +96,54 @@ func (r *reply) send(status int, h http.Header, body []byte) error {
 
 // Whole gives a whole answer.
 func (r *reply) Whole(a *llm.Answer, m relay.Meta) error {
-	var body []byte
+	body := a.Body
 	if a.Native {
-		r.heed(a.Body, m)
+		r.keep.heed(body, m)
 	} else {
-		r.x.keep(a, m)
 		var err error
-		if body, err = r.spell(a, r.x.keeps()); err != nil {
+		if body, err = r.translate(a, m); err != nil {
 			return err
 		}
-		if a.Response != nil && r.x.keeps() {
-			if body, err = r.store(a, body, m); err != nil {
-				return r.Fail(r.x.failed, m)
-			}
+		if r.keep.failed != nil {
+			return r.Fail(r.keep.failed, m)
 		}
 	}
-	m.Warnings = append(slices.Clip(m.Warnings), r.x.late...)
-	if w := r.x.cut(m.Target, a.Glance.Usage); w != "" {
-		m.Warnings = append(slices.Clip(m.Warnings), w)
+	m.Warnings = append(slices.Clip(m.Warnings), r.keep.warnings...)
+	if r.door.op == llm.OpChat && m.Target != nil {
+		if w := r.size.cut(r.catalog, m.Target.Provider, m.Target.Model, a.Glance.Usage); w != "" {
+			m.Warnings = append(slices.Clip(m.Warnings), w)
+		}
 	}
 	h := r.headers(m)
-	if cost, ok := r.cost(m, a.Glance.Usage); ok {
-		h["X-Headrace-Cost"] = []string{dollars(cost)}
+	if m.Target != nil && a.Glance.Usage.Source != "" {
+		if cost, ok := r.catalog.Cost(m.Target.Provider, m.Target.Model, a.Glance.Usage, r.start); ok {
+			h["X-Headrace-Cost"] = []string{dollars(cost)}
+		}
 	}
 	if a.Native {
 		pass(h, a)
-		return r.send(a.Status, h, a.Body)
+		return r.send(a.Status, h, body)
 	}
 	h["Content-Type"] = []string{"application/json"}
 	return r.send(http.StatusOK, h, body)
 }
 
-// store stores a whole answer in words, as body spells it, and gives the body
-// to send. After an error r.x.failed is what the client is told.
-func (r *reply) store(a *llm.Answer, body []byte, m relay.Meta) ([]byte, error) {
-	if a.Response.From == llm.Responses { // its provider has it
-		r.x.noted(body, m)
+// translate writes a whole answer in words and keeps of it what must be. With
+// r.keep.failed the client is told that instead.
+func (r *reply) translate(a *llm.Answer, m relay.Meta) ([]byte, error) {
+	if a.Response != nil {
+		r.keep.note(a.Response.Items, m)
+	}
+	stored := r.keep.keeps()
+	body, err := r.spell(a, stored)
+	if err != nil || a.Response == nil || !stored {
+		return body, err
+	}
+	if a.Response.From == r.door.name { // its provider has it
+		r.keep.noted(body, m)
 		return body, nil
 	}
-	warned, fail := r.x.saved(r.opts.ID, body, m)
-	switch {
-	case fail != nil:
-		return nil, fail
-	case warned != "":
+	if warned, _ := r.keep.saved(body, m); warned != "" {
 		return r.spell(a, false)
 	}
 	return body, nil
@@ -149,7 +156,7 @@ func (r *reply) spell(a *llm.Answer, stored bool) ([]byte, error) {
 	case llm.OpCountTokens:
 		return r.door.Codec.(counter).AppendCount(nil, a.Count), nil
 	case llm.OpEmbed:
-		asked, err := r.x.draft.Embed()
+		asked, err := r.draft.Embed()
 		if err != nil {
 			return nil, err
 		}
@@ -160,8 +167,8 @@ func (r *reply) spell(a *llm.Answer, stored bool) ([]byte, error) {
 		answer.Created = r.opts.Created
 	}
 	if answer.From != r.door.name {
-		answer.Echo = r.x.echo(stored)
-		if r.door.name == llm.Responses { // what goes on from it comes to us
+		answer.Echo = r.keep.echo(stored)
+		if r.door.storer != nil { // what goes on from it comes to us
 			answer.ID = r.opts.ID
 		}
 	}
@@ -194,12 +201,12 @@ func (r *reply) Begin(a *llm.Answer, m relay.Meta) error {
 	if a.Native {
 		pass(h, a)
 	} else {
-		if r.door.promptFirst {
-			r.opts.PromptEstimate = r.x.prompt(m.Target)
+		if r.door.promptFirst && m.Target != nil {
+			r.opts.PromptEstimate = r.size.of(m.Target.Model)
 		}
-		r.opts.Echo = r.x.echo(r.x.keeps())
+		r.opts.Echo = r.keep.echo(r.keep.keeps())
 		r.encoder = r.door.NewEncoder(r.opts)
-		r.heard = r.x.collector()
+		r.keep.listen()
 	}
 	status := http.StatusOK
 	if a.Native {
@@ -235,19 +242,17 @@ func (r *reply) Piece(p llm.Piece) error {
 		if len(p.Raw) == 0 {
 			return nil
 		}
-		if r.door.name == llm.Responses {
-			r.overhear(&p)
-		}
+		r.keep.overhear(&p, r.meta)
 		_, err := r.w.Write(p.Raw)
 		return err
 	}
 	r.buf = r.buf[:0]
-	r.hear(p.Events)
+	r.keep.hear(p.Events, r.meta)
 	for i := range p.Events {
 		switch e := &p.Events[i]; {
 		case e.Kind == llm.EventFinish:
-			r.buf = r.finish(r.buf, *e)
-		case e.Kind == llm.EventStart && r.door.name == llm.Responses && e.From != llm.Responses:
+			r.buf = r.keep.finish(r.buf, r.encoder, *e, r.meta)
+		case e.Kind == llm.EventStart && r.door.storer != nil && e.From != r.door.name:
 			own := *e
 			own.ID = "" // what goes on from it comes to us
 			r.buf = r.encoder.Encode(r.buf, own)
@@ -264,7 +269,9 @@ func (r *reply) Piece(p llm.Piece) error {
 
 // Flush sends what Piece gave.
 func (r *reply) Flush() error {
-	r.flush.Flush()
+	if r.flush != nil {
+		r.flush.Flush()
+	}
 	return nil
 }
 
@@ -301,6 +308,9 @@ func (r *reply) Fail(e *llm.Error, m relay.Meta) error {
 		h["X-Should-Retry"] = []string{"false"}
 	}
 	status, body := r.door.encodeError(e, r.id.String())
+	if e.Status != 0 && e.Provider == "" && e.From == "" { // our own, and more than its class says
+		status = e.Status
+	}
 	return r.send(status, h, body)
 }
 

@@ -6,18 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"headrace/internal/ledger"
 	"headrace/internal/llm"
 	"headrace/internal/recall"
 	"headrace/internal/relay"
 	"headrace/internal/route"
-	"headrace/internal/wire/responses"
 	"headrace/internal/wire/sse"
 )
 
@@ -47,20 +47,42 @@ type storing struct {
 // did not ask by name for it to be stored.
 const unaskedIn = time.Second
 
-// codecOfStored speaks of stored answers.
-var codecOfStored responses.Codec
+// storer is a codec of a dialect whose answers can be stored and gone on from.
+type storer interface {
+	// AnswerID is the id of an answer of ours to the request with an id.
+	AnswerID(request string) string
+	// Echo gives what an answer repeats of its request; stored says whether it is
+	// kept.
+	Echo(d *llm.Draft, stored bool) []llm.Member
+	// Conversation gives the id of the provider's own conversation that a request
+	// stands in, or "".
+	Conversation(d *llm.Draft) string
+	// Expand writes a request out with the items that it goes on from.
+	Expand(d *llm.Draft, items []jsontext.Value) []byte
+	// Awaits reports whether a request is inside a tool loop.
+	Awaits(d *llm.Draft) bool
+	// Held gives the answer and its id out of a whole one or of the event that
+	// ends a stream; done says that it is complete, away that its provider has not
+	// kept it.
+	Held(data []byte) (object jsontext.Value, id string, done, away bool)
+	// States gives the encrypted states in a body.
+	States(body []byte) iter.Seq[string]
+	// AppendDeleted and AppendItems write the answers about a stored one.
+	AppendDeleted(dst []byte, id string) []byte
+	AppendItems(dst []byte, id string, items []jsontext.Value, query url.Values) ([]byte, error)
+}
 
 // conversationKey is under which the provider of a conversation is noted.
 func conversationKey(id string) string { return "conversation:" + id }
 
-// stored finds what the request goes on from, and whether its answer is to be
+// goOn finds what the request goes on from, and whether its answer is to be
 // kept. It costs other dialects nothing.
-func (x *exchange) stored(ctx context.Context, d *llm.Draft) *llm.Error {
-	s := x.g.o.Responses
-	if s == nil || d.Dialect != llm.Responses || d.Op != llm.OpChat && d.Op != llm.OpCountTokens {
+func (k *keeping) goOn(ctx context.Context, d *llm.Draft) *llm.Error {
+	s := k.o.Responses
+	if s == nil || k.door.storer == nil || d.Op != llm.OpChat && d.Op != llm.OpCountTokens {
 		return nil
 	}
-	st := &storing{asked: *d, conversation: codecOfStored.Conversation(d)}
+	st := &storing{asked: *d, conversation: k.door.Conversation(d)}
 	if d.Op == llm.OpChat {
 		st.keep = d.Head.Store == nil || *d.Head.Store
 		st.must = d.Head.Store != nil && st.keep
@@ -76,14 +98,14 @@ func (x *exchange) stored(ctx context.Context, d *llm.Draft) *llm.Error {
 		}
 		st.note = func(r recall.Record) error { return s.Note(ctx, r) }
 	}
-	x.storing = st
+	k.storing = st
 	if id := d.Head.PreviousID; id != "" {
-		return x.goOn(ctx, d, id)
+		return k.follow(ctx, d, id)
 	}
 	if st.conversation == "" {
 		return nil
 	}
-	r, err := s.Find(ctx, x.entry.KeyID, conversationKey(st.conversation))
+	r, err := s.Find(ctx, k.owner, conversationKey(st.conversation))
 	switch e, ok := errors.AsType[*llm.Error](err); {
 	case err == nil:
 		st.met, d.HeldBy = true, r.Provider
@@ -93,24 +115,24 @@ func (x *exchange) stored(ctx context.Context, d *llm.Draft) *llm.Error {
 	return nil
 }
 
-// goOn makes the draft one that goes on from a stored answer: written out where
+// follow makes the draft one that goes on from a stored answer: written out where
 // the answer is ours, bound to its provider where it is that one's.
-func (x *exchange) goOn(ctx context.Context, d *llm.Draft, id string) *llm.Error {
-	s := x.g.o.Responses
-	r, err := s.Find(ctx, x.entry.KeyID, id)
+func (k *keeping) follow(ctx context.Context, d *llm.Draft, id string) *llm.Error {
+	s := k.o.Responses
+	r, err := s.Find(ctx, k.owner, id)
 	if e, ok := errors.AsType[*llm.Error](err); ok && e.Class == llm.NotFound {
 		return recall.Broken(id, id)
 	}
 	if err != nil {
 		return asError(err, llm.Unavailable)
 	}
-	items, err := s.Items(ctx, x.entry.KeyID, id)
+	items, err := s.Items(ctx, k.owner, id)
 	if err != nil && !r.Native {
 		return asError(err, llm.Unavailable)
 	}
 	var whole *llm.Draft
 	if err == nil {
-		w, fail := x.expanded(d, items)
+		w, fail := k.expanded(d, items)
 		if fail != nil {
 			return fail
 		}
@@ -125,21 +147,15 @@ func (x *exchange) goOn(ctx context.Context, d *llm.Draft, id string) *llm.Error
 }
 
 // expanded writes a request out with the items that it goes on from.
-func (x *exchange) expanded(d *llm.Draft, items []jsontext.Value) (llm.Draft, *llm.Error) {
-	body := codecOfStored.Expand(d, items)
-	head, err := x.door.Head(d.Op, body)
-	if err != nil {
-		return llm.Draft{}, asError(err, llm.InvalidRequest)
-	}
-	head.Stream = d.Head.Stream
-	w := x.door.draft(body, head, asked{})
+func (k *keeping) expanded(d *llm.Draft, items []jsontext.Value) (llm.Draft, *llm.Error) {
+	w, fail := k.door.draft(k.door.Expand(d, items), asked{})
 	w.Header, w.Query, w.Rehearse = d.Header, d.Query, d.Rehearse
-	return w, nil
+	return w, fail
 }
 
 // hold puts the provider that holds the conversation first in the plan. Where
 // nobody else has it, the others are taken out.
-func (x *exchange) hold(plan *route.Plan, d *llm.Draft) *llm.Error {
+func (k *keeping) hold(plan *route.Plan, d *llm.Draft) *llm.Error {
 	if d.HeldBy == "" {
 		return nil
 	}
@@ -159,19 +175,19 @@ func (x *exchange) hold(plan *route.Plan, d *llm.Draft) *llm.Error {
 	e := llm.Errorf(llm.InvalidRequest, "Response '%s' is held by %s itself and can only be continued there, which the model %q does not lead to.", d.Head.PreviousID, d.HeldBy, d.Head.Model)
 	e.Param = "previous_response_id"
 	if d.Head.PreviousID == "" {
-		e = llm.Errorf(llm.InvalidRequest, "Conversation '%s' is held by %s itself and can only be continued there, which the model %q does not lead to.", x.storing.conversation, d.HeldBy, d.Head.Model)
+		e = llm.Errorf(llm.InvalidRequest, "Conversation '%s' is held by %s itself and can only be continued there, which the model %q does not lead to.", k.storing.conversation, d.HeldBy, d.Head.Model)
 		e.Param = "conversation"
 	}
 	return e
 }
 
 // keeps says whether the answer is to be stored.
-func (x *exchange) keeps() bool { return x.storing != nil && x.storing.keep }
+func (k *keeping) keeps() bool { return k.storing != nil && k.storing.keep }
 
 // record is the answer as it is stored.
-func (x *exchange) record(id string, object jsontext.Value, m relay.Meta) recall.Record {
-	d := &x.storing.asked
-	r := recall.Record{ID: id, Owner: x.entry.KeyID, Previous: d.Head.PreviousID, Response: object, Created: x.start}
+func (k *keeping) record(id string, object jsontext.Value, m relay.Meta) recall.Record {
+	d := &k.storing.asked
+	r := recall.Record{ID: id, Owner: k.owner, Previous: d.Head.PreviousID, Response: object, Created: k.began}
 	if m.Target != nil {
 		r.Provider = m.Target.Provider
 	}
@@ -184,58 +200,58 @@ func (x *exchange) record(id string, object jsontext.Value, m relay.Meta) recall
 // saved stores an answer of ours. The error is one to tell the client; an
 // answer that it did not ask by name to be stored goes out without, and warned
 // says so.
-func (x *exchange) saved(id string, object jsontext.Value, m relay.Meta) (warned string, fail *llm.Error) {
-	err := x.storing.save(x.record(id, object, m))
+func (k *keeping) saved(object jsontext.Value, m relay.Meta) (warned string, fail *llm.Error) {
+	err := k.storing.save(k.record(k.id, object, m))
 	switch {
 	case err == nil:
 		return "", nil
-	case x.storing.must:
-		x.failed = asError(err, llm.Unavailable)
-		return "", x.failed
+	case k.storing.must:
+		k.failed = asError(err, llm.Unavailable)
+		return "", k.failed
 	}
-	return x.warn("store: the answer could not be stored and cannot be continued by its id"), nil
+	return k.warn("store: the answer could not be stored and cannot be continued by its id"), nil
 }
 
 // warn adds a warning that came up after the answer.
-func (x *exchange) warn(s string) string {
-	x.late = append(x.late, s)
+func (k *keeping) warn(s string) string {
+	k.warnings = append(k.warnings, s)
 	return s
 }
 
 // noted notes who holds an answer that its provider made in this dialect; data
-// is as Codec.Held takes it.
-func (x *exchange) noted(data []byte, m relay.Meta) {
-	object, id, done, away := codecOfStored.Held(data)
+// is as storer.Held takes it.
+func (k *keeping) noted(data []byte, m relay.Meta) {
+	object, id, done, away := k.door.Held(data)
 	if id == "" || m.Target == nil {
 		return
 	}
-	r := x.record(id, object, m)
+	r := k.record(id, object, m)
 	// What its provider has not kept is ours to put together again.
-	r.Native = !away || !done || x.storing.conversation != ""
-	if !done || x.storing.conversation != "" {
+	r.Native = !away || !done || k.storing.conversation != ""
+	if !done || k.storing.conversation != "" {
 		// Not all of what it goes on from, or of what it says, is here.
 		r.Input, r.Response = nil, nil
 	}
-	err := x.storing.note(r)
-	if c := x.storing.conversation; err == nil && c != "" && !x.storing.met {
-		err = x.storing.note(recall.Record{ID: conversationKey(c), Owner: x.entry.KeyID, Provider: r.Provider, Native: true, Created: x.start})
+	err := k.storing.note(r)
+	if c := k.storing.conversation; err == nil && c != "" && !k.storing.met {
+		err = k.storing.note(recall.Record{ID: conversationKey(c), Owner: k.owner, Provider: r.Provider, Native: true, Created: k.began})
 	}
 	if err != nil {
-		x.warn("store: who holds the answer could not be written down and is known for a while only")
+		k.warn("store: who holds the answer could not be written down and is known for a while only")
 	}
 }
 
 // echo gives what an answer repeats of its request; nil where the dialect's
 // answers do not.
-func (x *exchange) echo(stored bool) []llm.Member {
-	if x.door.name != llm.Responses || x.draft == nil {
+func (k *keeping) echo(stored bool) []llm.Member {
+	if k.door.storer == nil || k.draft == nil {
 		return nil
 	}
-	d := x.draft
-	if x.storing != nil {
-		d = &x.storing.asked
+	d := k.draft
+	if k.storing != nil {
+		d = &k.storing.asked
 	}
-	return codecOfStored.Echo(d, stored)
+	return k.door.Echo(d, stored)
 }
 
 // teller is the encoder of a dialect whose streams end with the whole answer.
@@ -246,29 +262,32 @@ type teller interface {
 
 // finish ends a translated stream whose answer is to be stored: it is, before
 // the client is told that all went well.
-func (r *reply) finish(dst []byte, e llm.Event) []byte {
-	t, ok := r.encoder.(teller)
-	if !ok || !r.x.keeps() {
-		return r.encoder.Encode(dst, e)
+func (k *keeping) finish(dst []byte, enc llm.StreamEncoder, e llm.Event, m relay.Meta) []byte {
+	t, ok := enc.(teller)
+	if !ok || !k.keeps() {
+		return enc.Encode(dst, e)
 	}
-	dst = r.encoder.Encode(dst, llm.Event{Kind: llm.EventBlockStop})
+	dst = enc.Encode(dst, llm.Event{Kind: llm.EventBlockStop})
 	object := t.Answer(&e)
-	if e.From == llm.Responses { // its provider has it
-		r.x.noted(object, r.meta)
-		return r.encoder.Encode(dst, e)
+	if e.From == k.door.name { // its provider has it
+		k.noted(object, m)
+		return enc.Encode(dst, e)
 	}
-	warned, fail := r.x.saved(r.opts.ID, object, r.meta)
+	warned, fail := k.saved(object, m)
 	switch {
 	case fail != nil:
-		return r.encoder.Encode(dst, llm.Event{Kind: llm.EventError, Err: fail})
+		return enc.Encode(dst, llm.Event{Kind: llm.EventError, Err: fail})
 	case warned != "":
-		t.SetEcho(r.x.echo(false))
+		t.SetEcho(k.echo(false))
 	}
-	return r.encoder.Encode(dst, e)
+	return enc.Encode(dst, e)
 }
 
 // overhear notes the end of a stream whose bytes are passed on.
-func (r *reply) overhear(p *llm.Piece) {
+func (k *keeping) overhear(p *llm.Piece, m relay.Meta) {
+	if k.door.storer == nil {
+		return
+	}
 	for i := range p.Events {
 		if p.Events[i].Kind != llm.EventFinish || len(p.Raw) == 0 {
 			continue
@@ -277,93 +296,84 @@ func (r *reply) overhear(p *llm.Piece) {
 		if err != nil && err != io.EOF {
 			continue // no event of the dialect: it holds no answer
 		}
-		r.heed(f.Data, r.meta)
+		k.heed(f.Data, m)
 	}
 }
 
 // heed notes what has to be known of an answer that is passed on as it is; data
-// is as Codec.Held takes it.
-func (r *reply) heed(data []byte, m relay.Meta) {
-	if r.door.name != llm.Responses || r.door.op != llm.OpChat {
+// is as storer.Held takes it.
+func (k *keeping) heed(data []byte, m relay.Meta) {
+	if k.door.storer == nil || k.door.op != llm.OpChat {
 		return
 	}
-	if r.x.keeps() {
-		r.x.noted(data, m)
+	if k.keeps() {
+		k.noted(data, m)
 	}
-	r.x.signed(data, m)
+	k.signed(data, m)
 }
 
-// about answers a question about one stored answer: with ours, or with what
+// ours answers a question about a stored answer that is kept here.
+type ours func(ctx context.Context, r *recall.Record) ([]byte, *llm.Error)
+
+// stored answers a question about one stored answer: with ours, or with what
 // the provider says that holds it.
-func (g *Gateway) about(w http.ResponseWriter, req *http.Request, d *door, ours func(ctx context.Context, r *recall.Record) ([]byte, *llm.Error)) {
+func (g *Gateway) stored(w http.ResponseWriter, req *http.Request, d *door, answer ours) {
 	if g.o.Responses == nil { // nothing is kept here: they are all the vendor's
 		g.serve(w, req, d, asked{rest: strings.TrimPrefix(req.URL.EscapedPath(), d.prefix)})
 		return
 	}
-	g.running.Add(1)
-	defer g.running.Add(-1)
-	x := &exchange{g: g, s: g.snapshot.Load(), door: d, start: time.Now()}
-	x.entry = ledger.Entry{ID: g.o.Ledger.NewID(x.start), At: x.start, Dialect: d.name, Op: d.op}
-	x.reply = newReply(w, d, x)
-	defer x.close()
-	if _, fail := g.caller(req, x); fail != nil {
-		x.refuse(fail)
-		return
+	x := g.begin(w, d)
+	defer x.end()
+	ctx, cancel, _, fail := x.enter(req)
+	defer cancel()
+	if fail == nil {
+		fail = x.stored(ctx, req, answer)
 	}
-	ctx := req.Context()
-	id := req.PathValue("id")
-	if strings.Contains(id, ":") { // a key of ours, never an id
-		x.refuse(recall.NotFound(id))
-		return
-	}
-	r, err := g.o.Responses.Find(ctx, x.entry.KeyID, id)
-	if err != nil {
-		x.refuse(asError(err, llm.Unavailable))
-		return
-	}
-	if r.Native && (x.s.Policy.Configured[r.Provider] || len(r.Response) == 0) {
-		x.pass(req, r)
-		return
-	}
-	body, fail := ours(ctx, r)
 	if fail != nil {
 		x.refuse(fail)
-		return
-	}
-	a := &llm.Answer{Native: true, Status: http.StatusOK, ContentType: "application/json", Body: body}
-	if err := x.reply.Whole(a, relay.Meta{}); err != nil {
-		x.entry.Class = llm.ClientGone
 	}
 }
 
+func (x *exchange) stored(ctx context.Context, req *http.Request, answer ours) *llm.Error {
+	id := req.PathValue("id")
+	if strings.Contains(id, ":") { // a key of ours, never an id
+		return recall.NotFound(id)
+	}
+	r, err := x.g.o.Responses.Find(ctx, x.row.KeyID, id)
+	if err != nil {
+		return asError(err, llm.Unavailable)
+	}
+	if r.Native && (x.s.Policy.Configured[r.Provider] || len(r.Response) == 0) {
+		return x.pass(ctx, req, r)
+	}
+	body, fail := answer(ctx, r)
+	if fail == nil {
+		x.give(plain(body), relay.Meta{})
+	}
+	return fail
+}
+
 // pass asks the provider that holds an answer, with the path as it is.
-func (x *exchange) pass(req *http.Request, r *recall.Record) {
+func (x *exchange) pass(ctx context.Context, req *http.Request, r *recall.Record) *llm.Error {
 	if !x.s.Policy.Configured[r.Provider] {
-		x.refuse(llm.Errorf(llm.NotFound, "Response '%s' is held by %s, which is not configured any more.", r.ID, r.Provider))
-		return
+		return llm.Errorf(llm.NotFound, "Response '%s' is held by %s, which is not configured any more.", r.ID, r.Provider)
 	}
 	draft, fail := x.read(req, asked{rest: "/v1/responses/" + rest(req)})
 	if fail != nil {
-		x.refuse(fail)
-		return
+		return fail
 	}
-	ctx, cancel, fail := deadline(req)
-	if fail != nil {
-		x.refuse(fail)
-		return
-	}
-	defer cancel()
-	x.draft = &draft
+	x.about(&draft)
 	plan := route.Plan{Targets: []route.Target{{Provider: r.Provider, Why: "it holds the response"}}}
-	out := x.s.Relay.Run(ctx, &plan, &draft, x.reply)
+	out := x.s.Relay.Run(ctx, &plan, &draft, &x.reply)
 	x.ended(&out, &draft)
 	gone := out.OK || out.Err != nil && out.Err.Status == http.StatusNotFound
 	if req.Method != http.MethodDelete || !gone {
-		return
+		return nil
 	}
 	if err := x.g.o.Responses.Delete(context.WithoutCancel(ctx), r.Owner, r.ID); err != nil {
-		x.entry.Warnings = append(x.entry.Warnings, "store: who held the answer is still written down")
+		x.row.Warnings = append(x.row.Warnings, "store: who held the answer is still written down")
 	}
+	return nil
 }
 
 // rest is what follows /responses/ in the path of a request, as it was escaped.
@@ -374,7 +384,7 @@ func rest(req *http.Request) string {
 
 // response shows a stored answer.
 func (g *Gateway) response(w http.ResponseWriter, req *http.Request, d *door) {
-	g.about(w, req, d, func(_ context.Context, r *recall.Record) ([]byte, *llm.Error) {
+	g.stored(w, req, d, func(_ context.Context, r *recall.Record) ([]byte, *llm.Error) {
 		if v := req.URL.Query().Get("stream"); v != "" && v != "false" {
 			e := llm.Errorf(llm.InvalidRequest, "Response '%s' is stored here as a whole: its stream cannot be resumed; ask without stream.", r.ID)
 			e.Param = "stream"
@@ -386,29 +396,29 @@ func (g *Gateway) response(w http.ResponseWriter, req *http.Request, d *door) {
 
 // forget deletes a stored answer.
 func (g *Gateway) forget(w http.ResponseWriter, req *http.Request, d *door) {
-	g.about(w, req, d, func(ctx context.Context, r *recall.Record) ([]byte, *llm.Error) {
+	g.stored(w, req, d, func(ctx context.Context, r *recall.Record) ([]byte, *llm.Error) {
 		if err := g.o.Responses.Delete(ctx, r.Owner, r.ID); err != nil {
 			return nil, asError(err, llm.Unavailable)
 		}
-		return codecOfStored.AppendDeleted(nil, r.ID), nil
+		return d.AppendDeleted(nil, r.ID), nil
 	})
 }
 
 // cancel refuses to cancel an answer of ours: it is complete.
 func (g *Gateway) cancel(w http.ResponseWriter, req *http.Request, d *door) {
-	g.about(w, req, d, func(_ context.Context, r *recall.Record) ([]byte, *llm.Error) {
+	g.stored(w, req, d, func(_ context.Context, r *recall.Record) ([]byte, *llm.Error) {
 		return nil, &llm.Error{Class: llm.InvalidRequest, Message: fmt.Sprintf("Cannot cancel response '%s': it was not made in the background.", r.ID)}
 	})
 }
 
 // inputItems lists what a stored answer was an answer to.
 func (g *Gateway) inputItems(w http.ResponseWriter, req *http.Request, d *door) {
-	g.about(w, req, d, func(ctx context.Context, r *recall.Record) ([]byte, *llm.Error) {
+	g.stored(w, req, d, func(ctx context.Context, r *recall.Record) ([]byte, *llm.Error) {
 		items, err := g.o.Responses.InputItems(ctx, r.Owner, r.ID)
 		if err != nil {
 			return nil, asError(err, llm.Unavailable)
 		}
-		page, err := codecOfStored.AppendItems(nil, r.ID, items, req.URL.Query())
+		page, err := d.AppendItems(nil, r.ID, items, req.URL.Query())
 		if err != nil {
 			return nil, asError(err, llm.InvalidRequest)
 		}

@@ -55,31 +55,26 @@ func (b *Budget) spend() bool {
 // errHedged ends an attempt that another one was quicker than.
 var errHedged = errors.New("another target answered first")
 
-// hedges reports whether the attempt at a target may be hedged, and after which
+// hedges reports whether the present attempt may be hedged, and after which
 // wait.
-func (r *Relay) hedges(plan *route.Plan, at, repeats, sent int, d *llm.Draft) (time.Duration, bool) {
-	if r.o.Hedge == nil || d.Op != llm.OpChat || !d.Head.Stream {
+func (w *run) hedges() (time.Duration, bool) {
+	hedge := w.relay.o.Hedge
+	if hedge == nil || w.draft.Op != llm.OpChat || !w.draft.Head.Stream {
 		return 0, false
 	}
-	if at == 0 && repeats == 0 {
-		r.o.Hedge.Budget().earn()
+	if w.at == 0 && !w.again() {
+		hedge.Budget().earn()
 	}
-	if repeats > 0 || at+1 >= len(plan.Targets) || sent+2 > r.attempts(len(plan.Targets)) {
+	if w.again() || w.at+1 >= len(w.plan.Targets) || w.sent+2 > w.most {
 		return 0, false
 	}
-	return r.o.Hedge.After(plan.Asked, &plan.Targets[at])
+	return hedge.After(w.plan.Asked, w.target())
 }
 
-// hedge is an attempt at one target beside which the next one may be asked
-// before the first byte. Only one of them is passed on.
+// hedge is an attempt at the run's present target beside which the next one may
+// be asked before the first byte. Only one of them is passed on.
 type hedge struct {
-	relay *Relay
-	plan  *route.Plan
-	at    int
-	d     *llm.Draft
-	reply Reply
-	out   *Outcome
-	sent  int
+	*run
 	// hold is the room that the next side has; nil where none is counted.
 	hold Hold
 	// both says that the second target was asked.
@@ -99,11 +94,11 @@ type side struct {
 	took   time.Duration // to the first byte
 }
 
-// run makes the attempt. It returns when both have ended.
-func (h *hedge) run(ctx context.Context, permit Permit, after time.Duration) (reached reach, failed *llm.Error) {
+// race makes the attempt. It returns when both have ended.
+func (h *hedge) race(ctx context.Context, permit Permit, after time.Duration) (reached reach, failed *llm.Error) {
 	// Both read the words of the draft, so they are made before.
 	for _, t := range h.plan.Targets[h.at : h.at+2] {
-		d := h.d.For(t.Provider)
+		d := h.draft.For(t.Provider)
 		if _, err := d.Request(); err != nil {
 			after = forever // it fails at the first target in its own way
 		}
@@ -111,7 +106,7 @@ func (h *hedge) run(ctx context.Context, permit Permit, after time.Duration) (re
 	answered := make(chan *side, 2)
 	running := 0
 	launch := func(t *route.Target, p Permit) *side {
-		s := &side{o: h.relay.open(ctx, t, h.d), permit: p, hold: h.hold, row: len(h.out.Attempts) - 1}
+		s := &side{o: h.relay.open(ctx, t, h.draft), permit: p, hold: h.hold, row: len(h.out.Attempts) - 1}
 		h.hold = nil
 		began, credential := h.out.Attempts[s.row].Start, h.out.Attempts[s.row].Credential
 		h.out.Attempts[s.row].Class = llm.Unavailable // until it has ended
@@ -122,7 +117,7 @@ func (h *hedge) run(ctx context.Context, permit Permit, after time.Duration) (re
 				s.took = time.Since(began)
 				answered <- s
 			}()
-			s.ans, s.err = h.relay.send(&s.o, h.d, credential)
+			s.ans, s.err = h.relay.send(&s.o, h.draft, credential)
 		}()
 		return s
 	}
@@ -181,9 +176,8 @@ func (h *hedge) run(ctx context.Context, permit Permit, after time.Duration) (re
 	}
 	a := h.toEnd(sides, winner)
 	a.FirstByte = winner.took
-	h.sent++
 	last := h.at+len(sides) == len(h.plan.Targets)
-	reached, failed = h.relay.pass(ctx, &winner.o, winner.ans, h.d, h.reply, a, h.out, h.sent, last)
+	reached, failed = h.pass(ctx, &winner.o, winner.ans, a, last)
 	a.end(failed)
 	winner.end(a, failed)
 	return reached, failed
@@ -200,9 +194,9 @@ func (h *hedge) second() Permit {
 		return nil
 	}
 	a := Attempt{N: len(h.out.Attempts) + 1, Provider: t.Provider, Model: t.Model,
-		Why: t.Why + ", beside a slow " + h.plan.Targets[h.at].Provider, Start: time.Now(), Op: h.d.Op, Streamed: h.d.Head.Stream}
+		Why: t.Why + ", beside a slow " + h.plan.Targets[h.at].Provider, Start: time.Now(), Op: h.draft.Op, Streamed: h.draft.Head.Stream}
 	if h.relay.o.Reserver != nil {
-		hold, _, full := h.relay.o.Reserver.Reserve(t, h.d, 0, 0)
+		hold, _, full := h.relay.o.Reserver.Reserve(t, h.draft, 0, 0)
 		if full != nil {
 			return nil
 		}

@@ -68,16 +68,24 @@ type Facts struct {
 	Vendor string
 	// Allowed says whether the caller may use a target; nil allows all.
 	Allowed func(provider, model, asked string) bool
+	// Embed says that embeddings are asked for.
+	Embed bool
 }
 
 // Make gives the plan for a request. The error is of class ModelNotFound when
-// the name leads nowhere, Forbidden when the caller may use none of its
-// targets.
+// the name leads nowhere, or only to what chats where embeddings are asked for;
+// Forbidden when the caller may use none of its targets.
 func Make(f Facts, c *catalog.Catalog, p *Policy) (Plan, *llm.Error) {
 	plan := Plan{Asked: f.Model}
 	plan.Targets = targets(f, c, p)
 	if len(plan.Targets) == 0 {
 		return plan, notFound(f, c, p)
+	}
+	if f.Embed {
+		plan.Targets = slices.DeleteFunc(plan.Targets, func(t Target) bool { return chats(c, &t) })
+		if len(plan.Targets) == 0 {
+			return plan, llm.Errorf(llm.ModelNotFound, "model: %s chats and makes no embeddings", f.Model)
+		}
 	}
 	if f.Allowed != nil {
 		plan.Targets = slices.DeleteFunc(plan.Targets, func(t Target) bool { return !f.Allowed(t.Provider, t.Model, f.Model) })
@@ -86,6 +94,18 @@ func Make(f Facts, c *catalog.Catalog, p *Policy) (Plan, *llm.Error) {
 		}
 	}
 	return plan, nil
+}
+
+// chats reports whether a target is known for chats and for no embeddings. Rows
+// of embedding models do not always say what they are, so it takes a feature
+// that only chats have; Ollama embeds with any model.
+func chats(c *catalog.Catalog, t *Target) bool {
+	p, ok := c.Provider(t.Provider)
+	if !ok || p.Dialect == llm.Ollama {
+		return false
+	}
+	m, ok := c.Model(t.Provider, t.Model)
+	return ok && m.Known && !m.Embeds() && m.Has&(llm.Tools|llm.Thinking|llm.JSONSchema) != 0
 }
 
 func targets(f Facts, c *catalog.Catalog, p *Policy) []Target {

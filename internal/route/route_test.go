@@ -19,7 +19,7 @@ func TestMake(t *testing.T) {
 			"smart": {"anthropic/claude-opus-5-5", "mistral/x", "openai/gpt-5.5", "rehearsal/steady"},
 			"lost":  {"mistral/x"},
 		},
-		Configured: map[string]bool{"anthropic": true, "openai": true, "openrouter": true, "rehearsal": true},
+		Configured: map[string]bool{"anthropic": true, "openai": true, "openrouter": true, "rehearsal": true, "nvidia": true},
 	}
 	only := func(want string) func(provider, model, asked string) bool {
 		return func(provider, model, asked string) bool { return provider+"/"+model == want }
@@ -46,10 +46,17 @@ func TestMake(t *testing.T) {
 		{name: "a provider that does not exist", facts: route.Facts{Model: "nobody/x"}, class: llm.ModelNotFound, says: `"nobody"`},
 		{name: "a provider without a model", facts: route.Facts{Model: "openai/"}, class: llm.ModelNotFound},
 		{name: "what the caller may not use is left out", facts: route.Facts{Model: "smart", Allowed: only("openai/gpt-5.5")}, want: "openai/gpt-5.5", reshape: true},
+		{name: "embeddings of a model that chats", facts: route.Facts{Model: "openai/gpt-5.5", Embed: true}, class: llm.ModelNotFound, says: "no embeddings"},
+		{name: "embeddings of a model that makes them", facts: route.Facts{Model: "openai/text-embedding-3-small", Embed: true}, want: "openai/text-embedding-3-small"},
+		{name: "embeddings of a model that nobody knows", facts: route.Facts{Model: "openai/brand-new", Embed: true}, want: "openai/brand-new"},
+		{name: "embeddings of a model whose row does not say", facts: route.Facts{Model: "nvidia/baai/bge-m3", Embed: true}, want: "nvidia/baai/bge-m3"},
 		{name: "nothing that the caller may use", facts: route.Facts{Model: "smart", Allowed: only("")}, class: llm.Forbidden, says: "smart"},
 	} {
 		t.Run(c2.name, func(t *testing.T) {
 			plan, fail := route.Make(c2.facts, c, p)
+			if fail == nil && c2.class != "" {
+				t.Fatalf("planned %v, want a refusal as %s", plan.Targets, c2.class)
+			}
 			if fail != nil {
 				if fail.Class != c2.class || !strings.Contains(fail.Message, c2.says) {
 					t.Fatalf("refused as %s: %s; want %q saying %q", fail.Class, fail.Message, c2.class, c2.says)

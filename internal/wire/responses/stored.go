@@ -48,6 +48,9 @@ func (Codec) Expand(d *llm.Draft, items []jsontext.Value) []byte {
 	return slices.Concat(span.Splice(d.Raw, p.Patches(nil)...)...)
 }
 
+// AnswerID is the id of a response of ours to the request with the given id.
+func (Codec) AnswerID(request string) string { return "resp_" + strings.TrimPrefix(request, "req_") }
+
 // Held gives a response object and its id out of a whole answer, or out of the
 // data of the event that ends a stream; nil when there is none. done says that
 // its output is complete, and away that its provider has not kept it: many

@@ -1,0 +1,242 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"headrace/internal/llm"
+	"headrace/internal/route"
+)
+
+// Attempt is one request to one target, as it went.
+type Attempt struct {
+	// N counts from 1; a target that was skipped has a row too, with Sent
+	// unset.
+	N               int
+	Provider, Model string
+	// Credential is the index of the provider's credential that it was sent with.
+	Credential int
+	// Why says why this target was tried.
+	Why   string
+	Sent  bool
+	Start time.Time
+	// FirstByte and Total count from Start; FirstByte is 0 when none came.
+	FirstByte, Total time.Duration
+	// Spared says that it was given up because another one answered first.
+	Spared bool
+	// Status is the provider's HTTP status; 0 when it gave none.
+	Status int
+	// Class is empty when the attempt succeeded.
+	Class   llm.Class
+	Message string
+	Usage   llm.Usage
+	Finish  llm.Finish
+	// OutputBytes is about how much text a stream carried, for an estimate when
+	// it ended before its usage.
+	OutputBytes int
+	// Op is what was asked for, Streamed whether the answer was to be streamed.
+	Op       llm.Op
+	Streamed bool
+	// UpstreamID is the provider's request id.
+	UpstreamID string
+}
+
+// refused notes why a target was left out.
+func (a *Attempt) refused(e *llm.Error) { a.Class, a.Message = e.Class, e.Message }
+
+// end notes how an attempt ended.
+func (a *Attempt) end(failed *llm.Error) {
+	a.Class, a.Total = "", time.Since(a.Start)
+	if failed != nil {
+		a.Class, a.Message = failed.Class, failed.Message
+		if a.UpstreamID == "" {
+			a.UpstreamID = failed.UpstreamID
+		}
+		if a.Status == 0 {
+			a.Status = failed.Status
+		}
+	}
+}
+
+// drained marks a usage that came after the client had left.
+func (a *Attempt) drained() {
+	if a.Usage.Source == llm.UsageProvider {
+		a.Usage.Source = llm.UsageDrained
+	}
+}
+
+// opened is an attempt under way: its context and what bounds it.
+type opened struct {
+	t      *route.Target
+	limits Limits
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	leaves *leaving
+	done   func() // of leaves; may be nil
+	// total, first and byte end the attempt; the first two may be nil.
+	total, first, byte *time.Timer
+}
+
+// open begins an attempt at a target; close ends it.
+func (r *Relay) open(ctx context.Context, t *route.Target, d *llm.Draft) (o opened) {
+	o.t, o.limits = t, r.limits(t)
+	if drain := r.o.Drains[t.Provider]; drain != nil && d.Op == llm.OpChat {
+		o.ctx, o.cancel, o.leaves, o.done = drain.attend(ctx)
+	} else {
+		o.ctx, o.cancel = context.WithCancelCause(ctx)
+	}
+	cancel := o.cancel
+	if o.limits.Total > 0 {
+		o.total = time.AfterFunc(o.limits.Total, func() { cancel(errTotal) })
+	}
+	o.byte = time.AfterFunc(o.limits.FirstByte, func() { cancel(errFirstByte) })
+	if o.limits.FirstContent > 0 && d.Head.Stream {
+		o.first = time.AfterFunc(o.limits.FirstContent, func() { cancel(errFirstContent) })
+	}
+	return o
+}
+
+func (o *opened) close() {
+	o.byte.Stop()
+	if o.total != nil {
+		o.total.Stop()
+	}
+	if o.first != nil {
+		o.first.Stop()
+	}
+	if o.done != nil {
+		o.done()
+	}
+	o.cancel(nil)
+}
+
+// send sends the draft; nothing of the answer has reached the client.
+func (r *Relay) send(o *opened, d *llm.Draft, credential int) (*llm.Answer, error) {
+	draft := d.For(o.t.Provider)
+	draft.Credential = credential
+	if r.o.Prepare != nil {
+		draft = r.o.Prepare(o.t, draft)
+	}
+	return r.o.Sender.Send(o.ctx, o.t, &draft)
+}
+
+// attempt sends the draft to the present target under its permit, passes the
+// answer on, and notes how it went, also when it panics.
+func (w *run) attempt(ctx context.Context, d *llm.Draft, p Permit) (reached reach, failed *llm.Error) {
+	a := w.row()
+	a.Class = llm.Unavailable // until it has ended
+	defer func() { p.Done(a) }()
+	o := w.relay.open(ctx, w.target(), d)
+	defer o.close()
+	ans, err := w.relay.send(&o, d, a.Credential)
+	if err != nil {
+		failed = w.relay.classify(ctx, o.ctx, err, o.t)
+		if a.Sent = failed.Class != llm.Unsupported; a.Sent {
+			w.sent++
+		}
+	} else {
+		a.FirstByte = time.Since(a.Start)
+		reached, failed = w.pass(ctx, &o, ans, a, w.at+1 == len(w.plan.Targets))
+	}
+	a.end(failed)
+	return reached, failed
+}
+
+// pass passes an answer on to the client. reached says how much of it the
+// client has seen, last that no other target is left.
+func (w *run) pass(ctx context.Context, o *opened, ans *llm.Answer, a *Attempt, last bool) (reached reach, failed *llm.Error) {
+	t, l, leaves := o.t, &o.limits, o.leaves
+	o.byte.Stop()
+	w.sent++
+	a.Sent, a.Status, a.UpstreamID = true, ans.Status, ans.UpstreamID
+	meta := Meta{Target: t, Attempts: w.sent, Warnings: append(w.warned, warnings(ans.Losses)...)}
+	w.out.Warnings = meta.Warnings
+	if ans.Stream == nil {
+		a.Usage, a.Finish, a.OutputBytes = ans.Glance.Usage, ans.Glance.Finish, ans.TextBytes
+		if leaves.draining() {
+			a.drained()
+			return nothing, clientGone(ctx)
+		}
+		if err := w.reply.Whole(ans, meta); err != nil {
+			return content, unreachable(ctx, err)
+		}
+		return content, nil
+	}
+	defer ans.Stream.Close()
+	cancel := o.cancel
+	idle := time.AfterFunc(l.Idle, func() { cancel(errIdle) })
+	defer idle.Stop()
+	c := copier{reply: w.reply, answer: ans, meta: meta, attempt: a, holdFor: w.relay.o.Hold, idle: idle, idleFor: l.Idle, first: o.first, leaves: leaves}
+	if !last && w.draft.Op == llm.OpChat {
+		c.need, c.warmUp, c.cancel = l.need(), l.WarmUp, cancel
+	}
+	err := c.run(ctx)
+	if leaves.draining() {
+		a.drained()
+		return c.reached, unreachable(ctx, context.Canceled)
+	}
+	if err != nil {
+		return c.reached, w.relay.classify(ctx, o.ctx, err, t)
+	}
+	return content, nil
+}
+
+// classify makes the *llm.Error of a failed attempt. ctx is the client's,
+// actx the attempt's.
+func (r *Relay) classify(ctx, actx context.Context, err error, t *route.Target) *llm.Error {
+	if gone := clientGone(ctx); gone != nil {
+		return gone
+	}
+	e := &llm.Error{Provider: t.Provider, Model: t.Model, Cause: err}
+	if slow, ok := context.Cause(actx).(*tooSlow); ok {
+		e.Class, e.Message = slow.class, t.Provider+" "+slow.did
+		return e
+	}
+	var known *llm.Error
+	if errors.As(err, &known) {
+		if known.Provider == "" {
+			c := *known
+			c.Provider, c.Model = t.Provider, t.Model
+			known = &c
+		}
+		return known
+	}
+	e.Class, e.Message = llm.ServerError, "the connection to "+t.Provider+" failed"
+	return e
+}
+
+// clientGone gives the error of a client that left or whose deadline passed. A
+// cause that is an *llm.Error is a reason of our own to end all requests, which
+// the client is told.
+func clientGone(ctx context.Context) *llm.Error {
+	var own *llm.Error
+	switch {
+	case ctx.Err() == nil:
+		return nil
+	case errors.As(context.Cause(ctx), &own):
+		return own
+	case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
+		return &llm.Error{Class: llm.Timeout, Message: "the request's deadline passed"}
+	default:
+		return &llm.Error{Class: llm.ClientGone, Message: "the client closed the connection", Cause: context.Cause(ctx)}
+	}
+}
+
+// unreachable is the error of a client that could not be written to.
+func unreachable(ctx context.Context, err error) *llm.Error {
+	if gone := clientGone(ctx); gone != nil {
+		return gone
+	}
+	return &llm.Error{Class: llm.ClientGone, Message: "the client cannot be written to", Cause: err}
+}
+
+func warnings(losses []llm.Loss) []string {
+	var w []string
+	for _, l := range losses {
+		if l.Kind == llm.LossWarn {
+			w = append(w, l.Path+": "+l.Why)
+		}
+	}
+	return w
+}
