@@ -1,6 +1,7 @@
 package gemini
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -84,6 +85,28 @@ type requestDecoder struct {
 type waiting struct {
 	id, name string
 	answered bool
+}
+
+// spelled begins an object whose members the protocol names. As at the top, a
+// member in two spellings is refused; and so is a name with a dot, which no
+// member of the protocol has: what is unknown is kept under dotted names.
+func spelled(path string, v jsontext.Value) (object, error) {
+	if kindOf(v) != '{' {
+		return object{}, invalid(path, "must be an object")
+	}
+	var room [16]string
+	names := room[:0]
+	for o := objectOf(v); o.next(); {
+		name := canon(o.name)
+		if strings.IndexByte(name, '.') >= 0 {
+			return object{}, invalid(path, "Unknown name "+strconv.Quote(name)+": Cannot find field.")
+		}
+		if slices.Contains(names, name) {
+			return object{}, invalid(path+"."+name, "is given in two spellings")
+		}
+		names = append(names, name)
+	}
+	return objectOf(v), nil
 }
 
 func (d *requestDecoder) keep(name string, v jsontext.Value) {
@@ -179,32 +202,39 @@ func declaration(v jsontext.Value) llm.Tool {
 }
 
 func (d *requestDecoder) toolConfig(v jsontext.Value) error {
-	if kindOf(v) != '{' {
-		return invalid("toolConfig", "must be an object")
+	o, err := spelled("toolConfig", v)
+	if err != nil {
+		return err
 	}
-	for o := objectOf(v); o.next(); {
+	for o.next() {
 		name := canon(o.name)
 		if name != "functionCallingConfig" || kindOf(o.val) != '{' {
 			d.keep("toolConfig."+name, o.val)
 			continue
 		}
-		mode := ""
-		var names []string
-		for in := objectOf(o.val); in.next(); {
+		const path = "toolConfig.functionCallingConfig"
+		in, err := spelled(path, o.val)
+		if err != nil {
+			return err
+		}
+		var rawMode, rawNames jsontext.Value
+		for in.next() {
 			switch name := canon(in.name); name {
 			case "mode":
-				mode = strings.ToUpper(text(in.val))
+				rawMode = in.val
 			case "allowedFunctionNames":
-				for a := arrayOf(in.val); a.next(); {
-					names = append(names, text(a.val))
-				}
+				rawNames = in.val
 			default:
-				d.keep("toolConfig.functionCallingConfig."+name, in.val)
+				d.keep(path+"."+name, in.val)
 			}
+		}
+		mode := strings.ToUpper(text(rawMode))
+		var names []string
+		for a := arrayOf(rawNames); a.next(); {
+			names = append(names, text(a.val))
 		}
 		c := &d.r.Choice
 		switch mode {
-		case "", "MODE_UNSPECIFIED":
 		case "AUTO":
 			c.Mode = llm.ToolAuto
 		case "NONE":
@@ -223,9 +253,14 @@ func (d *requestDecoder) toolConfig(v jsontext.Value) error {
 			if len(names) > 0 {
 				c.Mode, c.Names = llm.ToolSubset, names
 			}
-			d.keep("toolConfig.functionCallingConfig.mode", jsontext.Value(`"VALIDATED"`))
-		default:
-			d.keep("toolConfig.functionCallingConfig", o.val)
+			d.keep(path+".mode", jsontext.Value(`"VALIDATED"`))
+		default: // none, or one that no word holds
+			if rawMode != nil {
+				d.keep(path+".mode", rawMode)
+			}
+		}
+		if rawNames != nil && len(allowed(c)) == 0 {
+			d.keep(path+".allowedFunctionNames", rawNames)
 		}
 	}
 	return nil
@@ -234,11 +269,12 @@ func (d *requestDecoder) toolConfig(v jsontext.Value) error {
 // generation decodes generationConfig.
 func (d *requestDecoder) generation(v jsontext.Value) error {
 	r := d.r
-	if kindOf(v) != '{' {
-		return invalid("generationConfig", "must be an object")
+	o, err := spelled("generationConfig", v)
+	if err != nil {
+		return err
 	}
 	mime := ""
-	for o := objectOf(v); o.next(); {
+	for o.next() {
 		if isNull(o.val) {
 			continue
 		}
@@ -251,7 +287,6 @@ func (d *requestDecoder) generation(v jsontext.Value) error {
 			*to = o.val
 			return nil
 		}
-		var err error
 		switch name {
 		case "temperature":
 			err = number(&r.Sampling.Temperature)
@@ -293,8 +328,10 @@ func (d *requestDecoder) generation(v jsontext.Value) error {
 			mime = text(o.val)
 		case "responseSchema", "responseJsonSchema":
 			if kindOf(o.val) != '{' {
-				d.keep(path, o.val)
-				break
+				return invalid(path, "must be an object")
+			}
+			if r.Format.Schema != nil {
+				return invalid(path, "only one of response_schema and response_json_schema may be set")
 			}
 			r.Format.Kind = llm.FormatJSONSchema
 			if name == "responseSchema" {
@@ -327,11 +364,12 @@ func (d *requestDecoder) generation(v jsontext.Value) error {
 }
 
 func (d *requestDecoder) thinking(v jsontext.Value) error {
-	if kindOf(v) != '{' {
-		return invalid("generationConfig.thinkingConfig", "must be an object")
+	o, err := spelled("generationConfig.thinkingConfig", v)
+	if err != nil {
+		return err
 	}
 	r := &d.r.Reasoning
-	for o := objectOf(v); o.next(); {
+	for o.next() {
 		name := canon(o.name)
 		switch name {
 		case "includeThoughts":
@@ -425,7 +463,11 @@ func (d *requestDecoder) parts(v jsontext.Value, role llm.Role, path string, tur
 	}
 	var parts jsontext.Value
 	var ext []llm.Member
-	for o := objectOf(v); o.next(); {
+	o, err := spelled(path, v)
+	if err != nil {
+		return err
+	}
+	for o.next() {
 		switch name := canon(o.name); name {
 		case "parts":
 			parts = o.val
