@@ -355,6 +355,9 @@ func (d *decoder) turn(dst []llm.Event) []llm.Event {
 			dst, e = push(dst, llm.EventBlockStart, llm.Responses)
 			e.Index, e.Block, e.Ext = d.blocks-1, it.head, it.ext
 			for _, w := range it.waiting {
+				if w.Delta.Kind == llm.DeltaArguments && it.head.Kind != llm.ItemToolCall {
+					continue // came before the item said that it is no call
+				}
 				w.Index = d.blocks - 1
 				dst = append(dst, w)
 			}
