@@ -31,13 +31,10 @@ func FuzzDecodeRequest(f *testing.F) {
 		}
 		again, err := Codec{}.DecodeRequest(joined(e))
 		if err != nil {
-			if strings.Contains(err.Error(), "stands twice") {
-				return // a member whose name is the dotted name of another
-			}
 			t.Fatalf("%v: %s", err, joined(e))
 		}
 		twice, err := Codec{}.EncodeRequest(again, again.Model, nil)
-		if err != nil || !bytes.Equal(joined(e), joined(twice)) && len(e.Losses) == 0 && !bytes.Contains(body, []byte(`.`)) {
+		if err != nil || !bytes.Equal(joined(e), joined(twice)) && len(e.Losses) == 0 {
 			t.Fatalf("not stable, %v:\n%s\n%s", err, joined(e), joined(twice))
 		}
 		// As if another dialect had written it.

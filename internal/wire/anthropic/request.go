@@ -2,6 +2,7 @@ package anthropic
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -55,13 +56,28 @@ func (Codec) DecodeRequest(body []byte) (*llm.Request, error) {
 			return nil, err
 		}
 	}
+	if d.unusable != nil {
+		return nil, d.unusable
+	}
 	return d.r, nil
 }
 
-type requestDecoder struct{ r *llm.Request }
+type requestDecoder struct {
+	r *llm.Request
+	// unusable is the first member that cannot be kept; nil for none.
+	unusable *llm.Error
+}
 
-func (d *requestDecoder) keep(name string, v jsontext.Value) {
-	d.r.Ext = append(d.r.Ext, llm.Member{Name: name, Value: v})
+func (d *requestDecoder) keep(name string, v jsontext.Value) { d.under("", name, v) }
+
+// under keeps a member of an object whose own name ends in a dot; "" is the
+// top. The API has no names with dots, and one would be taken for a member of
+// another object when it is written again.
+func (d *requestDecoder) under(object, name string, v jsontext.Value) {
+	if d.unusable == nil && strings.Contains(name, ".") {
+		d.unusable = invalid(object+name, "Extra inputs are not permitted")
+	}
+	d.r.Ext = append(d.r.Ext, llm.Member{Name: object + name, Value: v})
 }
 
 // member decodes one top-level member.
@@ -146,7 +162,7 @@ func (d *requestDecoder) member(name string, v jsontext.Value) error {
 				r.EndUser = s
 				continue
 			}
-			d.keep("metadata."+string(o.name), o.val)
+			d.under("metadata.", string(o.name), o.val)
 		}
 		if n == 0 {
 			d.keep(name, v)
@@ -232,7 +248,7 @@ func (d *requestDecoder) choice(v jsontext.Value) error {
 			parallel := kindOf(o.val) == 'f'
 			d.r.ParallelCalls = &parallel
 		default:
-			d.keep("tool_choice."+name, o.val)
+			d.under("tool_choice.", name, o.val)
 		}
 	}
 	d.r.Choice = c
@@ -273,7 +289,7 @@ func (d *requestDecoder) thinking(v jsontext.Value) error {
 				continue
 			}
 		}
-		d.keep("thinking."+name, o.val)
+		d.under("thinking.", name, o.val)
 	}
 	return nil
 }
@@ -290,13 +306,13 @@ func (d *requestDecoder) outputConfig(v jsontext.Value) error {
 				d.r.Reasoning.Effort = s
 				continue
 			}
-			d.keep("output_config.effort", o.val)
+			d.under("output_config.", name, o.val)
 		case "format":
 			if !d.format(o.val, "output_config.format.") {
-				d.keep("output_config.format", o.val)
+				d.under("output_config.", name, o.val)
 			}
 		default:
-			d.keep("output_config."+name, o.val)
+			d.under("output_config.", name, o.val)
 		}
 	}
 	if n == 0 {
@@ -319,7 +335,7 @@ func (d *requestDecoder) format(v jsontext.Value, prefix string) bool {
 			f.Schema = o.val
 		default:
 			if prefix != "" {
-				d.keep(prefix+string(o.name), o.val)
+				d.under(prefix, string(o.name), o.val)
 			}
 		}
 	}
