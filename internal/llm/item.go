@@ -58,6 +58,8 @@ type Item struct {
 	Blocks []Block
 	Call   Call
 	Result Result
+	// Tools are those that an ItemOpaque offers from here on.
+	Tools []Tool
 	// Opaque holds signatures and encrypted state that only Issuer can read.
 	Opaque []Opaque
 	// Cache is the cache mark on the item itself (a tool call or result), raw

@@ -61,6 +61,8 @@ type Tool struct {
 	// Type is the native type of a tool that is not a plain function, such as
 	// "web_search_20250305" or "custom"; empty for a function.
 	Type string
+	// Tools are those of a ToolNamespace, under their full names (Within).
+	Tools []Tool
 	// Cache is the cache mark, raw as received; empty means none.
 	Cache jsontext.Value
 	From  Dialect

@@ -44,7 +44,7 @@ func EstimateRequest(r *llm.Request, f Family) int64 {
 	if len(r.Tools) > 0 {
 		fixed += w.toolSet
 	}
-	for i := range r.Tools {
+	for i := range r.Tools { // one of a namespace is in its Raw
 		t := &r.Tools[i]
 		n.text([]byte(t.Name))
 		n.text([]byte(t.Description))

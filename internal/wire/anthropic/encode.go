@@ -38,7 +38,8 @@ func (Codec) EncodeRequest(r *llm.Request, model string, c *llm.Capability) (llm
 	if c == nil {
 		c = &llm.Capability{}
 	}
-	w := requestWriter{r: r, c: c}
+	w := requestWriter{c: c}
+	w.r, w.losses = llm.Plain(r)
 	return w.encode(model), nil
 }
 

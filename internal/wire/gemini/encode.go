@@ -33,7 +33,8 @@ func (c Codec) EncodeRequest(r *llm.Request, model string, to *llm.Capability) (
 	if to == nil {
 		to = &llm.Capability{}
 	}
-	w := requestWriter{codec: c, r: r, c: to, model: model, signs: signs(model)}
+	w := requestWriter{codec: c, c: to, model: model, signs: signs(model)}
+	w.r, w.losses = llm.Plain(r)
 	return w.encode(), nil
 }
 

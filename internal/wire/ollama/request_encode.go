@@ -19,7 +19,9 @@ import (
 // bytes of a longer conversation begin with those of a shorter one.
 func (c Codec) EncodeRequest(r *llm.Request, model string, cap *llm.Capability) (llm.Encoded, error) {
 	e := requestEncoder{r: r, c: cap, own: r.From == llm.Ollama, model: model}
-	if e.own {
+	if !e.own {
+		e.r, e.losses = llm.Plain(r)
+	} else {
 		for k, v := range span.Fields(r.Raw) {
 			e.spelled = append(e.spelled, llm.Member{Name: string(k), Value: v})
 		}

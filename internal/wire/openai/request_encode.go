@@ -22,7 +22,9 @@ import (
 // to the end of its messages, which come last: prompt caches live on that.
 func (Codec) EncodeRequest(r *llm.Request, model string, c *llm.Capability) (llm.Encoded, error) {
 	e := requestEncoder{r: r, c: c, own: r.From == llm.OpenAI, model: model}
-	if e.own {
+	if !e.own {
+		e.r, e.losses = llm.Plain(r)
+	} else {
 		e.spelled = map[string]jsontext.Value{}
 		for k, v := range span.Fields(r.Raw) {
 			e.spelled[string(k)] = v

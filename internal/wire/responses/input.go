@@ -482,7 +482,7 @@ func (e *requestEncoder) call(it *llm.Item, start int) {
 		o.Str("id", it.ID)
 	}
 	o.Str("call_id", e.callID(it.Call.ID))
-	o.Str("name", e.toolName(it.Call.Name))
+	appendName(&o, e.toolName(it.Call.Name))
 	o.Name(member)
 	o.B = span.Quote(o.B, args)
 	e.finish(o, it)

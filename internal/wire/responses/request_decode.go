@@ -17,6 +17,7 @@ const (
 	typeInstructions = "instructions"            // the top-level member
 	typeContent      = "reasoning_text"          // a thought shown in full, not in summary
 	typeCustomResult = "custom_tool_call_output" // the result of a free-text call
+	typeMoreTools    = "additional_tools"        // tools that are offered from there on
 )
 
 // gap stands between the parts of a summary, so that other dialects, which
@@ -296,42 +297,62 @@ func (d *requestDecoder) tools(v jsontext.Value) {
 	if !span.IsArray(v) {
 		d.fail("tools", "must be an array")
 	}
+	d.r.Tools = append(d.r.Tools, d.list("tools.", "", v)...)
+}
+
+// list reads tools; those of a namespace get its name before their own.
+func (d *requestDecoder) list(path, namespace string, v jsontext.Value) []llm.Tool {
+	var tools []llm.Tool
 	for i, raw := range span.Elements(v) {
-		path := "tools." + strconv.Itoa(i)
-		if !span.IsObject(raw) {
-			d.fail(path, "must be an object")
-			return
+		if d.err != nil {
+			return nil
 		}
-		t := llm.Tool{From: llm.Responses, Raw: raw, Type: span.Text(span.Field(raw, "type"))}
-		plain := t.Type == "function" || t.Type == "custom"
-		for name, v := range span.Fields(raw) {
-			switch n := string(name); {
-			case n == "type":
-			case n == "name":
-				t.Name = span.Text(v)
-			case n == "description" && plain:
-				t.Description = d.string(path+".description", v)
-			case n == "parameters" && t.Type == "function":
-				if !span.IsNull(v) {
-					t.Schema = v
-				}
-			case n == "strict" && t.Type == "function":
-				t.Strict = d.boolean(path+".strict", v)
-			case plain && !span.IsNull(v):
-				t.Ext = append(t.Ext, llm.Member{Name: n, Value: v})
-			}
-		}
-		if plain && t.Name == "" {
-			d.fail(path+".name", "is missing")
-		}
-		if t.Type == "" {
-			d.fail(path+".type", "is missing")
-		}
-		if t.Type == "function" {
-			t.Type = ""
-		}
-		d.r.Tools = append(d.r.Tools, t)
+		tools = append(tools, d.tool(path+strconv.Itoa(i), namespace, raw))
 	}
+	return tools
+}
+
+func (d *requestDecoder) tool(path, namespace string, raw jsontext.Value) llm.Tool {
+	if !span.IsObject(raw) {
+		d.fail(path, "must be an object")
+		return llm.Tool{}
+	}
+	t := llm.Tool{From: llm.Responses, Raw: raw, Type: span.Text(span.Field(raw, "type"))}
+	plain := t.Type == "function" || t.Type == "custom"
+	var inner jsontext.Value
+	for name, v := range span.Fields(raw) {
+		switch n := string(name); {
+		case n == "type":
+		case n == "name":
+			t.Name = span.Text(v)
+		case n == "description" && (plain || t.Type == llm.ToolNamespace):
+			t.Description = d.string(path+".description", v)
+		case n == "tools" && t.Type == llm.ToolNamespace && namespace == "":
+			inner = v
+		case n == "parameters" && t.Type == "function":
+			if !span.IsNull(v) {
+				t.Schema = v
+			}
+		case n == "strict" && t.Type == "function":
+			t.Strict = d.boolean(path+".strict", v)
+		case plain && !span.IsNull(v):
+			t.Ext = append(t.Ext, llm.Member{Name: n, Value: v})
+		}
+	}
+	if plain && t.Name == "" {
+		d.fail(path+".name", "is missing")
+	}
+	if t.Type == "" {
+		d.fail(path+".type", "is missing")
+	}
+	if t.Type == "function" {
+		t.Type = ""
+	}
+	if inner != nil && t.Name != "" {
+		t.Tools = d.list(path+".tools.", t.Name, inner)
+	}
+	t.Name = llm.Within(namespace, t.Name)
+	return t
 }
 
 func (d *requestDecoder) choice(v jsontext.Value) {
@@ -358,10 +379,11 @@ func (d *requestDecoder) choice(v jsontext.Value) {
 	}
 	switch t := span.Text(span.Field(v, "type")); t {
 	case "function", "custom":
-		c.Mode, c.Name = llm.ToolOnly, span.Text(span.Field(v, "name"))
-		if c.Name == "" {
+		name := span.Text(span.Field(v, "name"))
+		if name == "" {
 			d.fail("tool_choice", "names no tool")
 		}
+		c.Mode, c.Name = llm.ToolOnly, llm.Within(span.Text(span.Field(v, "namespace")), name)
 	case "allowed_tools":
 		var names []string
 		for _, tool := range span.Elements(span.Field(v, "tools")) {
@@ -370,7 +392,7 @@ func (d *requestDecoder) choice(v jsontext.Value) {
 				d.extra("tool_choice", v) // tools of OpenAI's own are among them
 				return
 			}
-			names = append(names, n)
+			names = append(names, llm.Within(span.Text(span.Field(tool, "namespace")), n))
 		}
 		c.Mode, c.Names = llm.ToolSubset, names
 		c.Forced = span.Text(span.Field(v, "mode")) == "required"
@@ -399,6 +421,9 @@ func (d *requestDecoder) item(path string, raw jsontext.Value) {
 	if problem != "" {
 		d.fail(path, "%s", problem)
 		return
+	}
+	if it.Kind == llm.ItemOpaque && it.Type == typeMoreTools {
+		it.Tools = d.list(path+".tools.", "", span.Field(raw, "tools"))
 	}
 	d.add(it)
 }
@@ -656,6 +681,7 @@ func readReasoning(it llm.Item) llm.Item {
 func readCall(it llm.Item, kind string) (llm.Item, string) {
 	it.Kind = llm.ItemToolCall
 	it.Call.Custom = kind == "custom_tool_call"
+	namespace := ""
 	for name, v := range span.Fields(it.Raw) {
 		switch n := string(name); {
 		case n == "type":
@@ -665,6 +691,8 @@ func readCall(it llm.Item, kind string) (llm.Item, string) {
 			it.Call.ID = span.Text(v)
 		case n == "name":
 			it.Call.Name = span.Text(v)
+		case n == "namespace":
+			namespace = span.Text(v)
 		case n == "arguments" && !it.Call.Custom:
 			if span.IsObject(v) {
 				it.Call.Arguments = v
@@ -686,6 +714,10 @@ func readCall(it llm.Item, kind string) (llm.Item, string) {
 	case it.Call.ID == "":
 		return it, "has no call_id"
 	}
+	if namespace == it.Call.Name {
+		carry(&it, []byte("namespace"), span.Quote(nil, namespace))
+	}
+	it.Call.Name = llm.Within(namespace, it.Call.Name)
 	return it, ""
 }
 

@@ -895,7 +895,7 @@ func (e *requestEncoder) namedTool(b []byte, name string) []byte {
 	}
 	o := span.Open(b)
 	o.Str("type", kind)
-	o.Str("name", e.toolName(name))
+	appendName(&o, e.toolName(name))
 	return o.Close()
 }
 

@@ -333,7 +333,7 @@ func appendItem(b []byte, it *llm.Item, answer string, n int, status string) []b
 			o.Str("type", "custom_tool_call")
 			o.Str("status", itemStatus(status))
 			o.Str("call_id", it.Call.ID)
-			o.Str("name", it.Call.Name)
+			appendName(&o, it.Call.Name)
 			o.Name("input")
 			o.B = span.Quote(o.B, it.Call.Arguments)
 			break
@@ -348,7 +348,7 @@ func appendItem(b []byte, it *llm.Item, answer string, n int, status string) []b
 		o.Name("arguments")
 		o.B = span.Quote(o.B, args)
 		o.Str("call_id", it.Call.ID)
-		o.Str("name", it.Call.Name)
+		appendName(&o, it.Call.Name)
 	default:
 		return b
 	}
@@ -440,4 +440,13 @@ func appendCitation(b []byte, c jsontext.Value, n int) []byte {
 	o.Str("url", url)
 	o.Str("title", span.Text(span.Field(c, "title")))
 	return o.Close()
+}
+
+// appendName writes a tool's name, and the namespace that it stands in.
+func appendName(o *span.Object, full string) {
+	namespace, name := llm.Namespace(full)
+	o.Str("name", name)
+	if namespace != "" {
+		o.Str("namespace", namespace)
+	}
 }

@@ -352,7 +352,7 @@ func (e *encoder) item(dst []byte, status string) []byte {
 		o.Str("type", "custom_tool_call")
 		o.Str("status", status)
 		o.Str("call_id", e.callID)
-		o.Str("name", e.name)
+		appendName(&o, e.name)
 		o.Name("input")
 		o.B = span.Quote(o.B, e.args)
 	default:
@@ -361,7 +361,7 @@ func (e *encoder) item(dst []byte, status string) []byte {
 		o.Name("arguments")
 		o.B = span.Quote(o.B, e.args)
 		o.Str("call_id", e.callID)
-		o.Str("name", e.name)
+		appendName(&o, e.name)
 	}
 	for i := range e.itemExt {
 		if m := &e.itemExt[i]; m.Name != "id" {
@@ -629,8 +629,9 @@ func (e *encoder) stop(dst []byte) []byte {
 		dst = append(dst, `":`...)
 		dst = span.Quote(dst, e.args)
 		if !e.custom {
+			_, name := llm.Namespace(e.name)
 			dst = append(dst, `,"name":`...)
-			dst = span.Quote(dst, e.name)
+			dst = span.Quote(dst, name)
 		}
 		dst = append(dst, frameEnd...)
 	}

@@ -1,7 +1,8 @@
 // The Codex CLI from npm, as it is: one turn with a tool call over Responses,
-// nothing changed but base URL, key and model, and two of its tools switched
-// off that OpenAI alone has: the search, and sub-agents as a namespace.
+// nothing changed but base URL, key and model: its search and its sub-agents,
+// which are tools in a namespace, are offered too.
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,9 +19,6 @@ function turn(model, prompt) {
 model = ${JSON.stringify(model)}
 model_provider = "headrace"
 check_for_update_on_startup = false
-web_search = "disabled"
-[features]
-multi_agent = false
 [analytics]
 enabled = false
 [model_providers.headrace]
@@ -68,6 +66,17 @@ async function toolTurn(b) {
 }
 
 for (const b of backends) await c.check('one turn with a tool call', b, () => toolTurn(b));
+if (backends.includes('rehearsal')) {
+  await c.check('a call of a tool in a namespace', 'rehearsal', async () => {
+    // The name under which a target without namespaces knows it. Codex answers
+    // that there is no such agent, and not that there is no such tool.
+    const name = 'multi_agent_v1_close_agent_' + createHash('sha256').update('multi_agent_v1::close_agent').digest('hex').slice(0, 12);
+    const events = await turn('rehearsal/quick', `Call ${name} once.`);
+    const said = events.filter(e => e.item?.type === 'agent_message').at(-1)?.item.text;
+    expect(said?.includes('invalid agent id'), `said at the end: ${said}`);
+    return said;
+  });
+}
 await c.check('an error is told', '-', async () => {
   if (backends.includes('direct')) return 'not a gateway';
   const e = await outcomeOf(() => turn('rehearsal/nobody', 'hello'));
