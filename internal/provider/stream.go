@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"sync/atomic"
+	"time"
 
 	"headrace/internal/llm"
 	"headrace/internal/wire/sse"
@@ -56,7 +58,15 @@ type stream struct {
 	last []byte
 	// broken is the error that the next call returns.
 	broken error
+	// over ends what a provider may still send behind the terminal event; nil
+	// before that.
+	over atomic.Pointer[time.Timer]
 }
+
+// tail is how long a provider may take to end its stream behind the terminal
+// event, so that the connection can be used again. Then it is closed: the client
+// has all of its answer, and waits for the end.
+const tail = time.Second
 
 // maxSilent is how many frames in a row may say nothing: far more than the
 // keep-alives of hours, far less than a flood can send while nobody looks.
@@ -93,6 +103,9 @@ func (s *stream) Next() (llm.Piece, error) {
 			s.silent = 0
 		} else if s.silent > maxSilent {
 			return llm.Piece{}, s.provider.malformed(llm.Errorf(llm.MalformedUpstream, "the stream has said nothing in %d events", s.silent), s.model)
+		}
+		if s.over.Load() == nil && terminal(s.events) {
+			s.over.Store(time.AfterFunc(tail, func() { s.body.Close() }))
 		}
 		p := llm.Piece{Events: s.events}
 		onlyUsage, hidden := len(s.events) > 0, false
@@ -141,6 +154,11 @@ func meant(events []llm.Event) bool {
 		}
 	}
 	return false
+}
+
+// terminal reports whether the answer ends with these events.
+func terminal(events []llm.Event) bool {
+	return slices.ContainsFunc(events, func(e llm.Event) bool { return e.Terminal() })
 }
 
 // passes reports whether nobody need look into a frame.
@@ -235,8 +253,12 @@ func (s *stream) unwrap() {
 
 // end turns the end of the frames into the end of the answer.
 func (s *stream) end(err error) (llm.Piece, error) {
-	if s.ended {
-		return llm.Piece{}, io.EOF
+	over := s.over.Load()
+	if over != nil {
+		over.Stop()
+	}
+	if s.ended || over != nil {
+		return llm.Piece{}, io.EOF // all was said; how the connection ends says nothing
 	}
 	switch {
 	case err == io.EOF || err == sse.ErrCut:
@@ -260,7 +282,12 @@ func (s *stream) end(err error) (llm.Piece, error) {
 
 func (s *stream) Buffered() bool { return s.has || s.frames.Buffered() }
 
-func (s *stream) Close() error { return s.body.Close() }
+func (s *stream) Close() error {
+	if over := s.over.Load(); over != nil {
+		over.Stop()
+	}
+	return s.body.Close()
+}
 
 // eventStream gives events that are all there already.
 type eventStream struct{ events []llm.Event }
