@@ -255,7 +255,7 @@ func (b *builder) overrideModel(name string, o ModelOverride) error {
 		if err := checkNames("effort", o.Efforts, efforts); err != nil {
 			return fmt.Errorf(".efforts: %w", err)
 		}
-		m.Efforts = slices.Clone(o.Efforts)
+		m.Efforts, m.ResponsesEfforts = slices.Clone(o.Efforts), nil
 	}
 	if o.Price != nil {
 		price, err := o.Price.price(p.Batch)

@@ -48,12 +48,13 @@ type Model struct {
 	// Has are the model's own features, to which the provider adds those of its
 	// wire; Lacks are features of the wire that this model refuses.
 	Has, Lacks llm.Feature
-	// Efforts, DefaultEffort, ThinkTypes and ThinksByDefault are as in
-	// llm.Capability.
-	Efforts         []string
-	DefaultEffort   string
-	ThinkTypes      []string
-	ThinksByDefault bool
+	// Efforts, ResponsesEfforts, DefaultEffort, ThinkTypes and ThinksByDefault
+	// are as in llm.Capability.
+	Efforts          []string
+	ResponsesEfforts []string
+	DefaultEffort    string
+	ThinkTypes       []string
+	ThinksByDefault  bool
 	// Wire is the one dialect in which the model answers, where its provider
 	// speaks several; empty means any of them.
 	Wire llm.Dialect

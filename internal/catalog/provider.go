@@ -173,7 +173,7 @@ func (p *Provider) capability(m *Model) llm.Capability {
 	}
 	c.Window, c.MaxOutput = m.Window, m.MaxOutput
 	c.Wire = m.Wire
-	c.Efforts, c.DefaultEffort = m.Efforts, m.DefaultEffort
+	c.Efforts, c.ResponsesEfforts, c.DefaultEffort = m.Efforts, m.ResponsesEfforts, m.DefaultEffort
 	c.ThinkTypes, c.ThinksByDefault = m.ThinkTypes, m.ThinksByDefault
 	if !m.Known {
 		return c

@@ -357,7 +357,7 @@ func (b *builder) model(line string) error {
 	err := fields(rest, func(f, v string) (err error) {
 		if locked {
 			switch f {
-			case "has", "lacks", "known", "efforts", "effort", "think", "thinks", "status", "family", "alias", "wire", "pool", "parallel":
+			case "has", "lacks", "known", "efforts", "responses_efforts", "effort", "think", "thinks", "status", "family", "alias", "wire", "pool", "parallel":
 				return nil
 			}
 		}
@@ -384,6 +384,9 @@ func (b *builder) model(line string) error {
 		case "efforts":
 			m.Efforts = b.list(v)
 			err = checkNames("effort", m.Efforts, efforts)
+		case "responses_efforts":
+			m.ResponsesEfforts = b.list(v)
+			err = checkNames("effort", m.ResponsesEfforts, efforts)
 		case "effort":
 			m.DefaultEffort = v
 			err = checkNames("effort", []string{v}, efforts)
@@ -781,6 +784,7 @@ func appendModel(dst []byte, m *Model, batch int64) []byte {
 	str("has", strings.Join(NamesOf(m.Has), ","))
 	str("lacks", strings.Join(NamesOf(m.Lacks), ","))
 	str("efforts", strings.Join(m.Efforts, ","))
+	str("responses_efforts", strings.Join(m.ResponsesEfforts, ","))
 	str("effort", m.DefaultEffort)
 	str("think", strings.Join(m.ThinkTypes, ","))
 	if m.ThinksByDefault {

@@ -54,6 +54,9 @@ type Capability struct {
 	// Efforts are the accepted effort values in rising order; empty means that
 	// effort is refused, unless the model is unknown.
 	Efforts []string
+	// ResponsesEfforts are those that it takes besides, higher ones, but over the
+	// Responses wire of its provider only.
+	ResponsesEfforts []string
 	// DefaultEffort is what the model does when effort is unsaid.
 	DefaultEffort string
 	// ThinkTypes are the accepted Anthropic thinking types (adaptive, enabled,

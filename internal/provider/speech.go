@@ -188,7 +188,7 @@ func (p *Provider) wire(d *llm.Draft, c *llm.Capability) *wire {
 		}
 	}
 	chat := d.Op == llm.OpChat || d.Op == llm.OpCountTokens
-	at := pick(has, d.Dialect, c, chat && !c.Can(llm.ToolEffortFree) && toolsWithThinking(d, c))
+	at := pick(has, d.Dialect, c, chat && (!c.Can(llm.ToolEffortFree) && toolsWithThinking(d, c) || highEffort(d, c)))
 	for i := range p.wires {
 		if p.wires[i].dialect == at {
 			return &p.wires[i]
@@ -199,15 +199,15 @@ func (p *Provider) wire(d *llm.Draft, c *llm.Capability) *wire {
 
 // pick chooses among the dialects that a provider has for an operation, its
 // row's own first: the one in which the model answers at all; Responses for
-// tools with thinking where Chat Completions refuses the two together; else the
+// what Chat Completions refuses (tools with thinking, an effort); else the
 // client's own, and last the row's. It gives "" when has is empty.
-func pick(has []llm.Dialect, from llm.Dialect, c *llm.Capability, toolsWithThinking bool) llm.Dialect {
+func pick(has []llm.Dialect, from llm.Dialect, c *llm.Capability, refusedByChat bool) llm.Dialect {
 	switch {
 	case len(has) == 0:
 		return ""
 	case c.Wire != "" && slices.Contains(has, c.Wire):
 		return c.Wire
-	case toolsWithThinking && slices.Contains(has, llm.Responses):
+	case refusedByChat && slices.Contains(has, llm.Responses):
 		return llm.Responses
 	case slices.Contains(has, from):
 		return from
@@ -228,6 +228,17 @@ func toolsWithThinking(d *llm.Draft, c *llm.Capability) bool {
 	}
 	tools := len(r.Tools) > 0 || slices.ContainsFunc(r.Items, func(it llm.Item) bool { return it.Kind == llm.ItemToolCall })
 	return tools && thinks(&r.Reasoning, c)
+}
+
+// highEffort reports whether a request asks for an effort that the model takes
+// over Responses only.
+func highEffort(d *llm.Draft, c *llm.Capability) bool {
+	named := func(effort string) bool { return bytes.Contains(d.Raw, []byte(effort)) }
+	if !slices.ContainsFunc(c.ResponsesEfforts, named) {
+		return false
+	}
+	r, err := d.Request()
+	return err == nil && slices.Contains(c.ResponsesEfforts, r.Reasoning.Effort)
 }
 
 // thinks reports whether the model will think: as it is told, else as it does
@@ -252,12 +263,13 @@ func thinks(r *llm.Reasoning, c *llm.Capability) bool {
 
 // over fits what is known of a model to the wire that it is reached by.
 func (w *wire) over(c *llm.Capability) *llm.Capability {
-	if w.dialect != llm.Responses || c.Can(llm.ToolEffortFree) {
+	if w.dialect != llm.Responses || c.Can(llm.ToolEffortFree) && len(c.ResponsesEfforts) == 0 {
 		return c
 	}
-	// The limit is that of Chat Completions.
+	// The limits are those of Chat Completions.
 	fit := *c
 	fit.Has |= llm.ToolEffortFree
+	fit.Efforts = slices.Concat(c.Efforts, c.ResponsesEfforts)
 	return &fit
 }
 

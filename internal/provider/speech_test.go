@@ -193,3 +193,41 @@ func TestOpsThatAreNotThere(t *testing.T) {
 		t.Error("what is done is not told rightly")
 	}
 }
+
+// TestHighEffort: an effort that the model takes over Responses only goes there
+// as it is, from every client; a model without it is asked over Chat for the
+// nearest that it takes.
+func TestHighEffort(t *testing.T) {
+	t.Parallel()
+	all, err := catalog.Load(catalog.Overrides{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	row, _ := all.Provider("openai")
+	for _, c := range []struct {
+		from                          llm.Dialect
+		model, effort, path, received string
+	}{
+		{llm.OpenAI, "gpt-6.1-sol", "max", "/v1/responses", "max"},
+		{llm.Anthropic, "gpt-6.1-sol", "max", "/v1/responses", "max"},
+		{llm.OpenAI, "gpt-6.1-sol", "xhigh", "/v1/chat/completions", "xhigh"},
+		{llm.OpenAI, "gpt-6-sol", "max", "/v1/chat/completions", "xhigh"},
+	} {
+		u := &upstream{kind: "application/json", answer: `{}`}
+		p, err := New(Options{Row: row, Key: "k", Transport: u})
+		if err != nil {
+			t.Fatal(err)
+		}
+		effort := `"reasoning_effort":"` + c.effort + `"`
+		if c.from == llm.Anthropic {
+			effort = `"max_tokens":9000,"thinking":{"type":"adaptive"},"output_config":{"effort":"` + c.effort + `"}`
+		}
+		d := draft(t, c.from, `{"model":"m",`+effort+`,"messages":[{"role":"user","content":"x"}]}`)
+		reshaped := d.With(llm.Edit{Kind: llm.EditReshape})
+		capability := all.Capability("openai", c.model)
+		p.Send(t.Context(), c.model, &capability, &reshaped) // the answer is not the point
+		if u.request == nil || u.request.URL.Path != c.path || !strings.Contains(string(u.body), `"`+c.received+`"`) {
+			t.Errorf("%+v: sent %s", c, u.body)
+		}
+	}
+}
