@@ -159,6 +159,9 @@ func (b *builder) overrideProvider(id string, o ProviderOverride) error {
 		p.Usage, p.CacheMarks = "ask", false
 		p.finish(plus, minus, "")
 	}
+	if o.Dialect != "" && o.BaseURL != "" {
+		p.Also = nil // a server of the operator's, which speaks what he says
+	}
 	if o.Auth != "" {
 		if p.Auth, err = oneOf(string(o.Auth), auths...); err != nil {
 			return fmt.Errorf("auth: %w", err)

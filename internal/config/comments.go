@@ -71,7 +71,7 @@ var comments = map[string]string{
 	"Provider.Auth":                        "Auth is how the key is sent: Authorization: Bearer, the x-api-key, api-key or x-goog-api-key header, or not at all.",
 	"Provider.BaseURL":                     "BaseURL is where the API is, written as the vendor's own SDK writes it: OpenAI's ends in /v1, the others' do not.",
 	"Provider.Connect":                     "Connect replaces timeouts.connect for this provider.",
-	"Provider.Dialect":                     "Dialect is the wire format that the provider speaks. A provider that is not in the catalogue must say it.",
+	"Provider.Dialect":                     "Dialect is the wire format that the provider speaks. A provider that is not in the catalogue must say it; beside base_url it is the only one (openai: a server without /responses).",
 	"Provider.Disabled":                    "Disabled leaves the provider out, also when its key is found.",
 	"Provider.Drain":                       "Drain is how many streamed or whole answers of this provider are read to their end at once after their clients have left, for timeouts.drain each: for a provider that bills them whole anyway. Their usage is marked drained. 0 closes the connection at once.",
 	"Provider.Headers":                     "Headers are sent with every request to this provider. Their values are treated as secrets.",

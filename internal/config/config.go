@@ -96,7 +96,8 @@ type Provider struct {
 	// they tell it.
 	Limits ProviderLimits `yaml:"limits"`
 	// Dialect is the wire format that the provider speaks. A provider that is
-	// not in the catalogue must say it.
+	// not in the catalogue must say it; beside base_url it is the only one
+	// (openai: a server without /responses).
 	Dialect string `yaml:"dialect" enum:"openai,anthropic,responses,gemini,ollama"`
 	// Auth is how the key is sent: Authorization: Bearer, the x-api-key, api-key
 	// or x-goog-api-key header, or not at all.

@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -86,6 +87,9 @@ type Provider struct {
 	slow    func() bool
 	wires   []wire // what it speaks, its row's own dialect first
 	quirk   Quirk
+	// chatOnly is until when the server at the base URL is known to have no
+	// Responses, in nanoseconds of Unix time; 0 is unknown.
+	chatOnly atomic.Int64
 
 	maxAnswer, maxEvent int64
 }
@@ -196,16 +200,30 @@ func (p *Provider) Rest() {
 	}
 }
 
-// Send makes one attempt. A failure is an *llm.Error, or the error of ctx.
+// Send makes one attempt. A failure is an *llm.Error, or the error of ctx. When
+// a server turns out not to have Responses, the attempt goes over another wire
+// of the provider.
 func (p *Provider) Send(ctx context.Context, model string, c *llm.Capability, d *llm.Draft) (*llm.Answer, error) {
 	out, err := p.encode(model, c, d)
 	if err != nil {
 		return nil, err
 	}
+	ans, err := p.send(ctx, model, d, &out)
+	if err == nil || out.wire.dialect != llm.Responses || !p.lacksResponses(d.Op, err) {
+		return ans, err
+	}
+	p.chatOnly.Store(time.Now().Add(chatOnlyFor).UnixNano())
+	if out, err = p.encode(model, c, d); err != nil {
+		return nil, err
+	}
+	return p.send(ctx, model, d, &out)
+}
+
+func (p *Provider) send(ctx context.Context, model string, d *llm.Draft, out *outgoing) (*llm.Answer, error) {
 	if loss := llm.Refusal(out.Losses); loss != nil {
 		return nil, &llm.Error{Class: llm.Unsupported, Provider: p.row.ID, Model: model, Param: loss.Path, Message: loss.Path + ": " + loss.Why}
 	}
-	req, err := p.request(ctx, model, d, &out)
+	req, err := p.request(ctx, model, d, out)
 	if err != nil {
 		return nil, err
 	}
@@ -235,11 +253,11 @@ func (p *Provider) Send(ctx context.Context, model string, c *llm.Capability, d 
 	}
 	if d.Head.Stream {
 		if frames := p.frames(resp, out.events); frames != nil {
-			ans.Stream = p.stream(resp.Body, frames, model, &out)
+			ans.Stream = p.stream(resp.Body, frames, model, out)
 			return ans, nil
 		}
 	}
-	return ans, p.whole(ctx, model, d, &out, resp, ans)
+	return ans, p.whole(ctx, model, d, out, resp, ans)
 }
 
 // frames gives the reader of a streamed answer; nil when the answer is whole.
@@ -288,6 +306,7 @@ type readCloser struct {
 type outgoing struct {
 	llm.Encoded
 	*way
+	wire   *wire
 	codec  Codec
 	events framing
 	// streamQuery is as in speech.
@@ -300,25 +319,28 @@ type outgoing struct {
 
 // on sets the way of a request.
 func (o *outgoing) on(w *wire, way *way) {
-	o.way, o.codec, o.events, o.streamQuery = way, w.of(way), w.speech.events, w.speech.streamQuery
+	o.way, o.wire, o.codec, o.events, o.streamQuery = way, w, w.of(way), w.speech.events, w.speech.streamQuery
 }
 
 // encode writes the request for the target: by splices when the provider speaks
 // the client's dialect, else from the words.
 func (p *Provider) encode(model string, c *llm.Capability, d *llm.Draft) (out outgoing, err error) {
 	w := p.wire(d, c)
+	if w != nil {
+		c = p.over(w, c)
+	}
 	if w != nil && d.Dialect == w.dialect {
 		if way := w.way(d.Op, d.Form); way != nil {
 			out.same, out.native = true, true
 			out.on(w, way)
-			return out, p.splice(w, model, w.over(c), d, &out)
+			return out, p.splice(w, model, c, d, &out)
 		}
 	}
 	if w == nil || w.first(d.Op) == nil || !w.translates(d.Op) {
 		return out, &llm.Error{Class: llm.Unsupported, Provider: p.row.ID, Model: model, Message: fmt.Sprintf("%s has no %s", p.row.ID, d.Op)}
 	}
 	out.on(w, w.first(d.Op))
-	out.Encoded, err = p.translate(w, out.codec, model, w.over(c), d)
+	out.Encoded, err = p.translate(w, out.codec, model, c, d)
 	return out, err
 }
 

@@ -2,9 +2,12 @@ package provider
 
 import (
 	"bytes"
+	"errors"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"headrace/internal/llm"
 	"headrace/internal/wire/anthropic"
@@ -12,6 +15,7 @@ import (
 	"headrace/internal/wire/ollama"
 	"headrace/internal/wire/openai"
 	"headrace/internal/wire/responses"
+	"headrace/internal/wire/span"
 )
 
 // speech is how a dialect is spoken to a provider.
@@ -182,8 +186,9 @@ func (p *Provider) wire(d *llm.Draft, c *llm.Capability) *wire {
 		return &p.wires[0]
 	}
 	has := make([]llm.Dialect, 0, len(p.wires))
+	chatOnly := p.isChatOnly()
 	for i := range p.wires {
-		if p.wires[i].first(d.Op) != nil {
+		if p.wires[i].first(d.Op) != nil && !(chatOnly && p.wires[i].dialect == llm.Responses) {
 			has = append(has, p.wires[i].dialect)
 		}
 	}
@@ -262,8 +267,10 @@ func thinks(r *llm.Reasoning, c *llm.Capability) bool {
 }
 
 // over fits what is known of a model to the wire that it is reached by.
-func (w *wire) over(c *llm.Capability) *llm.Capability {
-	if w.dialect != llm.Responses || c.Can(llm.ToolEffortFree) && len(c.ResponsesEfforts) == 0 {
+func (p *Provider) over(w *wire, c *llm.Capability) *llm.Capability {
+	// A server without Responses is none of OpenAI's: it may take over Chat
+	// Completions what OpenAI does not, and says so if not.
+	if w.dialect != llm.Responses && !p.isChatOnly() || c.Can(llm.ToolEffortFree) && len(c.ResponsesEfforts) == 0 {
 		return c
 	}
 	// The limits are those of Chat Completions.
@@ -272,6 +279,41 @@ func (w *wire) over(c *llm.Capability) *llm.Capability {
 	fit.Efforts = slices.Concat(c.Efforts, c.ResponsesEfforts)
 	return &fit
 }
+
+// chatOnlyFor is how long a server is taken to have no Responses once it has
+// said so: it may be replaced by one that has.
+const chatOnlyFor = 10 * time.Minute
+
+func (p *Provider) isChatOnly() bool {
+	until := p.chatOnly.Load()
+	return until != 0 && time.Now().UnixNano() < until
+}
+
+// lacksResponses reports whether an error of the Responses wire says that the
+// server has no such path, as a base URL that was moved to another server may:
+// not that it lacks a model, or an item of a conversation. The provider must
+// have another wire for the operation.
+func (p *Provider) lacksResponses(op llm.Op, err error) bool {
+	var e *llm.Error
+	if op != llm.OpChat || !errors.As(err, &e) || e.Status != 404 && e.Status != 405 && e.Status != 501 {
+		return false
+	}
+	if !slices.ContainsFunc(p.wires, func(w wire) bool { return w.dialect != llm.Responses && w.first(op) != nil }) {
+		return false
+	}
+	said := e.Message
+	if !span.IsObject(bytes.TrimSpace(e.Body)) {
+		return e.Status != 404 || noPath.Match(e.Body) || noPath.MatchString(said)
+	}
+	if s := span.Text(span.Field(e.Body, "detail")); s != "" { // FastAPI
+		said = s
+	}
+	return noPath.MatchString(said)
+}
+
+// noPath are the words of servers for a path that they do not have: Go,
+// FastAPI, nginx, Express, llama.cpp (File Not Found), OpenAI (Invalid URL).
+var noPath = regexp.MustCompile(`(?i)^\W*(404 )?((file|page|route|path|url|endpoint|resource) )?not found\W*$|404 page not found|<title>404|cannot post /|invalid url|unexpected endpoint|method not allowed|/responses\b`)
 
 // Does reports whether a provider that speaks own, and also the others, does an
 // operation for clients of a dialect: in that dialect, or through the words.
