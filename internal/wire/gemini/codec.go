@@ -50,6 +50,11 @@ func top(dst []span.Member, body []byte) ([]span.Member, error) {
 			continue
 		}
 		name := canon([]byte(members[i].Name))
+		for _, head := range heads {
+			if name != head && strings.EqualFold(name, head) {
+				return nil, llm.Errorf(llm.InvalidRequest, "the request body is not usable JSON: byte %d: the name %q differs only in case from %q", members[i].Key.From, members[i].Name, head)
+			}
+		}
 		for k := range members {
 			if k != i && canon([]byte(members[k].Name)) == name {
 				return nil, twice(max(members[i].Key.From, members[k].Key.From), name)
