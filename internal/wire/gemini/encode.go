@@ -332,6 +332,9 @@ func (w *requestWriter) tools() (b, choice []byte) {
 	if !w.c.Can(llm.Tools) {
 		w.lose(llm.LossRefuse, "tools", "the model takes no tools")
 	}
+	if most := w.c.MaxTools; most > 0 && len(r.Tools) > most {
+		w.lose(llm.LossRefuse, "tools", "the provider takes at most %d tools, not %d", most, len(r.Tools))
+	}
 	if r.Choice.Mode == "" {
 		return b, nil
 	}

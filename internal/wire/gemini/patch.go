@@ -236,6 +236,16 @@ func (p *patcher) reshape(config *thing) {
 	if _, v := config.find("thinkingConfig"); kindOf(v) == '{' {
 		p.thinking(config, v)
 	}
+	if _, v := p.find("tools"); v != nil && c.MaxTools > 0 {
+		n := 0
+		for a := manyOf(v); a.next(); {
+			for f := manyOf(get(a.val, "functionDeclarations")); f.next(); n++ {
+			}
+		}
+		if n > c.MaxTools {
+			p.lose(llm.LossRefuse, "tools", "the provider takes at most %d tools, not %d", c.MaxTools, n)
+		}
+	}
 	if _, v := p.find("toolConfig"); v != nil && !c.Can(llm.ForcedTool) && strings.EqualFold(text(get(get(v, "functionCallingConfig"), "mode")), "any") {
 		p.lose(llm.LossRefuse, "toolConfig", "the model refuses a forced tool choice")
 	}

@@ -270,6 +270,10 @@ func (e *requestEncoder) tools(raw jsontext.Value) {
 		e.lose(llm.LossRefuse, "tools", "the model takes no tools")
 		return
 	}
+	if most := e.c.MaxTools; most > 0 && !e.own && len(e.r.Tools) > most {
+		e.lose(llm.LossRefuse, "tools", "the provider takes at most %d tools, not %d", most, len(e.r.Tools))
+		return
+	}
 	if choice.Mode == llm.ToolNone {
 		return // there is no other way to say so
 	}

@@ -746,6 +746,10 @@ func (e *requestEncoder) tools(raw jsontext.Value) {
 		e.lose(llm.LossRefuse, "tools", "the model takes no tools")
 		return
 	}
+	if most := e.c.MaxTools; most > 0 && !e.own && len(e.r.Tools) > most {
+		e.lose(llm.LossRefuse, "tools", "the provider takes at most %d tools, not %d", most, len(e.r.Tools))
+		return
+	}
 	b, n := []byte{'['}, 0
 	for i := range e.r.Tools {
 		mark := len(b)
