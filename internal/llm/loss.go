@@ -1,5 +1,10 @@
 package llm
 
+import (
+	"fmt"
+	"slices"
+)
+
 // LossKind says what becomes of something that a target cannot express.
 type LossKind string
 
@@ -36,4 +41,24 @@ func Refusal(losses []Loss) *Loss {
 		}
 	}
 	return nil
+}
+
+// Losses collects what an encoder could not express. The zero value is ready.
+type Losses struct {
+	All  []Loss
+	told []string
+}
+
+// Lose notes a loss.
+func (l *Losses) Lose(kind LossKind, path, format string, args ...any) {
+	l.All = append(l.All, Loss{Kind: kind, Path: path, Why: fmt.Sprintf(format, args...)})
+}
+
+// LoseOnce notes a loss once for each key, however often it occurs in a
+// history.
+func (l *Losses) LoseOnce(kind LossKind, key, path, why string) {
+	if !slices.Contains(l.told, key) {
+		l.told = append(l.told, key)
+		l.Lose(kind, path, "%s", why)
+	}
 }

@@ -2,7 +2,6 @@ package anthropic
 
 import (
 	"encoding/base64"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -39,15 +38,15 @@ func (Codec) EncodeRequest(r *llm.Request, model string, c *llm.Capability) (llm
 		c = &llm.Capability{}
 	}
 	w := requestWriter{c: c}
-	w.r, w.losses = llm.Plain(r)
+	w.r, w.Losses.All = llm.Plain(r)
 	return w.encode(model), nil
 }
 
 type requestWriter struct {
-	r      *llm.Request
-	c      *llm.Capability
-	losses []llm.Loss
-	names  map[string]string // wire name to the client's
+	r *llm.Request
+	c *llm.Capability
+	llm.Losses
+	names map[string]string // wire name to the client's
 	// customs are the wire names of custom tools that became functions.
 	customs map[string]bool
 	turns   []turn
@@ -73,10 +72,6 @@ type pending struct {
 	answered       bool
 }
 
-func (w *requestWriter) lose(kind llm.LossKind, path, format string, args ...any) {
-	w.losses = append(w.losses, llm.Loss{Kind: kind, Path: path, Why: fmt.Sprintf(format, args...)})
-}
-
 func (w *requestWriter) encode(model string) llm.Encoded {
 	r, c := w.r, w.c
 	w.extensions()
@@ -88,7 +83,7 @@ func (w *requestWriter) encode(model string) llm.Encoded {
 	if r.MaxTokens != nil {
 		cap = *r.MaxTokens
 		if c.MaxOutput > 0 && cap > c.MaxOutput {
-			w.lose(llm.LossWarn, "max_tokens", "clamped from %d to %d: the model gives no more", cap, c.MaxOutput)
+			w.Lose(llm.LossWarn, "max_tokens", "clamped from %d to %d: the model gives no more", cap, c.MaxOutput)
 			cap = c.MaxOutput
 		}
 	} else {
@@ -121,24 +116,24 @@ func (w *requestWriter) encode(model string) llm.Encoded {
 		}
 		if t.effort == "minimal" && !c.Known {
 			t.effort = "low"
-			w.lose(llm.LossWarn, "reasoning_effort", "approximated: minimal became low")
+			w.Lose(llm.LossWarn, "reasoning_effort", "approximated: minimal became low")
 		}
 	}
 	if t.typ == "disabled" && c.Known && !c.ThinksByDefault {
 		t.typ = ""
 	}
-	from := len(w.losses)
-	t = fitThought(t, c, &w.losses)
-	for i := from; i < len(w.losses); i++ { // the client knows it by another name
-		if w.losses[i].Path == "output_config.effort" {
-			w.losses[i].Path = "reasoning_effort"
+	from := len(w.Losses.All)
+	t = fitThought(t, c, &w.Losses.All)
+	for i := from; i < len(w.Losses.All); i++ { // the client knows it by another name
+		if w.Losses.All[i].Path == "output_config.effort" {
+			w.Losses.All[i].Path = "reasoning_effort"
 		}
 	}
 	if t.typ == "enabled" && w.openLoopUnsigned() {
 		// An open tool loop must begin with its thinking on these models, and
 		// it did not come back (claude-api 3.4).
 		t.typ = ""
-		w.lose(llm.LossWarn, "thinking", "dropped: the thinking of the open tool call did not come back")
+		w.Lose(llm.LossWarn, "thinking", "dropped: the thinking of the open tool call did not come back")
 	}
 
 	b := make([]byte, 0, w.size())
@@ -196,7 +191,7 @@ func (w *requestWriter) encode(model string) llm.Encoded {
 	return llm.Encoded{
 		Body:    [][]byte{b},
 		Header:  http.Header{"Anthropic-Version": {version}},
-		Losses:  w.losses,
+		Losses:  w.Losses.All,
 		Names:   w.names,
 		Customs: w.customs,
 	}
@@ -259,19 +254,19 @@ func (w *requestWriter) extensions() {
 		}
 		if m.Name == "modalities" {
 			if strings.Contains(v, `"audio"`) {
-				w.lose(llm.LossRefuse, m.Name, "the dialect makes no sound")
+				w.Lose(llm.LossRefuse, m.Name, "the dialect makes no sound")
 			}
 			continue
 		}
 		switch m.Name {
 		case "generationConfig.responseModalities":
 			if strings.Contains(v, "IMAGE") || strings.Contains(v, "AUDIO") {
-				w.lose(llm.LossRefuse, m.Name, "the dialect gives text")
+				w.Lose(llm.LossRefuse, m.Name, "the dialect gives text")
 			}
 			continue
 		case "generationConfig.responseMimeType":
 			if v != `"text/plain"` {
-				w.lose(llm.LossRefuse, m.Name, "the dialect has no such format")
+				w.Lose(llm.LossRefuse, m.Name, "the dialect has no such format")
 			}
 			continue
 		}
@@ -280,14 +275,14 @@ func (w *requestWriter) extensions() {
 		}
 		if why, ok := refused[m.Name]; ok {
 			if v != "false" && v != "0" && v != "[]" && v != `"none"` && v != `"auto"` {
-				w.lose(llm.LossRefuse, m.Name, "%s", why)
+				w.Lose(llm.LossRefuse, m.Name, "%s", why)
 			}
 			continue
 		}
-		w.lose(llm.LossWarn, m.Name, "dropped: the dialect has no such member")
+		w.Lose(llm.LossWarn, m.Name, "dropped: the dialect has no such member")
 	}
 	if r.N > 1 {
-		w.lose(llm.LossRefuse, "n", "the dialect gives one answer")
+		w.Lose(llm.LossRefuse, "n", "the dialect gives one answer")
 	}
 	for _, s := range []struct {
 		name  string
@@ -299,17 +294,17 @@ func (w *requestWriter) extensions() {
 		if f, ok := number(s.value); ok && f == 0 && s.name != "seed" {
 			continue
 		}
-		w.lose(llm.LossWarn, s.name, "dropped: the dialect has no such member")
+		w.Lose(llm.LossWarn, s.name, "dropped: the dialect has no such member")
 	}
 	if r.ServiceTier != "" && r.ServiceTier != "auto" && r.ServiceTier != "default" {
-		w.lose(llm.LossWarn, "service_tier", "dropped: %q has no equal", r.ServiceTier)
+		w.Lose(llm.LossWarn, "service_tier", "dropped: %q has no equal", r.ServiceTier)
 	}
 	switch r.Format.Kind {
 	case llm.FormatJSONObject:
-		w.lose(llm.LossRefuse, "response_format", "the dialect has no json_object format")
+		w.Lose(llm.LossRefuse, "response_format", "the dialect has no json_object format")
 	case llm.FormatJSONSchema:
 		if !w.c.Can(llm.JSONSchema) {
-			w.lose(llm.LossRefuse, "response_format", "the model takes no JSON Schema")
+			w.Lose(llm.LossRefuse, "response_format", "the model takes no JSON Schema")
 		}
 	}
 }
@@ -341,13 +336,13 @@ func (w *requestWriter) sampling(b []byte, thinks bool) (_ []byte, wrote bool) {
 		keep, why := fitSampling(p.name, p.value, w.c, thinks, both)
 		if !keep {
 			if why != "" {
-				w.lose(llm.LossWarn, p.name, "%s", why)
+				w.Lose(llm.LossWarn, p.name, "%s", why)
 			}
 			continue
 		}
 		value := p.value
 		if f, _ := number(value); p.name == "temperature" && f > 1 {
-			w.lose(llm.LossWarn, p.name, "clamped from %s to 1", value)
+			w.Lose(llm.LossWarn, p.name, "clamped from %s to 1", value)
 			value = jsontext.Value("1")
 		}
 		b = append(key(b, p.name), value...)
@@ -360,7 +355,7 @@ func (w *requestWriter) stops(b []byte) []byte {
 	var stops []string
 	for _, s := range w.r.Stop {
 		if blank(s) {
-			w.lose(llm.LossWarn, "stop", "dropped: a stop sequence of white space is refused")
+			w.Lose(llm.LossWarn, "stop", "dropped: a stop sequence of white space is refused")
 			continue
 		}
 		stops = append(stops, s)
@@ -369,7 +364,7 @@ func (w *requestWriter) stops(b []byte) []byte {
 		return b
 	}
 	if !w.c.Can(llm.StopSequences) {
-		w.lose(llm.LossRefuse, "stop", "the model takes no stop sequences")
+		w.Lose(llm.LossRefuse, "stop", "the model takes no stop sequences")
 	}
 	return appendStrings(key(b, "stop_sequences"), stops)
 }
@@ -412,7 +407,7 @@ func (w *requestWriter) tools() ([]byte, wireChoice) {
 		for _, n := range r.Choice.Names {
 			allowed[n] = true
 		}
-		w.lose(llm.LossWarn, "tool_choice", "approximated: only the allowed tools are offered")
+		w.Lose(llm.LossWarn, "tool_choice", "approximated: only the allowed tools are offered")
 	}
 	var b []byte
 	for i := range r.Tools {
@@ -429,19 +424,19 @@ func (w *requestWriter) tools() ([]byte, wireChoice) {
 				w.customs = map[string]bool{}
 			}
 			w.customs[w.name(t.Name)] = true
-			w.lose(llm.LossCarry, path, "a custom tool became a function with one string, input")
+			w.Lose(llm.LossCarry, path, "a custom tool became a function with one string, input")
 		default:
-			w.lose(llm.LossRefuse, path, "a tool of type %q has no equal", t.Type)
+			w.Lose(llm.LossRefuse, path, "a tool of type %q has no equal", t.Type)
 			continue
 		}
 		for _, m := range t.Ext {
 			if !isNull(m.Value) && t.Type == "" {
-				w.lose(llm.LossWarn, path+"."+m.Name, "dropped: the dialect has no such member")
+				w.Lose(llm.LossWarn, path+"."+m.Name, "dropped: the dialect has no such member")
 			}
 		}
 		strict := w.c.Can(llm.StrictTools)
 		if t.Strict != nil && *t.Strict && !strict {
-			w.lose(llm.LossWarn, path+".strict", "dropped: the model has no strict tools")
+			w.Lose(llm.LossWarn, path+".strict", "dropped: the model has no strict tools")
 		}
 		if b == nil {
 			b = append(b, '[')
@@ -452,10 +447,10 @@ func (w *requestWriter) tools() ([]byte, wireChoice) {
 		return nil, wireChoice{}
 	}
 	if !w.c.Can(llm.Tools) {
-		w.lose(llm.LossRefuse, "tools", "the model takes no tools")
+		w.Lose(llm.LossRefuse, "tools", "the model takes no tools")
 	}
 	if most := w.c.MaxTools; most > 0 && len(r.Tools) > most {
-		w.lose(llm.LossRefuse, "tools", "the provider takes at most %d tools, not %d", most, len(r.Tools))
+		w.Lose(llm.LossRefuse, "tools", "the provider takes at most %d tools, not %d", most, len(r.Tools))
 	}
 	typ, name := "", ""
 	switch r.Choice.Mode {
@@ -479,7 +474,7 @@ func (w *requestWriter) tools() ([]byte, wireChoice) {
 	}
 	forced := typ == "any" || typ == "tool"
 	if forced && !w.c.Can(llm.ForcedTool) {
-		w.lose(llm.LossRefuse, "tool_choice", "the model refuses a forced tool choice")
+		w.Lose(llm.LossRefuse, "tool_choice", "the model refuses a forced tool choice")
 		forced = false
 	}
 	if !forced {
@@ -519,7 +514,7 @@ func (w *requestWriter) conversation() []byte {
 		// The API wants a user turn; the last instruction is the question.
 		last := lead[len(lead)-1]
 		lead = lead[:len(lead)-1]
-		w.lose(llm.LossWarn, last.Path, "approximated: with no other message the system message is sent as the user's")
+		w.Lose(llm.LossWarn, last.Path, "approximated: with no other message the system message is sent as the user's")
 		w.open("user")
 		w.content(&last)
 	}
@@ -559,7 +554,7 @@ func (w *requestWriter) system(items []llm.Item) []byte {
 		for j := range items[i].Blocks {
 			b := &items[i].Blocks[j]
 			if b.Kind != llm.BlockText {
-				w.lose(llm.LossRefuse, items[i].Path, "a system message takes text only")
+				w.Lose(llm.LossRefuse, items[i].Path, "a system message takes text only")
 				continue
 			}
 			if blank(b.Text) {
@@ -616,7 +611,7 @@ func (w *requestWriter) settle() {
 			continue
 		}
 		w.calls[i].answered = true
-		w.lose(llm.LossRefuse, "messages", "the call %q has no result", w.calls[i].id)
+		w.Lose(llm.LossRefuse, "messages", "the call %q has no result", w.calls[i].id)
 		t := w.open("user")
 		b := span.Quote([]byte(`{"type":"tool_result","tool_use_id":`), w.calls[i].wire)
 		t.results[i] = append(b, `,"content":"[no result]"}`...)
@@ -664,7 +659,7 @@ func (w *requestWriter) place(items []*llm.Item, before bool) {
 			}
 		}
 		if said {
-			w.lose(llm.LossWarn, it.Path, "approximated: a system message inside the conversation became tagged text of the user's turn")
+			w.Lose(llm.LossWarn, it.Path, "approximated: a system message inside the conversation became tagged text of the user's turn")
 		}
 	}
 	if len(t.blocks) == 0 && len(t.results) == 0 {
@@ -683,22 +678,22 @@ func (t *turn) add(block []byte, plain string, cached bool) {
 // itemExt warns of what an item's own members said.
 func (w *requestWriter) itemExt(it *llm.Item) {
 	if it.Name != "" {
-		w.lose(llm.LossWarn, it.Path+".name", "dropped: the dialect has no speakers' names")
+		w.Lose(llm.LossWarn, it.Path+".name", "dropped: the dialect has no speakers' names")
 	}
 	for _, m := range it.Ext {
 		if it.From == llm.Responses && (m.Name == "phase" || m.Name == "status") {
 			// What an answer said of itself; its client keeps it.
-			w.lose(llm.LossCarry, it.Path+"."+m.Name, "said of an earlier answer")
+			w.Lose(llm.LossCarry, it.Path+"."+m.Name, "said of an earlier answer")
 			continue
 		}
 		if it.From == llm.Responses && m.Name == "caller" { // the model itself, unless it says otherwise
 			if t := text(get(m.Value, "type")); t != "direct" {
-				w.lose(llm.LossRefuse, it.Path+".caller", "the programmatic calls of another dialect")
+				w.Lose(llm.LossRefuse, it.Path+".caller", "the programmatic calls of another dialect")
 			}
 			continue
 		}
 		if !isNull(m.Value) && string(m.Value) != "[]" {
-			w.lose(llm.LossWarn, it.Path+"."+m.Name, "dropped: the dialect has no such member")
+			w.Lose(llm.LossWarn, it.Path+"."+m.Name, "dropped: the dialect has no such member")
 		}
 	}
 }
@@ -733,7 +728,7 @@ func (w *requestWriter) item(it *llm.Item, role string) {
 	case llm.ItemReasoning:
 		raw := appendThinking(nil, it)
 		if len(raw) == 0 {
-			w.lose(llm.LossCarry, it.Path, "left out: thinking that no Anthropic model signed")
+			w.Lose(llm.LossCarry, it.Path, "left out: thinking that no Anthropic model signed")
 			return
 		}
 		t := w.open(role)
@@ -753,7 +748,7 @@ func (w *requestWriter) item(it *llm.Item, role string) {
 			w.open(role).add(it.Raw, "", true)
 			return
 		}
-		w.lose(llm.LossRefuse, it.Path, "an item of type %q has no equal", it.Type)
+		w.Lose(llm.LossRefuse, it.Path, "an item of type %q has no equal", it.Type)
 	}
 }
 
@@ -792,7 +787,7 @@ func (w *requestWriter) result(it *llm.Item) {
 		}
 	}
 	if at < 0 {
-		w.lose(llm.LossRefuse, it.Path, "a result for the call %q, which the turn before did not make", it.Result.CallID)
+		w.Lose(llm.LossRefuse, it.Path, "a result for the call %q, which the turn before did not make", it.Result.CallID)
 		s := "[result of a tool call that is not shown]\n" + kept.Text()
 		t.add(append(span.Quote([]byte(`{"type":"text","text":`), s), '}'), s, false)
 		return
@@ -818,7 +813,7 @@ func (w *requestWriter) content(it *llm.Item) {
 		default:
 			if kept, ok := w.media(b, it.Path, false); ok {
 				if t.role == "assistant" {
-					w.lose(llm.LossRefuse, it.Path, "an assistant's turn takes no %s", b.Kind)
+					w.Lose(llm.LossRefuse, it.Path, "an assistant's turn takes no %s", b.Kind)
 					continue
 				}
 				w.blockExt(it, b)
@@ -831,11 +826,11 @@ func (w *requestWriter) content(it *llm.Item) {
 func (w *requestWriter) blockExt(it *llm.Item, b *llm.Block) {
 	for _, m := range b.Ext {
 		if !isNull(m.Value) && m.Name != "prompt_cache_breakpoint" && string(m.Value) != "[]" {
-			w.lose(llm.LossWarn, it.Path+"."+m.Name, "dropped: the dialect has no such member")
+			w.Lose(llm.LossWarn, it.Path+"."+m.Name, "dropped: the dialect has no such member")
 		}
 	}
 	if len(b.Citations) > 0 && b.From != llm.Anthropic {
-		w.lose(llm.LossWarn, it.Path+".annotations", "dropped: citations of another vendor")
+		w.Lose(llm.LossWarn, it.Path+".annotations", "dropped: citations of another vendor")
 	}
 }
 
@@ -852,7 +847,7 @@ func (w *requestWriter) media(b *llm.Block, path string, result bool) (_ llm.Blo
 		return out, true
 	}
 	refuse := func(format string, args ...any) (llm.Block, bool) {
-		w.lose(llm.LossRefuse, path, format, args...)
+		w.Lose(llm.LossRefuse, path, format, args...)
 		return out, false
 	}
 	if m.FileID != "" {
@@ -888,7 +883,7 @@ func (w *requestWriter) media(b *llm.Block, path string, result bool) (_ llm.Blo
 			}
 		}
 		if m.Detail != "" && m.Detail != "auto" {
-			w.lose(llm.LossWarn, path, "dropped: detail %q of an image", m.Detail)
+			w.Lose(llm.LossWarn, path, "dropped: detail %q of an image", m.Detail)
 		}
 		return out, true
 	case llm.BlockFile:
@@ -902,7 +897,7 @@ func (w *requestWriter) media(b *llm.Block, path string, result bool) (_ llm.Blo
 		switch {
 		case m.Data == "" && m.URL == "":
 			if blank(m.Text) {
-				w.lose(llm.LossWarn, path, "dropped: an empty document")
+				w.Lose(llm.LossWarn, path, "dropped: an empty document")
 				return out, false
 			}
 			return out, true
@@ -936,11 +931,11 @@ func (w *requestWriter) ends() {
 	}
 	w.turns = kept
 	if len(w.turns) == 0 {
-		w.lose(llm.LossRefuse, "messages", "there is no text in the conversation")
+		w.Lose(llm.LossRefuse, "messages", "there is no text in the conversation")
 		return
 	}
 	if w.turns[0].role != "user" {
-		w.lose(llm.LossWarn, "messages", "approximated: the conversation begins with the assistant, a user turn was put before it")
+		w.Lose(llm.LossWarn, "messages", "approximated: the conversation begins with the assistant, a user turn was put before it")
 		first := turn{role: "user"}
 		const s = "[The conversation begins with the assistant.]"
 		first.add(append(span.Quote([]byte(`{"type":"text","text":`), s), '}'), s, false)
@@ -951,7 +946,7 @@ func (w *requestWriter) ends() {
 		return
 	}
 	if !w.c.Can(llm.Prefill) {
-		w.lose(llm.LossRefuse, "messages", "the model does not go on from an assistant's turn")
+		w.Lose(llm.LossRefuse, "messages", "the model does not go on from an assistant's turn")
 	}
 	if last.isPlain { // trailing white space of a prefill is refused
 		last.plain = strings.TrimRight(last.plain, " \t\r\n")

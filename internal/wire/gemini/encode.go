@@ -2,7 +2,6 @@ package gemini
 
 import (
 	"encoding/base64"
-	"fmt"
 	"path"
 	"strconv"
 	"strings"
@@ -34,18 +33,18 @@ func (c Codec) EncodeRequest(r *llm.Request, model string, to *llm.Capability) (
 		to = &llm.Capability{}
 	}
 	w := requestWriter{codec: c, c: to, model: model, signs: signs(model)}
-	w.r, w.losses = llm.Plain(r)
+	w.r, w.Losses.All = llm.Plain(r)
 	return w.encode(), nil
 }
 
 type requestWriter struct {
-	codec  Codec
-	r      *llm.Request
-	c      *llm.Capability
-	model  string
-	signs  bool
-	losses []llm.Loss
-	names  map[string]string // wire name to the client's
+	codec Codec
+	r     *llm.Request
+	c     *llm.Capability
+	model string
+	signs bool
+	llm.Losses
+	names map[string]string // wire name to the client's
 	// customs are the wire names of custom tools that became functions.
 	customs map[string]bool
 	turns   []turn
@@ -70,10 +69,6 @@ type turn struct {
 type pending struct {
 	id, name, wireID, wireName string
 	answered                   bool
-}
-
-func (w *requestWriter) lose(kind llm.LossKind, path, format string, args ...any) {
-	w.losses = append(w.losses, llm.Loss{Kind: kind, Path: path, Why: fmt.Sprintf(format, args...)})
 }
 
 func (w *requestWriter) encode() llm.Encoded {
@@ -123,7 +118,7 @@ func (w *requestWriter) encode() llm.Encoded {
 		b = append(b, "]}"...)
 	}
 	b = append(b, "]}"...)
-	return llm.Encoded{Body: [][]byte{b}, Losses: w.losses, Names: w.names, Customs: w.customs}
+	return llm.Encoded{Body: [][]byte{b}, Losses: w.Losses.All, Names: w.names, Customs: w.customs}
 }
 
 // refused are members of other dialects that change what the answer is: they
@@ -163,7 +158,7 @@ func (w *requestWriter) extensions() {
 		switch m.Name {
 		case "modalities":
 			if strings.Contains(v, `"audio"`) {
-				w.lose(llm.LossRefuse, m.Name, "no sound is asked for across dialects")
+				w.Lose(llm.LossRefuse, m.Name, "no sound is asked for across dialects")
 			}
 			continue
 		case "store":
@@ -176,26 +171,26 @@ func (w *requestWriter) extensions() {
 			}
 		case "context_management":
 			if strings.Contains(v, `"compact_`) {
-				w.lose(llm.LossRefuse, m.Name, "compaction is asked for and the dialect cannot do it")
+				w.Lose(llm.LossRefuse, m.Name, "compaction is asked for and the dialect cannot do it")
 				continue
 			}
 		}
 		if why, ok := refused[m.Name]; ok {
 			if v != "false" && v != "0" && v != `"none"` && v != `"auto"` {
-				w.lose(llm.LossRefuse, m.Name, "%s", why)
+				w.Lose(llm.LossRefuse, m.Name, "%s", why)
 			}
 			continue
 		}
-		w.lose(llm.LossWarn, m.Name, "dropped: the dialect has no such member")
+		w.Lose(llm.LossWarn, m.Name, "dropped: the dialect has no such member")
 	}
 	if r.EndUser != "" {
-		w.lose(llm.LossWarn, "user", "dropped: the dialect has no end users")
+		w.Lose(llm.LossWarn, "user", "dropped: the dialect has no end users")
 	}
 	if r.ParallelCalls != nil && !*r.ParallelCalls && len(r.Tools) > 0 {
-		w.lose(llm.LossWarn, "parallel_tool_calls", "dropped: the dialect cannot forbid several calls at once")
+		w.Lose(llm.LossWarn, "parallel_tool_calls", "dropped: the dialect cannot forbid several calls at once")
 	}
 	if r.N > 1 {
-		w.lose(llm.LossRefuse, "n", "one answer is asked for across dialects")
+		w.Lose(llm.LossRefuse, "n", "one answer is asked for across dialects")
 	}
 }
 
@@ -206,9 +201,9 @@ func (w *requestWriter) tier(b []byte) []byte {
 		if !w.codec.Vertex {
 			return span.Quote(key(b, "serviceTier"), t)
 		}
-		w.lose(llm.LossWarn, "service_tier", "dropped: the platform has no tiers")
+		w.Lose(llm.LossWarn, "service_tier", "dropped: the platform has no tiers")
 	default:
-		w.lose(llm.LossWarn, "service_tier", "dropped: %q has no equal", t)
+		w.Lose(llm.LossWarn, "service_tier", "dropped: %q has no equal", t)
 	}
 	return b
 }
@@ -228,12 +223,12 @@ func (w *requestWriter) generation(b []byte) []byte {
 		keep, why := fitSampling(&s, c)
 		if !keep {
 			if why != "" {
-				w.lose(llm.LossWarn, name, "%s", why)
+				w.Lose(llm.LossWarn, name, "%s", why)
 			}
 			continue
 		}
 		if f, _ := number(s.value); s.name == "temperature" && f > 2 {
-			w.lose(llm.LossWarn, name, "clamped from %s to 2", s.value)
+			w.Lose(llm.LossWarn, name, "clamped from %s to 2", s.value)
 			s.value = []byte("2")
 		}
 		b = append(key(b, s.name), s.value...)
@@ -241,25 +236,25 @@ func (w *requestWriter) generation(b []byte) []byte {
 	if r.MaxTokens != nil {
 		limit := *r.MaxTokens
 		if c.MaxOutput > 0 && limit > c.MaxOutput {
-			w.lose(llm.LossWarn, "max_tokens", "clamped from %d to %d: the model gives no more", limit, c.MaxOutput)
+			w.Lose(llm.LossWarn, "max_tokens", "clamped from %d to %d: the model gives no more", limit, c.MaxOutput)
 			limit = c.MaxOutput
 		}
 		if limit <= 0 {
-			w.lose(llm.LossRefuse, "max_tokens", "the dialect answers with a token at least")
+			w.Lose(llm.LossRefuse, "max_tokens", "the dialect answers with a token at least")
 			limit = 1
 		}
 		b = strconv.AppendInt(key(b, "maxOutputTokens"), limit, 10)
 	}
 	if stops := r.Stop; len(stops) > 0 {
 		if !c.Can(llm.StopSequences) {
-			w.lose(llm.LossRefuse, "stop", "the model takes no stop sequences")
+			w.Lose(llm.LossRefuse, "stop", "the model takes no stop sequences")
 		}
 		most := maxStops
 		if c.MaxStops > 0 {
 			most = c.MaxStops
 		}
 		if len(stops) > most {
-			w.lose(llm.LossRefuse, "stop", "%d stop sequences are taken at most", most)
+			w.Lose(llm.LossRefuse, "stop", "%d stop sequences are taken at most", most)
 			stops = stops[:most]
 		}
 		b = appendStrings(key(b, "stopSequences"), stops)
@@ -269,9 +264,9 @@ func (w *requestWriter) generation(b []byte) []byte {
 		g := generation(w.model)
 		switch {
 		case r.Format.Kind == llm.FormatJSONSchema && !c.Can(llm.JSONSchema):
-			w.lose(llm.LossRefuse, "response_format", "the model takes no JSON Schema")
+			w.Lose(llm.LossRefuse, "response_format", "the model takes no JSON Schema")
 		case len(r.Tools) > 0 && g > 0 && g < 3 && r.Choice.Mode != llm.ToolNone:
-			w.lose(llm.LossRefuse, "response_format", "the model takes no format beside tools")
+			w.Lose(llm.LossRefuse, "response_format", "the model takes no format beside tools")
 		default:
 			b = append(key(b, "responseMimeType"), `"application/json"`...)
 			if kindOf(r.Format.Schema) == '{' && r.Format.Kind == llm.FormatJSONSchema {
@@ -279,11 +274,11 @@ func (w *requestWriter) generation(b []byte) []byte {
 			}
 		}
 	}
-	t := fitThought(&r.Reasoning, w.model, c, true, w.lose)
+	t := fitThought(&r.Reasoning, w.model, c, true, w.Lose)
 	if r.MaxTokens != nil && t.limited && t.budget >= *r.MaxTokens && t.budget > minBudget(w.model) {
 		// Thoughts count in the cap: all of it thought would leave no answer.
 		t.budget = max(minBudget(w.model), *r.MaxTokens/2)
-		w.lose(llm.LossWarn, "thinking", "clamped to %d tokens: the budget counts in max_tokens", t.budget)
+		w.Lose(llm.LossWarn, "thinking", "clamped to %d tokens: the budget counts in max_tokens", t.budget)
 	}
 	if t.said() {
 		b = appendThinking(key(b, "thinkingConfig"), &t)
@@ -308,18 +303,18 @@ func (w *requestWriter) tools() (b, choice []byte) {
 				w.customs = map[string]bool{}
 			}
 			w.customs[w.name(t.Name)] = true
-			w.lose(llm.LossCarry, at, "a custom tool became a function with one string, input")
+			w.Lose(llm.LossCarry, at, "a custom tool became a function with one string, input")
 		default:
-			w.lose(llm.LossRefuse, at, "a tool of type %q has no equal", t.Type)
+			w.Lose(llm.LossRefuse, at, "a tool of type %q has no equal", t.Type)
 			continue
 		}
 		for _, m := range t.Ext {
 			if !isNull(m.Value) && t.Type == "" && string(m.Value) != "[]" && string(m.Value) != "false" {
-				w.lose(llm.LossWarn, at+"."+m.Name, "dropped: the dialect has no such member")
+				w.Lose(llm.LossWarn, at+"."+m.Name, "dropped: the dialect has no such member")
 			}
 		}
 		if t.Strict != nil && *t.Strict {
-			w.lose(llm.LossWarn, at+".strict", "dropped: the dialect has no strict tools")
+			w.Lose(llm.LossWarn, at+".strict", "dropped: the dialect has no strict tools")
 		}
 		if b == nil {
 			b = append(b, '[')
@@ -330,10 +325,10 @@ func (w *requestWriter) tools() (b, choice []byte) {
 		return nil, nil
 	}
 	if !w.c.Can(llm.Tools) {
-		w.lose(llm.LossRefuse, "tools", "the model takes no tools")
+		w.Lose(llm.LossRefuse, "tools", "the model takes no tools")
 	}
 	if most := w.c.MaxTools; most > 0 && len(r.Tools) > most {
-		w.lose(llm.LossRefuse, "tools", "the provider takes at most %d tools, not %d", most, len(r.Tools))
+		w.Lose(llm.LossRefuse, "tools", "the provider takes at most %d tools, not %d", most, len(r.Tools))
 	}
 	if r.Choice.Mode == "" {
 		return b, nil
@@ -341,7 +336,7 @@ func (w *requestWriter) tools() (b, choice []byte) {
 	c := r.Choice
 	mode := modeOf(&c)
 	if mode == "ANY" && !w.c.Can(llm.ForcedTool) {
-		w.lose(llm.LossRefuse, "tool_choice", "the model refuses a forced tool choice")
+		w.Lose(llm.LossRefuse, "tool_choice", "the model refuses a forced tool choice")
 		mode = "AUTO"
 		c.Mode = llm.ToolAuto
 	}
@@ -382,7 +377,7 @@ func (w *requestWriter) conversation() []byte {
 		// The API wants a user turn; the last instruction is the question.
 		last := lead[len(lead)-1]
 		lead = lead[:len(lead)-1]
-		w.lose(llm.LossWarn, last.Path, "approximated: with no other message the system message is sent as the user's")
+		w.Lose(llm.LossWarn, last.Path, "approximated: with no other message the system message is sent as the user's")
 		w.open(false)
 		w.content(&last)
 	}
@@ -392,11 +387,11 @@ func (w *requestWriter) conversation() []byte {
 		for j := range lead[i].Blocks {
 			bl := &lead[i].Blocks[j]
 			if bl.Kind != llm.BlockText {
-				w.lose(llm.LossRefuse, lead[i].Path, "a system message takes text only")
+				w.Lose(llm.LossRefuse, lead[i].Path, "a system message takes text only")
 				continue
 			}
 			if strings.HasPrefix(bl.Text, billing) {
-				w.lose(llm.LossCarry, lead[i].Path, "a line for Anthropic's accounting")
+				w.Lose(llm.LossCarry, lead[i].Path, "a line for Anthropic's accounting")
 				continue
 			}
 			if bl.Text == "" {
@@ -462,7 +457,7 @@ func (w *requestWriter) settle() {
 			continue
 		}
 		p.answered = true
-		w.lose(llm.LossRefuse, "messages", "the call %q has no result", p.id)
+		w.Lose(llm.LossRefuse, "messages", "the call %q has no result", p.id)
 		none := llm.Item{Blocks: []llm.Block{{Kind: llm.BlockText, Text: "[no result]"}}}
 		w.answers().parts[i] = appendResult(nil, &none, p.wireID, p.wireName, false)
 	}
@@ -471,11 +466,11 @@ func (w *requestWriter) settle() {
 // itemExt warns of what an item's own members said.
 func (w *requestWriter) itemExt(it *llm.Item) {
 	if it.Name != "" && it.Kind == llm.ItemMessage {
-		w.lose(llm.LossWarn, it.Path+".name", "dropped: the dialect has no speakers' names")
+		w.Lose(llm.LossWarn, it.Path+".name", "dropped: the dialect has no speakers' names")
 	}
 	for _, m := range it.Ext {
 		if !isNull(m.Value) && string(m.Value) != "[]" {
-			w.lose(llm.LossWarn, it.Path+"."+m.Name, "dropped: the dialect has no such member")
+			w.Lose(llm.LossWarn, it.Path+"."+m.Name, "dropped: the dialect has no such member")
 		}
 	}
 }
@@ -483,11 +478,11 @@ func (w *requestWriter) itemExt(it *llm.Item) {
 func (w *requestWriter) blockExt(it *llm.Item, b *llm.Block) {
 	for _, m := range b.Ext {
 		if !isNull(m.Value) && m.Name != "prompt_cache_breakpoint" && string(m.Value) != "[]" {
-			w.lose(llm.LossWarn, it.Path+"."+m.Name, "dropped: the dialect has no such member")
+			w.Lose(llm.LossWarn, it.Path+"."+m.Name, "dropped: the dialect has no such member")
 		}
 	}
 	if len(b.Citations) > 0 {
-		w.lose(llm.LossWarn, it.Path+".citations", "dropped: citations of another vendor")
+		w.Lose(llm.LossWarn, it.Path+".citations", "dropped: citations of another vendor")
 	}
 }
 
@@ -505,7 +500,7 @@ func (w *requestWriter) item(it *llm.Item) {
 	case llm.ItemReasoning:
 		s := genuine(it.Opaque)
 		if s == "" {
-			w.lose(llm.LossCarry, it.Path, "left out: thinking that no Gemini model signed")
+			w.Lose(llm.LossCarry, it.Path, "left out: thinking that no Gemini model signed")
 			return
 		}
 		t := w.open(true)
@@ -539,7 +534,7 @@ func (w *requestWriter) item(it *llm.Item) {
 			t.parts = append(t.parts, it.Raw)
 			return
 		}
-		w.lose(llm.LossRefuse, it.Path, "an item of type %q has no equal", it.Type)
+		w.Lose(llm.LossRefuse, it.Path, "an item of type %q has no equal", it.Type)
 	}
 }
 
@@ -550,7 +545,7 @@ func (w *requestWriter) instruction(it *llm.Item) {
 	for j := range it.Blocks {
 		bl := &it.Blocks[j]
 		if bl.Kind != llm.BlockText {
-			w.lose(llm.LossRefuse, it.Path, "a system message takes text only")
+			w.Lose(llm.LossRefuse, it.Path, "a system message takes text only")
 			continue
 		}
 		if bl.Text == "" || strings.HasPrefix(bl.Text, billing) {
@@ -558,7 +553,7 @@ func (w *requestWriter) instruction(it *llm.Item) {
 		}
 		t := w.open(false)
 		t.parts = append(t.parts, append(span.Quote([]byte(`{"text":`), "<system-message>\n"+bl.Text+"\n</system-message>"), '}'))
-		w.lose(llm.LossWarn, it.Path, "approximated: a system message inside the conversation became tagged text of the user's turn")
+		w.Lose(llm.LossWarn, it.Path, "approximated: a system message inside the conversation became tagged text of the user's turn")
 	}
 }
 
@@ -604,12 +599,12 @@ func (w *requestWriter) result(it *llm.Item) {
 			continue
 		}
 		if !inside {
-			w.lose(llm.LossWarn, it.Path, "approximated: what a tool showed stands behind its result")
+			w.Lose(llm.LossWarn, it.Path, "approximated: what a tool showed stands behind its result")
 			beside = append(beside, append(appendBlock([]byte{'{'}, &bl), '}'))
 		}
 	}
 	if at < 0 {
-		w.lose(llm.LossRefuse, it.Path, "a result for the call %q, which the turn before did not make", it.Result.CallID)
+		w.Lose(llm.LossRefuse, it.Path, "a result for the call %q, which the turn before did not make", it.Result.CallID)
 		t := w.open(false)
 		t.parts = append(t.parts, append(span.Quote([]byte(`{"text":`), "[result of a tool call that is not shown]\n"+kept.Text()), '}'))
 		return
@@ -652,13 +647,13 @@ func (w *requestWriter) block(it *llm.Item, b *llm.Block) (_ llm.Block, ok bool)
 	out.Raw, out.From = nil, ""
 	m := &out.Media
 	refuse := func(format string, args ...any) (llm.Block, bool) {
-		w.lose(llm.LossRefuse, it.Path, format, args...)
+		w.Lose(llm.LossRefuse, it.Path, format, args...)
 		return out, false
 	}
 	switch b.Kind {
 	case llm.BlockText, llm.BlockRefusal:
 		if strings.HasPrefix(b.Text, billing) {
-			w.lose(llm.LossCarry, it.Path, "a line for Anthropic's accounting")
+			w.Lose(llm.LossCarry, it.Path, "a line for Anthropic's accounting")
 			return out, false
 		}
 		return out, b.Text != ""
@@ -699,7 +694,7 @@ func (w *requestWriter) block(it *llm.Item, b *llm.Block) (_ llm.Block, ok bool)
 			}
 		}
 		if m.Detail != "" && m.Detail != "auto" {
-			w.lose(llm.LossWarn, it.Path, "dropped: detail %q of an image", m.Detail)
+			w.Lose(llm.LossWarn, it.Path, "dropped: detail %q of an image", m.Detail)
 		}
 	case llm.BlockFile:
 		if m.Text == "" && m.Data != "" && m.MIME != "application/pdf" && (strings.HasPrefix(m.MIME, "text/") || m.MIME == "application/json") {
@@ -712,7 +707,7 @@ func (w *requestWriter) block(it *llm.Item, b *llm.Block) (_ llm.Block, ok bool)
 		switch {
 		case m.Data == "" && m.URL == "":
 			if m.Text == "" {
-				w.lose(llm.LossWarn, it.Path, "dropped: an empty document")
+				w.Lose(llm.LossWarn, it.Path, "dropped: an empty document")
 				return out, false
 			}
 			return out, true
@@ -794,15 +789,15 @@ func (w *requestWriter) ends() {
 	}
 	w.turns = kept
 	if len(w.turns) == 0 {
-		w.lose(llm.LossRefuse, "messages", "there is no text in the conversation")
+		w.Lose(llm.LossRefuse, "messages", "there is no text in the conversation")
 		return
 	}
 	if w.turns[0].model {
-		w.lose(llm.LossWarn, "messages", "approximated: the conversation begins with the assistant, a user turn was put before it")
+		w.Lose(llm.LossWarn, "messages", "approximated: the conversation begins with the assistant, a user turn was put before it")
 		first := turn{parts: [][]byte{[]byte(`{"text":"[The conversation begins with the assistant.]"}`)}}
 		w.turns = append([]turn{first}, w.turns...)
 	}
 	if w.turns[len(w.turns)-1].model && !w.c.Can(llm.Prefill) {
-		w.lose(llm.LossRefuse, "messages", "the model does not go on from an assistant's turn")
+		w.Lose(llm.LossRefuse, "messages", "the model does not go on from an assistant's turn")
 	}
 }

@@ -62,22 +62,16 @@ func (c Codec) Patch(d *llm.Draft, to *llm.Capability) (llm.Encoded, error) {
 		}
 	}
 	p.history(reshape && signs(p.model))
-	return llm.Encoded{Body: span.Splice(d.Raw, p.l.Patches()...), Losses: p.losses}, nil
+	return llm.Encoded{Body: span.Splice(d.Raw, p.l.Patches()...), Losses: p.Losses.All}, nil
 }
 
 type patcher struct {
-	d      *llm.Draft
-	raw    []byte
-	c      *llm.Capability
-	model  string
-	l      span.List
-	losses []llm.Loss
-}
-
-func (p *patcher) lose(kind llm.LossKind, path, format string, args ...any) {
-	w := requestWriter{}
-	w.lose(kind, path, format, args...)
-	p.losses = append(p.losses, w.losses...)
+	d     *llm.Draft
+	raw   []byte
+	c     *llm.Capability
+	model string
+	l     span.List
+	llm.Losses
 }
 
 // find gives a top-level member by its camelCase name.
@@ -203,7 +197,7 @@ func (p *patcher) reshape(config *thing) {
 		limit = e.Number
 	}
 	if c.MaxOutput > 0 && limit > c.MaxOutput {
-		p.lose(llm.LossWarn, path+"maxOutputTokens", "clamped from %d to %d: the model gives no more", limit, c.MaxOutput)
+		p.Lose(llm.LossWarn, path+"maxOutputTokens", "clamped from %d to %d: the model gives no more", limit, c.MaxOutput)
 		config.set("maxOutputTokens", strconv.AppendInt(nil, c.MaxOutput, 10))
 	}
 	for _, s := range samplingOf(&llm.Sampling{}) {
@@ -213,24 +207,24 @@ func (p *patcher) reshape(config *thing) {
 		if keep, why := fitSampling(&s, c); !keep {
 			config.remove(s.name)
 			if why != "" {
-				p.lose(llm.LossWarn, path+s.name, "%s", why)
+				p.Lose(llm.LossWarn, path+s.name, "%s", why)
 			}
 		}
 	}
 	if _, v := config.find("candidateCount"); v != nil {
 		if n, _ := integer(v); n > 1 && generation(p.model) >= 4 {
-			p.lose(llm.LossRefuse, path+"candidateCount", "the model gives one answer")
+			p.Lose(llm.LossRefuse, path+"candidateCount", "the model gives one answer")
 		}
 	}
 	if _, v := config.find("responseLogprobs"); string(v) == "true" && !c.Can(llm.Logprobs) {
-		p.lose(llm.LossRefuse, path+"responseLogprobs", "the model gives no log probabilities")
+		p.Lose(llm.LossRefuse, path+"responseLogprobs", "the model gives no log probabilities")
 	}
 	if _, v := config.find("stopSequences"); kindOf(v) == '[' && offers(v) && !c.Can(llm.StopSequences) {
-		p.lose(llm.LossRefuse, path+"stopSequences", "the model takes no stop sequences")
+		p.Lose(llm.LossRefuse, path+"stopSequences", "the model takes no stop sequences")
 	}
 	for _, name := range []string{"responseSchema", "responseJsonSchema"} {
 		if _, v := config.find(name); kindOf(v) == '{' && !c.Can(llm.JSONSchema) {
-			p.lose(llm.LossRefuse, path+name, "the model takes no JSON Schema")
+			p.Lose(llm.LossRefuse, path+name, "the model takes no JSON Schema")
 		}
 	}
 	if _, v := config.find("thinkingConfig"); kindOf(v) == '{' {
@@ -243,11 +237,11 @@ func (p *patcher) reshape(config *thing) {
 			}
 		}
 		if n > c.MaxTools {
-			p.lose(llm.LossRefuse, "tools", "the provider takes at most %d tools, not %d", c.MaxTools, n)
+			p.Lose(llm.LossRefuse, "tools", "the provider takes at most %d tools, not %d", c.MaxTools, n)
 		}
 	}
 	if _, v := p.find("toolConfig"); v != nil && !c.Can(llm.ForcedTool) && strings.EqualFold(text(get(get(v, "functionCallingConfig"), "mode")), "any") {
-		p.lose(llm.LossRefuse, "toolConfig", "the model refuses a forced tool choice")
+		p.Lose(llm.LossRefuse, "toolConfig", "the model refuses a forced tool choice")
 	}
 	if _, v := p.find("contents"); v != nil && !c.Can(llm.Prefill) {
 		role := ""
@@ -255,11 +249,11 @@ func (p *patcher) reshape(config *thing) {
 			role = text(get(a.val, "role"))
 		}
 		if role == "model" {
-			p.lose(llm.LossRefuse, "contents", "the model does not go on from its own turn")
+			p.Lose(llm.LossRefuse, "contents", "the model does not go on from its own turn")
 		}
 	}
 	if i, _ := p.find("cachedContent"); i >= 0 && generation(p.model) >= 4 {
-		p.lose(llm.LossRefuse, "cachedContent", "the model takes no explicit cache")
+		p.Lose(llm.LossRefuse, "cachedContent", "the model takes no explicit cache")
 	}
 }
 
@@ -281,7 +275,7 @@ func (p *patcher) thinking(config *thing, v []byte) {
 	if fits {
 		return
 	}
-	t := fitThought(&was, p.model, p.c, false, p.lose)
+	t := fitThought(&was, p.model, p.c, false, p.Lose)
 	if !t.said() {
 		config.remove("thinkingConfig")
 		return
@@ -348,7 +342,7 @@ func (p *patcher) content(content []byte, base, n int, sign bool) span.Op {
 				this.Inner = []span.Patch{{At: whole, With: out}}
 			}
 			if dirty {
-				p.lose(llm.LossCarry, "contents."+strconv.Itoa(n)+".parts."+strconv.Itoa(k), "left out: state that another vendor made")
+				p.Lose(llm.LossCarry, "contents."+strconv.Itoa(n)+".parts."+strconv.Itoa(k), "left out: state that another vendor made")
 			}
 			if part := readPart(a.val); part.call != nil && model {
 				if sign && !called && !dirty && get(a.val, "thoughtSignature") == nil {

@@ -58,7 +58,7 @@ func (e *requestEncoder) messages() {
 	}
 	e.o.B = append(e.o.B, ']')
 	if n := len(items); n > 0 && !e.own && items[n-1].Role == llm.Assistant && !e.c.Can(llm.Prefill) {
-		e.lose(llm.LossRefuse, items[n-1].Path, "the model cannot go on from an answer that is begun")
+		e.Lose(llm.LossRefuse, items[n-1].Path, "the model cannot go on from an answer that is begun")
 	}
 }
 
@@ -67,7 +67,7 @@ func (e *requestEncoder) refuseItem(it *llm.Item) {
 	if what == "" {
 		what = string(it.Kind)
 	}
-	e.lose(llm.LossRefuse, it.Path, "Ollama cannot express %s", what)
+	e.Lose(llm.LossRefuse, it.Path, "Ollama cannot express %s", what)
 }
 
 // message begins a message object.
@@ -101,7 +101,7 @@ func (e *requestEncoder) carry(m *span.Object, it *llm.Item) {
 // dropped tells of what hangs on a foreign item and has no place here.
 func (e *requestEncoder) dropped(it *llm.Item) {
 	if it.Name != "" && it.Kind == llm.ItemMessage {
-		e.loseOnce(llm.LossWarn, "name", it.Path+".name", "dropped: Ollama has no speakers' names")
+		e.LoseOnce(llm.LossWarn, "name", it.Path+".name", "dropped: Ollama has no speakers' names")
 	}
 	e.droppedMembers(it.Path, it.Ext)
 }
@@ -114,16 +114,16 @@ func (e *requestEncoder) droppedMembers(path string, ext []llm.Member) {
 		switch x.Name {
 		case "citations":
 			if span.Kind(span.Field(x.Value, "enabled")) == 't' {
-				e.lose(llm.LossRefuse, path+".citations", "Ollama cannot cite documents")
+				e.Lose(llm.LossRefuse, path+".citations", "Ollama cannot cite documents")
 			}
 		case "caller":
 			if t := span.Text(span.Field(x.Value, "type")); t != "" && t != "direct" {
-				e.lose(llm.LossRefuse, path+".caller", "Ollama cannot express programmatic calls")
+				e.Lose(llm.LossRefuse, path+".caller", "Ollama cannot express programmatic calls")
 			}
 		case "prompt_cache_breakpoint": // an automatic cache does without
 		default:
 			if v := string(x.Value); v != "[]" && v != "{}" {
-				e.loseOnce(llm.LossWarn, "ext:"+x.Name, path+"."+x.Name, "dropped: Ollama has no such member")
+				e.LoseOnce(llm.LossWarn, "ext:"+x.Name, path+"."+x.Name, "dropped: Ollama has no such member")
 			}
 		}
 	}
@@ -147,12 +147,12 @@ func (e *requestEncoder) pieces(blocks []llm.Block, path, sep string) []piece {
 		switch bl.Kind {
 		case llm.BlockText, llm.BlockRefusal:
 			if said = bl.Text; strings.HasPrefix(said, billing) && bl.From != llm.Ollama {
-				e.loseOnce(llm.LossCarry, "billing", path, "a line for Anthropic's accounting")
+				e.LoseOnce(llm.LossCarry, "billing", path, "a line for Anthropic's accounting")
 				continue
 			}
 		case llm.BlockFile:
 			if bl.Media.Text == "" {
-				e.loseOnce(llm.LossRefuse, "files", path, "Ollama takes no documents but plain text")
+				e.LoseOnce(llm.LossRefuse, "files", path, "Ollama takes no documents but plain text")
 				continue
 			}
 			if said = bl.Media.Text; bl.Media.Name != "" {
@@ -165,19 +165,19 @@ func (e *requestEncoder) pieces(blocks []llm.Block, path, sep string) []piece {
 			}
 			p.images = e.image(p.images, bl, path)
 		case llm.BlockAudio:
-			e.loseOnce(llm.LossRefuse, "audio", path, "Ollama takes no audio here")
+			e.LoseOnce(llm.LossRefuse, "audio", path, "Ollama takes no audio here")
 			continue
 		default:
 			what := bl.Type
 			if what == "" {
 				what = string(bl.Kind)
 			}
-			e.lose(llm.LossRefuse, path, "Ollama cannot express %s", what)
+			e.Lose(llm.LossRefuse, path, "Ollama cannot express %s", what)
 			continue
 		}
 		if bl.From != llm.Ollama {
 			if len(bl.Citations) > 0 && !span.IsNull(bl.Citations) && string(bl.Citations) != "[]" {
-				e.loseOnce(llm.LossCarry, "citations", path+".citations", "citations of an earlier answer")
+				e.LoseOnce(llm.LossCarry, "citations", path+".citations", "citations of an earlier answer")
 			}
 			e.droppedMembers(path, bl.Ext)
 		}
@@ -195,14 +195,14 @@ func (e *requestEncoder) pieces(blocks []llm.Block, path, sep string) []piece {
 func (e *requestEncoder) image(list []byte, bl *llm.Block, path string) []byte {
 	switch {
 	case !e.c.Can(llm.Vision):
-		e.loseOnce(llm.LossRefuse, "images", path, "the model takes no images")
+		e.LoseOnce(llm.LossRefuse, "images", path, "the model takes no images")
 		return list
 	case bl.Media.Data == "":
-		e.loseOnce(llm.LossRefuse, "urls", path, "Ollama takes images as data only, and they are not fetched")
+		e.LoseOnce(llm.LossRefuse, "urls", path, "Ollama takes images as data only, and they are not fetched")
 		return list
 	}
 	if d := bl.Media.Detail; d != "" && d != "auto" {
-		e.loseOnce(llm.LossWarn, "detail", path+".detail", "dropped: Ollama has no such member")
+		e.LoseOnce(llm.LossWarn, "detail", path+".detail", "dropped: Ollama has no such member")
 	}
 	if len(list) == 0 {
 		list = append(list, '[')
@@ -224,7 +224,7 @@ func (e *requestEncoder) said(it *llm.Item, start int, spoken bool) {
 	if wrap {
 		// The model's template wants its instructions first; moving this one
 		// there would change the order of what was said.
-		e.loseOnce(llm.LossWarn, "midsystem", it.Path, "approximated: a user message, as the model takes no system message here")
+		e.LoseOnce(llm.LossWarn, "midsystem", it.Path, "approximated: a user message, as the model takes no system message here")
 	} else if system {
 		role = "system"
 	}
@@ -269,10 +269,10 @@ func (e *requestEncoder) assistant(items []llm.Item, start int) {
 				}
 				thought = append(thought, t...)
 			} else if t != "" {
-				e.loseOnce(llm.LossCarry, "thinking", it.Path, "thinking that this target does not take back")
+				e.LoseOnce(llm.LossCarry, "thinking", it.Path, "thinking that this target does not take back")
 			}
 			if len(it.Opaque) > 0 {
-				e.loseOnce(llm.LossCarry, "opaque", it.Path, "state that only its issuer can read")
+				e.LoseOnce(llm.LossCarry, "opaque", it.Path, "state that only its issuer can read")
 			}
 		case llm.ItemToolCall:
 			if n > 0 {
@@ -331,7 +331,7 @@ func (e *requestEncoder) call(b []byte, it *llm.Item, n int) []byte {
 	if it.From != llm.Ollama {
 		e.dropped(it)
 		if len(it.Opaque) > 0 {
-			e.loseOnce(llm.LossCarry, "opaque", it.Path, "state that only its issuer can read")
+			e.LoseOnce(llm.LossCarry, "opaque", it.Path, "state that only its issuer can read")
 		}
 	}
 	return appendCall(b, &it.Call, n)
@@ -414,7 +414,7 @@ func (e *requestEncoder) answers(items []llm.Item, from, at, start int) int {
 			done = append(done, found)
 			e.result(&items[found], start, &call.Call)
 		case end < len(items) || end > at:
-			e.loseOnce(llm.LossWarn, "unanswered", call.Path, `a call without a result: "[no result]" was put in`)
+			e.LoseOnce(llm.LossWarn, "unanswered", call.Path, `a call without a result: "[no result]" was put in`)
 			e.result(&llm.Item{Kind: llm.ItemToolResult, Path: call.Path, Blocks: []llm.Block{{Kind: llm.BlockText, Text: "[no result]"}}}, start, &call.Call)
 		}
 	}
@@ -448,7 +448,7 @@ func has(list []int, n int) bool {
 // result writes a tool result; call is what it answers where that is known.
 func (e *requestEncoder) result(it *llm.Item, start int, call *llm.Call) {
 	if call == nil && !e.own {
-		e.lose(llm.LossRefuse, it.Path, "a result for the call %q, which the turn before did not make", it.Result.CallID)
+		e.Lose(llm.LossRefuse, it.Path, "a result for the call %q, which the turn before did not make", it.Result.CallID)
 		return
 	}
 	var said, images []byte

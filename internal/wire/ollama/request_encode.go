@@ -2,7 +2,6 @@ package ollama
 
 import (
 	"bytes"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -20,7 +19,7 @@ import (
 func (c Codec) EncodeRequest(r *llm.Request, model string, cap *llm.Capability) (llm.Encoded, error) {
 	e := requestEncoder{r: r, c: cap, own: r.From == llm.Ollama, model: model}
 	if !e.own {
-		e.r, e.losses = llm.Plain(r)
+		e.r, e.Losses.All = llm.Plain(r)
 	} else {
 		for k, v := range span.Fields(r.Raw) {
 			e.spelled = append(e.spelled, llm.Member{Name: string(k), Value: v})
@@ -31,7 +30,7 @@ func (c Codec) EncodeRequest(r *llm.Request, model string, cap *llm.Capability) 
 	}
 	e.o = span.Open(make([]byte, 0, 1024+len(r.Raw)+len(r.Raw)/8))
 	e.write()
-	return llm.Encoded{Body: [][]byte{e.o.Close()}, Losses: e.losses, Customs: e.customs}, nil
+	return llm.Encoded{Body: [][]byte{e.o.Close()}, Losses: e.Losses.All, Customs: e.customs}, nil
 }
 
 // generable reports whether items can be said by /api/generate.
@@ -59,8 +58,7 @@ type requestEncoder struct {
 	model    string
 	spelled  []llm.Member // the members of r.Raw
 	o        span.Object
-	losses   []llm.Loss
-	told     []string // what was told once
+	llm.Losses
 	customs  map[string]bool
 	pictures int // images in the messages, and how many bytes they are
 	pixels   int
@@ -73,21 +71,6 @@ func (e *requestEncoder) raw(name string) (jsontext.Value, bool) {
 		}
 	}
 	return nil, false
-}
-
-func (e *requestEncoder) lose(kind llm.LossKind, path, format string, args ...any) {
-	e.losses = append(e.losses, llm.Loss{Kind: kind, Path: path, Why: fmt.Sprintf(format, args...)})
-}
-
-// loseOnce tells a loss once per key, however often it occurs in a history.
-func (e *requestEncoder) loseOnce(kind llm.LossKind, key, path, why string) {
-	for _, s := range e.told {
-		if s == key {
-			return
-		}
-	}
-	e.told = append(e.told, key)
-	e.lose(kind, path, "%s", why)
 }
 
 // The order of members for requests that were written in another dialect, or
@@ -144,7 +127,7 @@ func (e *requestEncoder) member(name string, raw jsontext.Value) {
 			value, why = fitThink(r.Reasoning, e.c)
 		}
 		if why != "" {
-			e.lose(llm.LossWarn, e.thinkPath(), "%s", why)
+			e.Lose(llm.LossWarn, e.thinkPath(), "%s", why)
 		}
 		if value != "" {
 			o.Raw(name, []byte(value))
@@ -227,7 +210,7 @@ func (e *requestEncoder) format(raw jsontext.Value) {
 	switch f.Kind {
 	case llm.FormatJSONSchema:
 		if !e.c.Can(llm.JSONSchema) {
-			e.lose(llm.LossRefuse, "response_format", "the model cannot keep to a JSON Schema")
+			e.Lose(llm.LossRefuse, "response_format", "the model cannot keep to a JSON Schema")
 			return
 		}
 		if span.IsObject(f.Schema) {
@@ -237,7 +220,7 @@ func (e *requestEncoder) format(raw jsontext.Value) {
 		e.o.Str("format", "json")
 	case llm.FormatJSONObject:
 		if !e.c.Can(llm.JSONObject) && !e.c.Can(llm.JSONSchema) {
-			e.lose(llm.LossRefuse, "response_format", "the model cannot promise JSON")
+			e.Lose(llm.LossRefuse, "response_format", "the model cannot promise JSON")
 			return
 		}
 		e.o.Str("format", "json")
@@ -257,7 +240,7 @@ const customSchema = `{"type":"object","properties":{"input":{"type":"string","d
 func (e *requestEncoder) tools(raw jsontext.Value) {
 	choice := &e.r.Choice
 	if choice.Mode == llm.ToolAny || choice.Mode == llm.ToolOnly || choice.Forced {
-		e.lose(llm.LossRefuse, "tool_choice", "Ollama cannot be made to call a tool")
+		e.Lose(llm.LossRefuse, "tool_choice", "Ollama cannot be made to call a tool")
 		return
 	}
 	if len(e.r.Tools) == 0 {
@@ -267,11 +250,11 @@ func (e *requestEncoder) tools(raw jsontext.Value) {
 		return
 	}
 	if !e.c.Can(llm.Tools) {
-		e.lose(llm.LossRefuse, "tools", "the model takes no tools")
+		e.Lose(llm.LossRefuse, "tools", "the model takes no tools")
 		return
 	}
 	if most := e.c.MaxTools; most > 0 && !e.own && len(e.r.Tools) > most {
-		e.lose(llm.LossRefuse, "tools", "the provider takes at most %d tools, not %d", most, len(e.r.Tools))
+		e.Lose(llm.LossRefuse, "tools", "the provider takes at most %d tools, not %d", most, len(e.r.Tools))
 		return
 	}
 	if choice.Mode == llm.ToolNone {
@@ -297,7 +280,7 @@ func (e *requestEncoder) tools(raw jsontext.Value) {
 		e.o.Raw("tools", append(b, ']'))
 	}
 	if p := e.r.ParallelCalls; p != nil && !*p {
-		e.lose(llm.LossWarn, "parallel_tool_calls", "dropped: Ollama takes no such wish")
+		e.Lose(llm.LossWarn, "parallel_tool_calls", "dropped: Ollama takes no such wish")
 	}
 }
 
@@ -317,12 +300,12 @@ func (e *requestEncoder) tool(b []byte, i int, t *llm.Tool) []byte {
 	}
 	custom := t.Type == "custom" && t.From != llm.Anthropic
 	if t.Type != "" && t.Type != "custom" {
-		e.lose(llm.LossRefuse, path, "Ollama has no tool of type %q", t.Type)
+		e.Lose(llm.LossRefuse, path, "Ollama has no tool of type %q", t.Type)
 		return b
 	}
 	for _, m := range t.Ext {
 		if !span.IsNull(m.Value) {
-			e.loseOnce(llm.LossWarn, "tool:"+m.Name, path+"."+m.Name, "dropped: Ollama has no such member")
+			e.LoseOnce(llm.LossWarn, "tool:"+m.Name, path+"."+m.Name, "dropped: Ollama has no such member")
 		}
 	}
 	o := span.Open(b)
@@ -343,13 +326,13 @@ func (e *requestEncoder) tool(b []byte, i int, t *llm.Tool) []byte {
 	case span.IsObject(t.Schema) && string(t.Schema) != "{}":
 		f.Raw("parameters", t.Schema)
 		if lost := lostKeyword(t.Schema); lost != "" {
-			e.lose(llm.LossWarn, path, "the tool %s: Ollama loses %q of its schema", t.Name, lost)
+			e.Lose(llm.LossWarn, path, "the tool %s: Ollama loses %q of its schema", t.Name, lost)
 		}
 	default:
 		f.Raw("parameters", []byte(noSchema))
 	}
 	if t.Strict != nil && *t.Strict {
-		e.loseOnce(llm.LossWarn, "strict", path+".strict", "dropped: Ollama has no strict tools")
+		e.LoseOnce(llm.LossWarn, "strict", path+".strict", "dropped: Ollama has no strict tools")
 	}
 	o.B = f.Close()
 	return o.Close()
@@ -402,11 +385,11 @@ func (e *requestEncoder) option(o *span.Object, name string, raw jsontext.Value)
 		}
 		n := *r.MaxTokens
 		if n == 0 && !e.own {
-			e.lose(llm.LossRefuse, "max_tokens", "an answer of no tokens cannot be asked for from Ollama")
+			e.Lose(llm.LossRefuse, "max_tokens", "an answer of no tokens cannot be asked for from Ollama")
 			return
 		}
 		if most := e.c.MaxOutput; most > 0 && n > most && !e.own {
-			e.lose(llm.LossWarn, "max_tokens", "lowered to %d: the model gives no more", most)
+			e.Lose(llm.LossWarn, "max_tokens", "lowered to %d: the model gives no more", most)
 			n = most
 		}
 		if spelled, ok := span.Integer(raw); ok && spelled == n {
@@ -419,7 +402,7 @@ func (e *requestEncoder) option(o *span.Object, name string, raw jsontext.Value)
 			break
 		}
 		if !e.c.Can(llm.StopSequences) {
-			e.lose(llm.LossRefuse, "stop", "the model takes no stop sequences")
+			e.Lose(llm.LossRefuse, "stop", "the model takes no stop sequences")
 			return
 		}
 		o.Name(name)
@@ -452,7 +435,7 @@ func (e *requestEncoder) option(o *span.Object, name string, raw jsontext.Value)
 	switch {
 	case len(v) > 0 && !span.IsNull(v):
 		if (name != "num_predict") && !e.c.Can(need) {
-			e.lose(llm.LossWarn, name, "dropped: the model refuses it")
+			e.Lose(llm.LossWarn, name, "dropped: the model refuses it")
 			return
 		}
 		o.Raw(name, v)
@@ -527,29 +510,29 @@ func (e *requestEncoder) foreign() {
 		case span.IsNull(m.Value) || v == "[]" || v == "{}" || v == `""` || silent[m.Name]:
 		case m.Name == "modalities":
 			if strings.Contains(v, `"audio"`) {
-				e.lose(llm.LossRefuse, m.Name, "Ollama makes no sound")
+				e.Lose(llm.LossRefuse, m.Name, "Ollama makes no sound")
 			}
 		case m.Name == "output_format":
 			if r.Format.Kind == "" {
-				e.lose(llm.LossRefuse, m.Name, "of a form that Ollama does not have")
+				e.Lose(llm.LossRefuse, m.Name, "of a form that Ollama does not have")
 			}
 		case m.Name == "context_management" && strings.Contains(v, `"compact_`):
-			e.lose(llm.LossRefuse, m.Name, "compaction is asked for and Ollama cannot do it")
+			e.Lose(llm.LossRefuse, m.Name, "compaction is asked for and Ollama cannot do it")
 		case not:
 			if v != "false" && v != "0" {
-				e.lose(llm.LossRefuse, m.Name, "%s", why)
+				e.Lose(llm.LossRefuse, m.Name, "%s", why)
 			}
 		default:
-			e.loseOnce(llm.LossWarn, "ext:"+m.Name, m.Name, "dropped: Ollama has no such member")
+			e.LoseOnce(llm.LossWarn, "ext:"+m.Name, m.Name, "dropped: Ollama has no such member")
 		}
 	}
 	if r.N > 1 {
-		e.lose(llm.LossRefuse, "n", "Ollama gives one answer")
+		e.Lose(llm.LossRefuse, "n", "Ollama gives one answer")
 	}
 	if r.EndUser != "" {
-		e.lose(llm.LossWarn, "user", "dropped: Ollama has no such member")
+		e.Lose(llm.LossWarn, "user", "dropped: Ollama has no such member")
 	}
 	if t := r.ServiceTier; t != "" && t != "auto" && t != "default" && t != "standard_only" {
-		e.lose(llm.LossWarn, "service_tier", "dropped: Ollama has no tiers")
+		e.Lose(llm.LossWarn, "service_tier", "dropped: Ollama has no tiers")
 	}
 }

@@ -64,7 +64,7 @@ func (e *requestEncoder) messages() {
 	}
 	e.o.B = append(e.o.B, ']')
 	if n := len(items); n > 0 && !e.own && items[n-1].Role == llm.Assistant && !e.c.Can(llm.Prefill) {
-		e.lose(llm.LossRefuse, items[n-1].Path, "the model cannot go on from an answer that is begun")
+		e.Lose(llm.LossRefuse, items[n-1].Path, "the model cannot go on from an answer that is begun")
 	}
 }
 
@@ -83,11 +83,11 @@ func (e *requestEncoder) alternate(items []llm.Item) []llm.Item {
 				out = append(out, it)
 				continue
 			}
-			e.loseOnce(llm.LossWarn, "midsystem", it.Path, "approximated: a user message, as the model takes no system message here")
+			e.LoseOnce(llm.LossWarn, "midsystem", it.Path, "approximated: a user message, as the model takes no system message here")
 			it.Role, it.Blocks = llm.User, []llm.Block{{Kind: llm.BlockText, Text: "<system>\n" + it.Text() + "\n</system>", From: it.From}}
 		}
 		if lead && it.Role == llm.Assistant {
-			e.lose(llm.LossWarn, it.Path, "approximated: the conversation begins with the assistant, a user message was put before it")
+			e.Lose(llm.LossWarn, it.Path, "approximated: the conversation begins with the assistant, a user message was put before it")
 			turn++
 			out = append(out, llm.Item{Kind: llm.ItemMessage, Role: llm.User, Turn: turn, Path: it.Path, From: it.From,
 				Blocks: []llm.Block{{Kind: llm.BlockText, Text: "[The conversation begins with the assistant.]", From: it.From}}})
@@ -121,7 +121,7 @@ func (e *requestEncoder) finish(m span.Object, it *llm.Item) {
 			if e.own {
 				m.Str("name", it.Name)
 			} else {
-				e.loseOnce(llm.LossWarn, "name", join(it.Path, "name"), "dropped: only OpenAI's dialect names speakers")
+				e.LoseOnce(llm.LossWarn, "name", join(it.Path, "name"), "dropped: only OpenAI's dialect names speakers")
 			}
 		}
 		if len(it.Cache) > 0 && it.Kind != llm.ItemToolCall && (it.From == llm.OpenAI || e.c.CacheMarks) {
@@ -147,7 +147,7 @@ func (e *requestEncoder) instruction(it *llm.Item, start int, spoken bool) {
 		return b.Kind != llm.BlockText || b.Text != "" && !strings.HasPrefix(b.Text, billing)
 	}) {
 		if len(it.Blocks) > 0 && it.Blocks[0].Text != "" {
-			e.lose(llm.LossCarry, it.Path, "a line for Anthropic's accounting")
+			e.Lose(llm.LossCarry, it.Path, "a line for Anthropic's accounting")
 		}
 		return
 	}
@@ -163,7 +163,7 @@ func (e *requestEncoder) instruction(it *llm.Item, start int, spoken bool) {
 		// The model's template wants its instructions first; moving this one
 		// there would change the order of what was said.
 		role, wrap = "user", true
-		e.loseOnce(llm.LossWarn, "midsystem", it.Path, "approximated: a user message, as the model takes no system message here")
+		e.LoseOnce(llm.LossWarn, "midsystem", it.Path, "approximated: a user message, as the model takes no system message here")
 	}
 	m := e.message(start, role)
 	m.Name("content")
@@ -176,7 +176,7 @@ func (e *requestEncoder) instruction(it *llm.Item, start int, spoken bool) {
 }
 
 func (e *requestEncoder) refuseItem(it *llm.Item) {
-	e.lose(llm.LossRefuse, it.Path, "Chat Completions cannot express %s", or(it.Type, string(it.Kind)))
+	e.Lose(llm.LossRefuse, it.Path, "Chat Completions cannot express %s", or(it.Type, string(it.Kind)))
 }
 
 // content appends the content of a message: a string where there is one text
@@ -247,7 +247,7 @@ func (e *requestEncoder) text(bl *llm.Block, path string) string {
 // hung tells of members of a foreign block that have no place here.
 func (e *requestEncoder) hung(bl *llm.Block, path string) {
 	if len(bl.Citations) > 0 && !span.IsNull(bl.Citations) && !bytes.Equal(bl.Citations, []byte("[]")) {
-		e.loseOnce(llm.LossCarry, "citations", join(path, "citations"), "citations of an earlier answer")
+		e.LoseOnce(llm.LossCarry, "citations", join(path, "citations"), "citations of an earlier answer")
 	}
 	for _, x := range bl.Ext {
 		if span.IsNull(x.Value) {
@@ -256,15 +256,15 @@ func (e *requestEncoder) hung(bl *llm.Block, path string) {
 		switch x.Name {
 		case "citations":
 			if span.Kind(span.Field(x.Value, "enabled")) == 't' {
-				e.lose(llm.LossRefuse, join(path, "citations"), "Chat Completions cannot cite documents")
+				e.Lose(llm.LossRefuse, join(path, "citations"), "Chat Completions cannot cite documents")
 			}
 		case "caller":
 			// who called a tool: the model itself, unless it says otherwise
 			if t := span.Text(span.Field(x.Value, "type")); t != "" && t != "direct" {
-				e.lose(llm.LossRefuse, join(path, x.Name), "Chat Completions cannot express programmatic calls")
+				e.Lose(llm.LossRefuse, join(path, x.Name), "Chat Completions cannot express programmatic calls")
 			}
 		default:
-			e.loseOnce(llm.LossWarn, "ext:"+x.Name, join(path, x.Name), "dropped: Chat Completions has no such member")
+			e.LoseOnce(llm.LossWarn, "ext:"+x.Name, join(path, x.Name), "dropped: Chat Completions has no such member")
 		}
 	}
 }
@@ -299,7 +299,7 @@ func (e *requestEncoder) part(b []byte, bl *llm.Block, path string) []byte {
 		o.Str("text", t)
 	case llm.BlockImage:
 		if bl.Media.FileID != "" {
-			e.lose(llm.LossRefuse, path, "a file of another provider")
+			e.Lose(llm.LossRefuse, path, "a file of another provider")
 			return b
 		}
 		o = span.Open(b)
@@ -332,15 +332,15 @@ func (e *requestEncoder) part(b []byte, bl *llm.Block, path string) []byte {
 			f.B = dataURL(f.B, &bl.Media, "application/pdf")
 			o.B = f.Close()
 		case bl.Media.FileID != "":
-			e.lose(llm.LossRefuse, path, "a file of another provider")
+			e.Lose(llm.LossRefuse, path, "a file of another provider")
 			return b
 		default:
-			e.lose(llm.LossRefuse, path, "Chat Completions takes no document by URL")
+			e.Lose(llm.LossRefuse, path, "Chat Completions takes no document by URL")
 			return b
 		}
 	case llm.BlockAudio:
 		if bl.Media.Data == "" {
-			e.lose(llm.LossRefuse, path, "Chat Completions takes no audio by reference")
+			e.Lose(llm.LossRefuse, path, "Chat Completions takes no audio by reference")
 			return b
 		}
 		o = span.Open(b)
@@ -351,7 +351,7 @@ func (e *requestEncoder) part(b []byte, bl *llm.Block, path string) []byte {
 		a.Str("format", audioFormat(bl.Media.MIME))
 		o.B = a.Close()
 	default:
-		e.lose(llm.LossRefuse, path, "Chat Completions cannot express %s", or(bl.Type, "it"))
+		e.Lose(llm.LossRefuse, path, "Chat Completions cannot express %s", or(bl.Type, "it"))
 		return b
 	}
 	if len(bl.Cache) > 0 && e.c.CacheMarks {
@@ -387,7 +387,7 @@ func (e *requestEncoder) able(bl *llm.Block, path string) bool {
 	if need == 0 || e.c.Can(need) {
 		return true
 	}
-	e.loseOnce(llm.LossRefuse, what, path, "the model takes no "+what)
+	e.LoseOnce(llm.LossRefuse, what, path, "the model takes no "+what)
 	return false
 }
 
@@ -498,7 +498,7 @@ func (e *requestEncoder) call(b []byte, it *llm.Item) []byte {
 		for _, x := range it.Ext {
 			if x.Name == "caller" {
 				if t := span.Text(span.Field(x.Value, "type")); t != "" && t != "direct" {
-					e.lose(llm.LossRefuse, join(it.Path, x.Name), "Chat Completions cannot express programmatic calls")
+					e.Lose(llm.LossRefuse, join(it.Path, x.Name), "Chat Completions cannot express programmatic calls")
 				}
 				continue
 			}
@@ -531,7 +531,7 @@ func (e *requestEncoder) call(b []byte, it *llm.Item) []byte {
 	if it.From == llm.OpenAI {
 		for _, x := range it.Ext {
 			if x.Name == extraContent && e.c.Known {
-				e.loseOnce(llm.LossCarry, extraContent, join(it.Path, x.Name), "a signature that this target does not take back")
+				e.LoseOnce(llm.LossCarry, extraContent, join(it.Path, x.Name), "a signature that this target does not take back")
 				continue
 			}
 			o.Raw(x.Name, x.Value)
@@ -568,7 +568,7 @@ func (e *requestEncoder) thinkingParts(thoughts []*llm.Item, said *[]llm.Block) 
 }
 
 func (e *requestEncoder) thinkingLost(it *llm.Item) {
-	e.loseOnce(llm.LossCarry, "thinking", it.Path, "thinking that this target does not take back")
+	e.LoseOnce(llm.LossCarry, "thinking", it.Path, "thinking that this target does not take back")
 }
 
 // thinking writes the thinking of an assistant turn under the one name that
@@ -721,7 +721,7 @@ func (e *requestEncoder) user(items []llm.Item, calls []string, start int, follo
 				continue
 			}
 			// Every call must be answered on this wire, at once.
-			e.lose(llm.LossWarn, "messages", "the call %s had no result; \"[no result]\" was put in", id)
+			e.Lose(llm.LossWarn, "messages", "the call %s had no result; \"[no result]\" was put in", id)
 			m := e.message(start, "tool")
 			m.Str("tool_call_id", e.callID(id))
 			m.Str("content", "[no result]")
@@ -775,7 +775,7 @@ func (e *requestEncoder) ordered(results []*llm.Item, calls []string) []*llm.Ite
 	}
 	for _, it := range results {
 		if !slices.Contains(calls, it.Result.CallID) {
-			e.lose(llm.LossRefuse, it.Path, "a tool result without its call")
+			e.Lose(llm.LossRefuse, it.Path, "a tool result without its call")
 		}
 	}
 	return out
@@ -803,7 +803,7 @@ func (e *requestEncoder) result(it *llm.Item, start int) (images []llm.Block) {
 				if !e.able(&bl, it.Path) {
 					continue
 				}
-				e.loseOnce(llm.LossWarn, "resultimage", it.Path, "approximated: what a tool showed comes in a user message behind its result")
+				e.LoseOnce(llm.LossWarn, "resultimage", it.Path, "approximated: what a tool showed comes in a user message behind its result")
 				what := "image"
 				if bl.Kind == llm.BlockFile {
 					what = "document"
@@ -812,7 +812,7 @@ func (e *requestEncoder) result(it *llm.Item, start int) (images []llm.Block) {
 				bl.Cache = nil
 				images = append(images, llm.Block{Kind: llm.BlockText, Text: "[" + what + " " + strconv.Itoa(len(images)/2+1) + " of " + e.callID(it.Result.CallID) + "]", From: llm.Anthropic}, bl)
 			default:
-				e.lose(llm.LossRefuse, it.Path, "Chat Completions cannot express %s in a tool result", or(bl.Type, string(bl.Kind)))
+				e.Lose(llm.LossRefuse, it.Path, "Chat Completions cannot express %s in a tool result", or(bl.Type, string(bl.Kind)))
 			}
 		}
 		if it.Result.IsError {

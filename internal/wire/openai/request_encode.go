@@ -23,7 +23,7 @@ import (
 func (Codec) EncodeRequest(r *llm.Request, model string, c *llm.Capability) (llm.Encoded, error) {
 	e := requestEncoder{r: r, c: c, own: r.From == llm.OpenAI, model: model}
 	if !e.own {
-		e.r, e.losses = llm.Plain(r)
+		e.r, e.Losses.All = llm.Plain(r)
 	} else {
 		e.spelled = map[string]jsontext.Value{}
 		for k, v := range span.Fields(r.Raw) {
@@ -35,7 +35,7 @@ func (Codec) EncodeRequest(r *llm.Request, model string, c *llm.Capability) (llm
 	e.write()
 	return llm.Encoded{
 		Body:      [][]byte{e.o.Close()},
-		Losses:    e.losses,
+		Losses:    e.Losses.All,
 		Names:     e.restore,
 		DropUsage: r.Stream && !r.IncludeUsage,
 	}, nil
@@ -48,8 +48,7 @@ type requestEncoder struct {
 	model   string
 	spelled map[string]jsontext.Value // the members of r.Raw
 	o       span.Object
-	losses  []llm.Loss
-	said    map[string]bool   // losses that are told once
+	llm.Losses
 	restore map[string]string // tool names on the wire -> the client's
 	wire    map[string]string // the client's tool names -> on the wire
 
@@ -62,22 +61,6 @@ type requestEncoder struct {
 	maxTokens string   // the name of the output cap
 }
 
-func (e *requestEncoder) lose(kind llm.LossKind, path, format string, args ...any) {
-	e.losses = append(e.losses, llm.Loss{Kind: kind, Path: path, Why: fmt.Sprintf(format, args...)})
-}
-
-// loseOnce tells a loss once per key, however often it occurs in a history.
-func (e *requestEncoder) loseOnce(kind llm.LossKind, key, path, why string) {
-	if e.said[key] {
-		return
-	}
-	if e.said == nil {
-		e.said = map[string]bool{}
-	}
-	e.said[key] = true
-	e.lose(kind, path, "%s", why)
-}
-
 // dropped tells of members of another dialect that this one has no word for.
 func (e *requestEncoder) dropped(path string, ext []llm.Member) {
 	for _, m := range ext {
@@ -85,9 +68,9 @@ func (e *requestEncoder) dropped(path string, ext []llm.Member) {
 		case span.IsNull(m.Value): // says nothing
 		case m.Name == "phase" || m.Name == "status" || m.Name == "logprobs":
 			// What a Responses answer said of itself; its client keeps it.
-			e.loseOnce(llm.LossCarry, "ext:"+m.Name, join(path, m.Name), "said of an earlier answer")
+			e.LoseOnce(llm.LossCarry, "ext:"+m.Name, join(path, m.Name), "said of an earlier answer")
 		default:
-			e.loseOnce(llm.LossWarn, "ext:"+m.Name, join(path, m.Name), "dropped: Chat Completions has no such member")
+			e.LoseOnce(llm.LossWarn, "ext:"+m.Name, join(path, m.Name), "dropped: Chat Completions has no such member")
 		}
 	}
 }
@@ -140,7 +123,7 @@ func (e *requestEncoder) planEffort() {
 			want = effortOf(rs.Budget)
 		}
 		if rs.Mode == llm.ThinkBetweenTools {
-			e.lose(llm.LossWarn, "thinking.type", "dropped: between_tools has no equal here")
+			e.Lose(llm.LossWarn, "thinking.type", "dropped: between_tools has no equal here")
 		}
 	}
 	if e.own { // what other members say of effort is carried in them
@@ -165,10 +148,10 @@ func (e *requestEncoder) planEffort() {
 		}
 	}
 	if refuse != "" {
-		e.lose(llm.LossRefuse, "tools", "%s", refuse)
+		e.Lose(llm.LossRefuse, "tools", "%s", refuse)
 	}
 	if warn != "" {
-		e.lose(llm.LossWarn, path, "%s", warn)
+		e.Lose(llm.LossWarn, path, "%s", warn)
 	}
 	e.effort = got
 }
@@ -180,14 +163,14 @@ func (e *requestEncoder) planChoice() {
 	if forced && e.c.QuietForced && e.c.ThinksByDefault && !e.quiet && !e.own {
 		e.quiet, e.loud, e.effort = e.c.ThinkSwitch != "", false, ""
 		if e.quiet {
-			e.lose(llm.LossWarn, "tool_choice", "thinking was turned off: the model takes no forced tool choice while it thinks")
+			e.Lose(llm.LossWarn, "tool_choice", "thinking was turned off: the model takes no forced tool choice while it thinks")
 		} else {
-			e.lose(llm.LossRefuse, "tool_choice", "the model takes no forced tool choice while it thinks")
+			e.Lose(llm.LossRefuse, "tool_choice", "the model takes no forced tool choice while it thinks")
 		}
 	}
 	if c.Mode == llm.ToolSubset && e.c.Known && !e.c.Can(llm.DeveloperRole) {
 		e.only = c.Names // allowed_tools is OpenAI's alone
-		e.lose(llm.LossWarn, "tool_choice", "approximated: only the allowed tools are offered")
+		e.Lose(llm.LossWarn, "tool_choice", "approximated: only the allowed tools are offered")
 	}
 }
 
@@ -377,35 +360,35 @@ func (e *requestEncoder) foreign(m llm.Member) {
 	case "anthropic_version": // the wire's own business
 	case "output_format": // the older name of output_config.format
 		if e.r.Format.Kind == "" {
-			e.lose(llm.LossRefuse, m.Name, "of a form that Chat Completions does not have")
+			e.Lose(llm.LossRefuse, m.Name, "of a form that Chat Completions does not have")
 		}
 	case "tool_choice", "output_config.format", "text.format":
-		e.lose(llm.LossRefuse, m.Name, "of a form that Chat Completions does not have")
+		e.Lose(llm.LossRefuse, m.Name, "of a form that Chat Completions does not have")
 	case "cache_control", "prompt_cache_key":
 		// An automatic cache does without. (A mark on the whole body has no
 		// place on this wire even where blocks may carry marks.)
 	case "context_management":
 		if bytes.Contains(m.Value, []byte(`"compact`)) {
-			e.lose(llm.LossRefuse, m.Name, "compaction is asked for and Chat Completions cannot do it")
+			e.Lose(llm.LossRefuse, m.Name, "compaction is asked for and Chat Completions cannot do it")
 			return
 		}
-		e.loseOnce(llm.LossWarn, "ext:"+m.Name, m.Name, "dropped: Chat Completions does not edit contexts")
+		e.LoseOnce(llm.LossWarn, "ext:"+m.Name, m.Name, "dropped: Chat Completions does not edit contexts")
 	case "generationConfig.responseModalities":
 		if bytes.Contains(m.Value, []byte("IMAGE")) || bytes.Contains(m.Value, []byte("AUDIO")) {
-			e.lose(llm.LossRefuse, m.Name, "Chat Completions gives text")
+			e.Lose(llm.LossRefuse, m.Name, "Chat Completions gives text")
 		}
 	case "generationConfig.responseLogprobs":
 		if string(m.Value) == "true" {
-			e.lose(llm.LossRefuse, m.Name, "log probabilities are not told across dialects")
+			e.Lose(llm.LossRefuse, m.Name, "log probabilities are not told across dialects")
 		}
 	case "generationConfig.responseMimeType":
 		if string(m.Value) != `"text/plain"` {
-			e.lose(llm.LossRefuse, m.Name, "of a form that Chat Completions does not have")
+			e.Lose(llm.LossRefuse, m.Name, "of a form that Chat Completions does not have")
 		}
 	case "mcp_servers", "container", "fallbacks":
-		e.lose(llm.LossRefuse, m.Name, "Chat Completions has no equal of it")
+		e.Lose(llm.LossRefuse, m.Name, "Chat Completions has no equal of it")
 	default:
-		e.loseOnce(llm.LossWarn, "ext:"+m.Name, m.Name, "dropped: Chat Completions has no such member")
+		e.LoseOnce(llm.LossWarn, "ext:"+m.Name, m.Name, "dropped: Chat Completions has no such member")
 	}
 }
 
@@ -416,18 +399,18 @@ func (e *requestEncoder) fromResponses(m llm.Member) bool {
 	switch m.Name {
 	case "store": // the gateway keeps what is to be kept
 	case "previous_response_id", "conversation", "prompt":
-		e.lose(llm.LossRefuse, m.Name, "Chat Completions keeps no state")
+		e.Lose(llm.LossRefuse, m.Name, "Chat Completions keeps no state")
 	case "background":
 		if span.Kind(m.Value) == 't' {
-			e.lose(llm.LossRefuse, m.Name, "Chat Completions makes no answer in the background")
+			e.Lose(llm.LossRefuse, m.Name, "Chat Completions makes no answer in the background")
 		}
 	case "include":
 		if bytes.Contains(m.Value, []byte("logprobs")) {
-			e.lose(llm.LossRefuse, m.Name, "log probabilities are told in another form here")
+			e.Lose(llm.LossRefuse, m.Name, "log probabilities are told in another form here")
 		}
 	case "top_logprobs":
 		if span.Count(m.Value) > 0 {
-			e.lose(llm.LossRefuse, m.Name, "log probabilities are told in another form here")
+			e.Lose(llm.LossRefuse, m.Name, "log probabilities are told in another form here")
 		}
 	case "truncation":
 		return span.Text(m.Value) == "disabled"
@@ -483,7 +466,7 @@ func (e *requestEncoder) member(name string) {
 		if e.own {
 			e.sample(name, r.Sampling.TopK, "", e.sampling && !(e.c.Known && e.c.Closed))
 		} else if len(r.Sampling.TopK) > 0 {
-			e.lose(llm.LossWarn, name, "dropped: Chat Completions has no such member")
+			e.Lose(llm.LossWarn, name, "dropped: Chat Completions has no such member")
 		}
 	case "frequency_penalty":
 		e.sample(name, r.Sampling.FrequencyPenalty, "0", e.sampling)
@@ -499,7 +482,7 @@ func (e *requestEncoder) member(name string) {
 		v := e.spelled[name]
 		if !span.IsNull(v) && !e.c.Can(llm.Logprobs) {
 			if span.Kind(v) == 't' {
-				e.lose(llm.LossRefuse, name, "the model gives no log probabilities")
+				e.Lose(llm.LossRefuse, name, "the model gives no log probabilities")
 			}
 			return
 		}
@@ -551,7 +534,7 @@ func (e *requestEncoder) takes(name string) bool {
 		return true
 	}
 	if kind, why := untaken(name, e.saidBy(name)); why != "" {
-		e.lose(kind, name, "%s", why)
+		e.Lose(kind, name, "%s", why)
 	}
 	return false
 }
@@ -649,7 +632,7 @@ func (e *requestEncoder) sample(name string, v jsontext.Value, normal string, al
 		return
 	}
 	if !sameNumber(v, normal) {
-		e.lose(llm.LossWarn, name, "dropped: the model refuses it")
+		e.Lose(llm.LossWarn, name, "dropped: the model refuses it")
 	}
 }
 
@@ -693,7 +676,7 @@ func (e *requestEncoder) maximum(name string) {
 	reserve := e.c.OutputReserve
 	if e.r.MaxTokens == nil {
 		if reserve > 0 && !e.own {
-			e.lose(llm.LossWarn, "max_tokens", "set to %d: the provider reserves the whole cap in advance", reserve)
+			e.Lose(llm.LossWarn, "max_tokens", "set to %d: the provider reserves the whole cap in advance", reserve)
 			e.o.Int(e.maxTokens, reserve)
 		}
 		return
@@ -704,15 +687,15 @@ func (e *requestEncoder) maximum(name string) {
 	}
 	n := *e.r.MaxTokens
 	if n == 0 && !e.own {
-		e.lose(llm.LossRefuse, "max_tokens", "an answer of no tokens cannot be asked for on Chat Completions")
+		e.Lose(llm.LossRefuse, "max_tokens", "an answer of no tokens cannot be asked for on Chat Completions")
 		return
 	}
 	if most := e.c.MaxOutput; most > 0 && n > most && !e.own {
-		e.lose(llm.LossWarn, "max_tokens", "lowered to %d: the model gives no more", most)
+		e.Lose(llm.LossWarn, "max_tokens", "lowered to %d: the model gives no more", most)
 		n = most
 	}
 	if reserve > 0 && n > reserve && !e.own {
-		e.lose(llm.LossWarn, "max_tokens", "lowered to %d: the provider reserves the whole cap in advance", reserve)
+		e.Lose(llm.LossWarn, "max_tokens", "lowered to %d: the provider reserves the whole cap in advance", reserve)
 		n = reserve
 	}
 	e.o.Int(e.maxTokens, n)
@@ -727,10 +710,10 @@ func (e *requestEncoder) stop() {
 	}
 	switch {
 	case !e.c.Can(llm.StopSequences):
-		e.lose(llm.LossRefuse, "stop", "the model takes no stop sequences")
+		e.Lose(llm.LossRefuse, "stop", "the model takes no stop sequences")
 		return
 	case len(e.r.Stop) > maxStops(e.c) && !e.own:
-		e.lose(llm.LossRefuse, "stop_sequences", "the provider takes at most %d stop sequences, not %d", maxStops(e.c), len(e.r.Stop))
+		e.Lose(llm.LossRefuse, "stop_sequences", "the provider takes at most %d stop sequences, not %d", maxStops(e.c), len(e.r.Stop))
 		return
 	case span.IsString(e.spelled["stop"]):
 		e.o.Str("stop", e.r.Stop[0])
@@ -788,12 +771,12 @@ func (e *requestEncoder) format() {
 	switch f.Kind {
 	case llm.FormatJSONSchema:
 		if !e.c.Can(llm.JSONSchema) {
-			e.lose(llm.LossRefuse, "response_format", "the model cannot keep to a JSON Schema")
+			e.Lose(llm.LossRefuse, "response_format", "the model cannot keep to a JSON Schema")
 			return
 		}
 	case llm.FormatJSONObject:
 		if !e.c.Can(llm.JSONObject) && !e.c.Can(llm.JSONSchema) {
-			e.lose(llm.LossRefuse, "response_format", "the model cannot promise JSON")
+			e.Lose(llm.LossRefuse, "response_format", "the model cannot promise JSON")
 			return
 		}
 	}
@@ -865,7 +848,7 @@ func (e *requestEncoder) endUser(name string) {
 		return
 	}
 	if e.c.Closed && e.c.Accepts == nil {
-		e.lose(llm.LossWarn, "metadata.user_id", "dropped: the provider takes no such member")
+		e.Lose(llm.LossWarn, "metadata.user_id", "dropped: the provider takes no such member")
 		return
 	}
 	field := "user"
@@ -875,7 +858,7 @@ func (e *requestEncoder) endUser(name string) {
 		field = "safety_identifier"
 	}
 	if !e.c.Takes(field) {
-		e.lose(llm.LossWarn, "metadata.user_id", "dropped: the provider takes no such member")
+		e.Lose(llm.LossWarn, "metadata.user_id", "dropped: the provider takes no such member")
 		return
 	}
 	// safety_identifier holds 64 characters; Claude Code's id is a JSON text.
@@ -897,12 +880,12 @@ func (e *requestEncoder) tier() {
 		if e.c.Known && e.c.Can(llm.DeveloperRole) {
 			e.o.Str("service_tier", "default")
 		} else {
-			e.lose(llm.LossWarn, "service_tier", "dropped: the provider has no such tier")
+			e.Lose(llm.LossWarn, "service_tier", "dropped: the provider has no such tier")
 		}
 	case "priority", "flex":
 		e.o.Str("service_tier", t)
 	default:
-		e.lose(llm.LossWarn, "service_tier", "dropped: Chat Completions has no tier %q", t)
+		e.Lose(llm.LossWarn, "service_tier", "dropped: Chat Completions has no tier %q", t)
 	}
 }
 
@@ -918,11 +901,11 @@ func (e *requestEncoder) tools() {
 		return
 	}
 	if !e.c.Can(llm.Tools) {
-		e.lose(llm.LossRefuse, "tools", "the model takes no tools")
+		e.Lose(llm.LossRefuse, "tools", "the model takes no tools")
 		return
 	}
 	if most := e.c.MaxTools; most > 0 && len(e.r.Tools) > most {
-		e.lose(llm.LossRefuse, "tools", "the provider takes at most %d tools, not %d", most, len(e.r.Tools))
+		e.Lose(llm.LossRefuse, "tools", "the provider takes at most %d tools, not %d", most, len(e.r.Tools))
 		return
 	}
 	b, n := []byte{'['}, 0
@@ -958,7 +941,7 @@ func (e *requestEncoder) tool(b []byte, i int, t *llm.Tool) []byte {
 		return e.customTool(b, path, t)
 	}
 	if t.Type != "" && !(t.Type == "custom" && t.From == llm.Anthropic) {
-		e.lose(llm.LossRefuse, path, "Chat Completions has no tool of type %q", t.Type)
+		e.Lose(llm.LossRefuse, path, "Chat Completions has no tool of type %q", t.Type)
 		return b
 	}
 	e.dropped(path, t.Ext)
@@ -975,7 +958,7 @@ func (e *requestEncoder) tool(b []byte, i int, t *llm.Tool) []byte {
 		if e.c.Schema == llm.SchemaTyped {
 			fit, lossy := typedSchema(schema)
 			if schema = fit; lossy {
-				e.lose(llm.LossWarn, path+".schema", "approximated: the provider takes no tuples")
+				e.Lose(llm.LossWarn, path+".schema", "approximated: the provider takes no tuples")
 			}
 		}
 		f.Raw("parameters", schema)
@@ -986,7 +969,7 @@ func (e *requestEncoder) tool(b []byte, i int, t *llm.Tool) []byte {
 		if !*t.Strict || e.c.Can(llm.StrictTools) {
 			f.Bool("strict", *t.Strict)
 		} else {
-			e.loseOnce(llm.LossWarn, "strict", path+".strict", "dropped: the model has no strict tools")
+			e.LoseOnce(llm.LossWarn, "strict", path+".strict", "dropped: the model has no strict tools")
 		}
 	}
 	o.B = f.Close()
@@ -1037,7 +1020,7 @@ func (e *requestEncoder) choice() {
 	c := e.r.Choice
 	forced := c.Mode == llm.ToolAny || c.Mode == llm.ToolOnly || c.Forced
 	if forced && !e.c.Can(llm.ForcedTool) {
-		e.lose(llm.LossRefuse, "tool_choice", "the model cannot be forced to call a tool")
+		e.Lose(llm.LossRefuse, "tool_choice", "the model cannot be forced to call a tool")
 		return
 	}
 	if raw, ok := e.spelled["tool_choice"]; ok {
@@ -1124,7 +1107,7 @@ func (e *requestEncoder) parallel() {
 	case e.c.Can(llm.ParallelTools):
 		e.o.Bool("parallel_tool_calls", *p)
 	case !*p:
-		e.lose(llm.LossWarn, "parallel_tool_calls", "dropped: the model takes no such wish")
+		e.Lose(llm.LossWarn, "parallel_tool_calls", "dropped: the model takes no such wish")
 	}
 }
 

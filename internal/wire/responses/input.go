@@ -58,11 +58,11 @@ func (e *requestEncoder) instructions() {
 // words gives the text of a foreign block, and tells of what hangs on it.
 func (e *requestEncoder) words(bl *llm.Block, path string) string {
 	if len(bl.Citations) > 0 && !span.IsNull(bl.Citations) && !span.Blank(bl.Citations) {
-		e.loseOnce(llm.LossCarry, "citations", join(path, "citations"), "citations of an earlier answer")
+		e.LoseOnce(llm.LossCarry, "citations", join(path, "citations"), "citations of an earlier answer")
 	}
 	e.dropped(path, bl.Ext)
 	if strings.HasPrefix(bl.Text, billing) {
-		e.loseOnce(llm.LossCarry, "billing", path, "a line for Anthropic's accounting")
+		e.LoseOnce(llm.LossCarry, "billing", path, "a line for Anthropic's accounting")
 		return ""
 	}
 	return bl.Text
@@ -70,7 +70,7 @@ func (e *requestEncoder) words(bl *llm.Block, path string) string {
 
 func (e *requestEncoder) named(it *llm.Item) {
 	if it.Name != "" && it.Kind == llm.ItemMessage {
-		e.loseOnce(llm.LossWarn, "name", join(it.Path, "name"), "dropped: Responses does not name speakers")
+		e.LoseOnce(llm.LossWarn, "name", join(it.Path, "name"), "dropped: Responses does not name speakers")
 	}
 }
 
@@ -109,7 +109,7 @@ func (e *requestEncoder) input(raw jsontext.Value) {
 		for k := i; k >= e.first && items[k].Role == llm.Assistant && items[k].Turn == it.Turn; k-- {
 			if c := &items[k]; c.Kind == llm.ItemToolCall {
 				if !e.own && slices.Contains(e.unanswered[c.Call.ID], k) {
-					e.lose(llm.LossWarn, "messages", "the call %s had no result; \"[no result]\" was put in", c.Call.ID)
+					e.Lose(llm.LossWarn, "messages", "the call %s had no result; \"[no result]\" was put in", c.Call.ID)
 					e.result(&llm.Item{Result: llm.Result{CallID: c.Call.ID}, Blocks: []llm.Block{{Kind: llm.BlockText, Text: "[no result]"}}}, start)
 				}
 			}
@@ -117,7 +117,7 @@ func (e *requestEncoder) input(raw jsontext.Value) {
 	}
 	e.o.B = append(e.o.B, ']')
 	if n := len(items); n > 0 && !e.own && items[n-1].Role == llm.Assistant && !e.c.Can(llm.Prefill) {
-		e.lose(llm.LossRefuse, items[n-1].Path, "the model cannot go on from an answer that is begun")
+		e.Lose(llm.LossRefuse, items[n-1].Path, "the model cannot go on from an answer that is begun")
 	}
 }
 
@@ -168,7 +168,7 @@ func (e *requestEncoder) pair(items []llm.Item) {
 		if it := &items[i]; it.Kind == llm.ItemToolResult {
 			open := e.unanswered[it.Result.CallID]
 			if len(open) == 0 {
-				e.lose(llm.LossRefuse, it.Path, "a tool result without its call")
+				e.Lose(llm.LossRefuse, it.Path, "a tool result without its call")
 				continue
 			}
 			e.unanswered[it.Result.CallID] = open[1:]
@@ -248,7 +248,7 @@ func (e *requestEncoder) item(it *llm.Item, start int, spoken bool) {
 		if what == "" {
 			what = string(it.Kind)
 		}
-		e.lose(llm.LossRefuse, it.Path, "Responses cannot express %s", what)
+		e.Lose(llm.LossRefuse, it.Path, "Responses cannot express %s", what)
 	}
 }
 
@@ -272,7 +272,7 @@ func (e *requestEncoder) message(it *llm.Item, start int, spoken bool) {
 			// The model's template wants its instructions first; moving this one
 			// there would change the order of what was said.
 			role, wrap = "user", true
-			e.loseOnce(llm.LossWarn, "midsystem", it.Path, "approximated: a user message, as the model takes no system message here")
+			e.LoseOnce(llm.LossWarn, "midsystem", it.Path, "approximated: a user message, as the model takes no system message here")
 		}
 	}
 	mark := len(e.o.B)
@@ -334,7 +334,7 @@ func (e *requestEncoder) part(b []byte, bl *llm.Block, path string, assistant bo
 	}
 	m := &bl.Media
 	if m.FileID != "" && !own {
-		e.lose(llm.LossRefuse, path, "a file of another provider")
+		e.Lose(llm.LossRefuse, path, "a file of another provider")
 		return b
 	}
 	words := bl.Text
@@ -399,7 +399,7 @@ func (e *requestEncoder) part(b []byte, bl *llm.Block, path string, assistant bo
 		}
 	case bl.Kind == llm.BlockAudio && !assistant:
 		if m.Data == "" {
-			e.lose(llm.LossRefuse, path, "Responses takes sound as data, not by its address")
+			e.Lose(llm.LossRefuse, path, "Responses takes sound as data, not by its address")
 			return b
 		}
 		o = span.Open(b)
@@ -414,7 +414,7 @@ func (e *requestEncoder) part(b []byte, bl *llm.Block, path string, assistant bo
 		if what == "" {
 			what = string(bl.Kind)
 		}
-		e.lose(llm.LossRefuse, path, "Responses cannot express %s here", what)
+		e.Lose(llm.LossRefuse, path, "Responses cannot express %s here", what)
 		return b
 	}
 	if own {
@@ -465,7 +465,7 @@ func (e *requestEncoder) able(bl *llm.Block, path string) bool {
 	if need == 0 || e.c.Can(need) {
 		return true
 	}
-	e.loseOnce(llm.LossRefuse, what, path, "the model takes no "+what)
+	e.LoseOnce(llm.LossRefuse, what, path, "the model takes no "+what)
 	return false
 }
 
@@ -576,7 +576,7 @@ func (e *requestEncoder) thought(it *llm.Item, start int) {
 	}
 	plain := e.c.ReasoningField == typeContent // open models, which take thinking back as text
 	if !mine && len(it.Opaque) > 0 || !mine && !own && !plain || !own && len(it.Opaque) == 0 && it.Text() == "" {
-		e.loseOnce(llm.LossCarry, "thinking", it.Path, "thinking that this target does not take back")
+		e.LoseOnce(llm.LossCarry, "thinking", it.Path, "thinking that this target does not take back")
 		return
 	}
 	o := e.begin(start, "reasoning")

@@ -40,7 +40,7 @@ func encodeRequest(r *llm.Request, model string, c *llm.Capability, order []stri
 	e.plan()
 	e.o = span.Open(make([]byte, 0, 1024+len(r.Raw)+len(r.Raw)/8))
 	e.write()
-	return llm.Encoded{Body: [][]byte{e.o.Close()}, Losses: e.losses, Names: e.restore}
+	return llm.Encoded{Body: [][]byte{e.o.Close()}, Losses: e.Losses.All, Names: e.restore}
 }
 
 type requestEncoder struct {
@@ -51,8 +51,7 @@ type requestEncoder struct {
 	order   []string
 	spelled map[string]jsontext.Value // the members of r.Raw
 	o       span.Object
-	losses  []llm.Loss
-	said    map[string]bool   // losses that are told once
+	llm.Losses
 	restore map[string]string // tool names on the wire -> the client's
 	wire    map[string]string // the client's tool names -> on the wire
 	customs map[string]bool   // ids of calls with free text
@@ -61,22 +60,6 @@ type requestEncoder struct {
 
 	effort string // "" leaves it out
 	first  int    // the first item that is not in instructions
-}
-
-func (e *requestEncoder) lose(kind llm.LossKind, path, format string, args ...any) {
-	e.losses = append(e.losses, llm.Loss{Kind: kind, Path: path, Why: fmt.Sprintf(format, args...)})
-}
-
-// loseOnce tells a loss once per key, however often it occurs in a history.
-func (e *requestEncoder) loseOnce(kind llm.LossKind, key, path, why string) {
-	if e.said[key] {
-		return
-	}
-	if e.said == nil {
-		e.said = map[string]bool{}
-	}
-	e.said[key] = true
-	e.lose(kind, path, "%s", why)
 }
 
 func join(path, name string) string {
@@ -95,14 +78,14 @@ func (e *requestEncoder) dropped(path string, ext []llm.Member) {
 		case span.IsNull(m.Value): // says nothing
 		case m.Name == "caller":
 			if t := span.Text(span.Field(m.Value, "type")); t != "" && t != "direct" {
-				e.lose(llm.LossRefuse, join(path, m.Name), "Responses cannot take the programmatic calls of another dialect")
+				e.Lose(llm.LossRefuse, join(path, m.Name), "Responses cannot take the programmatic calls of another dialect")
 			}
 		case m.Name == "citations":
 			if span.Kind(span.Field(m.Value, "enabled")) == 't' {
-				e.lose(llm.LossRefuse, join(path, m.Name), "Responses cannot cite documents in Anthropic's way")
+				e.Lose(llm.LossRefuse, join(path, m.Name), "Responses cannot cite documents in Anthropic's way")
 			}
 		default:
-			e.loseOnce(llm.LossWarn, "ext:"+m.Name, join(path, m.Name), noMember)
+			e.LoseOnce(llm.LossWarn, "ext:"+m.Name, join(path, m.Name), noMember)
 		}
 	}
 }
@@ -163,7 +146,7 @@ func (e *requestEncoder) planEffort() {
 			want = effortOf(rs.Budget)
 		}
 		if rs.Mode == llm.ThinkBetweenTools {
-			e.lose(llm.LossWarn, "thinking.type", "dropped: between_tools has no equal here")
+			e.Lose(llm.LossWarn, "thinking.type", "dropped: between_tools has no equal here")
 		}
 	}
 	got, warn := fitEffort(want, e.c)
@@ -174,7 +157,7 @@ func (e *requestEncoder) planEffort() {
 		}
 	}
 	if warn != "" {
-		e.lose(llm.LossWarn, path, "%s", warn)
+		e.Lose(llm.LossWarn, path, "%s", warn)
 	}
 	e.effort = got
 }
@@ -346,7 +329,7 @@ func (e *requestEncoder) foreign(m llm.Member) {
 	}
 	if why, ok := chat[m.Name]; ok {
 		if v := string(m.Value); v != "false" && v != "0" && v != `"none"` && v != `"auto"` {
-			e.lose(llm.LossRefuse, m.Name, "%s", why)
+			e.Lose(llm.LossRefuse, m.Name, "%s", why)
 		}
 		return
 	}
@@ -355,33 +338,33 @@ func (e *requestEncoder) foreign(m llm.Member) {
 		if e.r.From == llm.OpenAI {
 			return // written at their places
 		}
-		e.loseOnce(llm.LossWarn, "ext:"+m.Name, m.Name, noMember)
+		e.LoseOnce(llm.LossWarn, "ext:"+m.Name, m.Name, noMember)
 	case "functions": // read into tools
 	case "anthropic_version": // the wire's own business
 	case "output_format": // the older name of output_config.format
 		if e.r.Format.Kind == "" {
-			e.lose(llm.LossRefuse, m.Name, "of a form that Responses does not have")
+			e.Lose(llm.LossRefuse, m.Name, "of a form that Responses does not have")
 		}
 	case "modalities":
 		if bytes.Contains(m.Value, []byte(`"audio"`)) {
-			e.lose(llm.LossRefuse, m.Name, "Responses makes no sound")
+			e.Lose(llm.LossRefuse, m.Name, "Responses makes no sound")
 		}
 	case "tool_choice", "output_config.format", "response_format.type":
-		e.lose(llm.LossRefuse, m.Name, "of a form that Responses does not have")
+		e.Lose(llm.LossRefuse, m.Name, "of a form that Responses does not have")
 	case "cache_control", "prompt_cache_options", "stream_options":
 		// An automatic cache does without.
 	case "logit_bias":
-		e.lose(llm.LossWarn, m.Name, noMember)
+		e.Lose(llm.LossWarn, m.Name, noMember)
 	case "context_management":
 		if bytes.Contains(m.Value, []byte(`"compact_`)) {
-			e.lose(llm.LossRefuse, m.Name, "compaction is asked for in another dialect's way")
+			e.Lose(llm.LossRefuse, m.Name, "compaction is asked for in another dialect's way")
 			return
 		}
-		e.loseOnce(llm.LossWarn, "ext:"+m.Name, m.Name, "dropped: Responses does not edit contexts in this way")
+		e.LoseOnce(llm.LossWarn, "ext:"+m.Name, m.Name, "dropped: Responses does not edit contexts in this way")
 	case "mcp_servers", "container", "fallbacks":
-		e.lose(llm.LossRefuse, m.Name, "Responses has no equal of it")
+		e.Lose(llm.LossRefuse, m.Name, "Responses has no equal of it")
 	default:
-		e.loseOnce(llm.LossWarn, "ext:"+m.Name, m.Name, noMember)
+		e.LoseOnce(llm.LossWarn, "ext:"+m.Name, m.Name, noMember)
 	}
 }
 
@@ -446,11 +429,11 @@ func (e *requestEncoder) member(name string) {
 		e.sample(name, r.Sampling.Seed, -1, false)
 	case "stop":
 		if len(r.Stop) > 0 {
-			e.lose(llm.LossRefuse, name, "Responses takes no stop sequences")
+			e.Lose(llm.LossRefuse, name, "Responses takes no stop sequences")
 		}
 	case "n":
 		if r.N > 1 {
-			e.lose(llm.LossRefuse, name, "Responses gives one answer")
+			e.Lose(llm.LossRefuse, name, "Responses gives one answer")
 		}
 	case "reasoning":
 		e.reasoning(raw)
@@ -467,7 +450,7 @@ func (e *requestEncoder) member(name string) {
 		case span.IsNull(v) || !e.own && r.From != llm.OpenAI:
 		case e.c.Closed:
 			if !e.own {
-				e.lose(llm.LossWarn, name, "dropped: the provider takes no such member")
+				e.Lose(llm.LossWarn, name, "dropped: the provider takes no such member")
 			}
 		default:
 			o.Raw(name, v)
@@ -504,7 +487,7 @@ func (e *requestEncoder) sample(name string, v jsontext.Value, normal float64, a
 	if name != "temperature" && name != "top_p" {
 		why = noMember
 	}
-	e.lose(llm.LossWarn, name, "%s", why)
+	e.Lose(llm.LossWarn, name, "%s", why)
 }
 
 // minOutput is the smallest output cap that OpenAI takes here (recorded: less
@@ -519,13 +502,13 @@ func (e *requestEncoder) maximum() {
 	if !e.own {
 		switch most := e.c.MaxOutput; {
 		case n == 0:
-			e.lose(llm.LossRefuse, "max_tokens", "an answer of no tokens cannot be asked for on Responses")
+			e.Lose(llm.LossRefuse, "max_tokens", "an answer of no tokens cannot be asked for on Responses")
 			return
 		case most > 0 && n > most:
-			e.lose(llm.LossWarn, "max_tokens", "lowered to %d: the model gives no more", most)
+			e.Lose(llm.LossWarn, "max_tokens", "lowered to %d: the model gives no more", most)
 			n = most
 		case n < minOutput:
-			e.lose(llm.LossWarn, "max_tokens", "raised to %d: Responses takes no less", minOutput)
+			e.Lose(llm.LossWarn, "max_tokens", "raised to %d: Responses takes no less", minOutput)
 			n = minOutput
 		}
 	}
@@ -610,12 +593,12 @@ func (e *requestEncoder) text(raw jsontext.Value) {
 	switch f.Kind {
 	case llm.FormatJSONSchema:
 		if !e.c.Can(llm.JSONSchema) {
-			e.lose(llm.LossRefuse, "text.format", "the model cannot keep to a JSON Schema")
+			e.Lose(llm.LossRefuse, "text.format", "the model cannot keep to a JSON Schema")
 			return
 		}
 	case llm.FormatJSONObject:
 		if !e.c.Can(llm.JSONObject) && !e.c.Can(llm.JSONSchema) {
-			e.lose(llm.LossRefuse, "text.format", "the model cannot promise JSON")
+			e.Lose(llm.LossRefuse, "text.format", "the model cannot promise JSON")
 			return
 		}
 	}
@@ -703,7 +686,7 @@ func (e *requestEncoder) endUser(name string, raw jsontext.Value) {
 		return
 	}
 	if e.c.Closed {
-		e.lose(llm.LossWarn, "metadata.user_id", "dropped: the provider takes no such member")
+		e.Lose(llm.LossWarn, "metadata.user_id", "dropped: the provider takes no such member")
 		return
 	}
 	// safety_identifier holds 64 characters; Claude Code's id is a JSON text.
@@ -728,7 +711,7 @@ func (e *requestEncoder) tier(raw jsontext.Value) {
 	case t == "standard_only" && e.c.Known && e.c.Can(llm.DeveloperRole): // OpenAI's own models
 		e.o.Str("service_tier", "default")
 	default:
-		e.lose(llm.LossWarn, "service_tier", "dropped: Responses has no tier %q", t)
+		e.Lose(llm.LossWarn, "service_tier", "dropped: Responses has no tier %q", t)
 	}
 }
 
@@ -743,11 +726,11 @@ func (e *requestEncoder) tools(raw jsontext.Value) {
 		return
 	}
 	if !e.c.Can(llm.Tools) {
-		e.lose(llm.LossRefuse, "tools", "the model takes no tools")
+		e.Lose(llm.LossRefuse, "tools", "the model takes no tools")
 		return
 	}
 	if most := e.c.MaxTools; most > 0 && !e.own && len(e.r.Tools) > most {
-		e.lose(llm.LossRefuse, "tools", "the provider takes at most %d tools, not %d", most, len(e.r.Tools))
+		e.Lose(llm.LossRefuse, "tools", "the provider takes at most %d tools, not %d", most, len(e.r.Tools))
 		return
 	}
 	b, n := []byte{'['}, 0
@@ -775,7 +758,7 @@ func (e *requestEncoder) tool(b []byte, i int, t *llm.Tool) []byte {
 		return append(b, t.Raw...)
 	}
 	if t.Type != "" && t.Type != "custom" {
-		e.lose(llm.LossRefuse, path, "Responses has no tool of type %q", t.Type)
+		e.Lose(llm.LossRefuse, path, "Responses has no tool of type %q", t.Type)
 		return b
 	}
 	// Anthropic's plain functions may say that they are of type custom.
@@ -808,7 +791,7 @@ func (e *requestEncoder) tool(b []byte, i int, t *llm.Tool) []byte {
 				o.Bool("strict", false)
 			}
 		case *t.Strict && !e.c.Can(llm.StrictTools):
-			e.loseOnce(llm.LossWarn, "strict", path+".strict", "dropped: the model has no strict tools")
+			e.LoseOnce(llm.LossWarn, "strict", path+".strict", "dropped: the model has no strict tools")
 			o.Bool("strict", false)
 		default:
 			o.Bool("strict", *t.Strict)
@@ -844,7 +827,7 @@ func (e *requestEncoder) choice(raw jsontext.Value) {
 	c := e.r.Choice
 	forced := c.Mode == llm.ToolAny || c.Mode == llm.ToolOnly || c.Forced
 	if forced && !e.c.Can(llm.ForcedTool) {
-		e.lose(llm.LossRefuse, "tool_choice", "the model cannot be forced to call a tool")
+		e.Lose(llm.LossRefuse, "tool_choice", "the model cannot be forced to call a tool")
 		return
 	}
 	if raw != nil {
@@ -918,6 +901,6 @@ func (e *requestEncoder) parallel(raw jsontext.Value) {
 	case e.c.Can(llm.ParallelTools):
 		e.o.Bool("parallel_tool_calls", *p)
 	case !*p:
-		e.lose(llm.LossWarn, "parallel_tool_calls", "dropped: the model takes no such wish")
+		e.Lose(llm.LossWarn, "parallel_tool_calls", "dropped: the model takes no such wish")
 	}
 }
