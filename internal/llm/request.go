@@ -139,3 +139,17 @@ type Format struct {
 	Schema jsontext.Value
 	Strict *bool
 }
+
+// EffortOf turns a budget of thinking tokens into an effort. There is no agreed
+// table (five gateways have five); these thresholds lie between them.
+func EffortOf(budget int64) string {
+	switch {
+	case budget <= 2048:
+		return "low"
+	case budget <= 8192:
+		return "medium"
+	case budget <= 24576:
+		return "high"
+	}
+	return "xhigh"
+}

@@ -22,18 +22,6 @@ func budgetOf(effort string) int64 {
 	return 16384
 }
 
-func effortOf(budget int64) string {
-	switch {
-	case budget <= 2048:
-		return "low"
-	case budget <= 8192:
-		return "medium"
-	case budget <= 24576:
-		return "high"
-	}
-	return "xhigh"
-}
-
 // minBudget is the least that budget_tokens may be.
 const minBudget = 1024
 
@@ -95,7 +83,7 @@ func fitThought(t thought, c *llm.Capability, losses *[]llm.Loss) thought {
 	case t.typ == "enabled" && c.CanThink("adaptive"):
 		t.typ = "adaptive"
 		if t.effort == "" && t.budget > 0 {
-			t.effort = effortOf(t.budget)
+			t.effort = llm.EffortOf(t.budget)
 			asked = t.effort
 			if got, _ := c.Effort(t.effort); got != "" {
 				warn("thinking.budget_tokens", "approximated: the model takes no budget, effort is %s", got)

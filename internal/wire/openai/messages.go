@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/forms"
 	"headrace/internal/wire/span"
 )
 
@@ -121,7 +122,7 @@ func (e *requestEncoder) finish(m span.Object, it *llm.Item) {
 			if e.own {
 				m.Str("name", it.Name)
 			} else {
-				e.LoseOnce(llm.LossWarn, "name", join(it.Path, "name"), "dropped: only OpenAI's dialect names speakers")
+				e.LoseOnce(llm.LossWarn, "name", forms.Join(it.Path, "name"), "dropped: only OpenAI's dialect names speakers")
 			}
 		}
 		if len(it.Cache) > 0 && it.Kind != llm.ItemToolCall && (it.From == llm.OpenAI || e.c.CacheMarks) {
@@ -247,7 +248,7 @@ func (e *requestEncoder) text(bl *llm.Block, path string) string {
 // hung tells of members of a foreign block that have no place here.
 func (e *requestEncoder) hung(bl *llm.Block, path string) {
 	if len(bl.Citations) > 0 && !span.IsNull(bl.Citations) && !bytes.Equal(bl.Citations, []byte("[]")) {
-		e.LoseOnce(llm.LossCarry, "citations", join(path, "citations"), "citations of an earlier answer")
+		e.LoseOnce(llm.LossCarry, "citations", forms.Join(path, "citations"), "citations of an earlier answer")
 	}
 	for _, x := range bl.Ext {
 		if span.IsNull(x.Value) {
@@ -256,15 +257,15 @@ func (e *requestEncoder) hung(bl *llm.Block, path string) {
 		switch x.Name {
 		case "citations":
 			if span.Kind(span.Field(x.Value, "enabled")) == 't' {
-				e.Lose(llm.LossRefuse, join(path, "citations"), "Chat Completions cannot cite documents")
+				e.Lose(llm.LossRefuse, forms.Join(path, "citations"), "Chat Completions cannot cite documents")
 			}
 		case "caller":
 			// who called a tool: the model itself, unless it says otherwise
 			if t := span.Text(span.Field(x.Value, "type")); t != "" && t != "direct" {
-				e.Lose(llm.LossRefuse, join(path, x.Name), "Chat Completions cannot express programmatic calls")
+				e.Lose(llm.LossRefuse, forms.Join(path, x.Name), "Chat Completions cannot express programmatic calls")
 			}
 		default:
-			e.LoseOnce(llm.LossWarn, "ext:"+x.Name, join(path, x.Name), "dropped: Chat Completions has no such member")
+			e.LoseOnce(llm.LossWarn, "ext:"+x.Name, forms.Join(path, x.Name), "dropped: Chat Completions has no such member")
 		}
 	}
 }
@@ -498,7 +499,7 @@ func (e *requestEncoder) call(b []byte, it *llm.Item) []byte {
 		for _, x := range it.Ext {
 			if x.Name == "caller" {
 				if t := span.Text(span.Field(x.Value, "type")); t != "" && t != "direct" {
-					e.Lose(llm.LossRefuse, join(it.Path, x.Name), "Chat Completions cannot express programmatic calls")
+					e.Lose(llm.LossRefuse, forms.Join(it.Path, x.Name), "Chat Completions cannot express programmatic calls")
 				}
 				continue
 			}
@@ -531,7 +532,7 @@ func (e *requestEncoder) call(b []byte, it *llm.Item) []byte {
 	if it.From == llm.OpenAI {
 		for _, x := range it.Ext {
 			if x.Name == extraContent && e.c.Known {
-				e.LoseOnce(llm.LossCarry, extraContent, join(it.Path, x.Name), "a signature that this target does not take back")
+				e.LoseOnce(llm.LossCarry, extraContent, forms.Join(it.Path, x.Name), "a signature that this target does not take back")
 				continue
 			}
 			o.Raw(x.Name, x.Value)

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/forms"
 	"headrace/internal/wire/span"
 )
 
@@ -29,28 +30,20 @@ func (Codec) DecodeRequest(body []byte) (*llm.Request, error) {
 	}
 	d := requestDecoder{r: &llm.Request{From: llm.OpenAI, Raw: body}}
 	d.top(body)
-	if d.err != nil {
-		return nil, d.err
+	if d.Err != nil {
+		return nil, d.Err
 	}
 	return d.r, nil
 }
 
 // requestDecoder keeps the first error; what comes after it does not matter.
 type requestDecoder struct {
-	r    *llm.Request
-	err  error
+	r *llm.Request
+	forms.Body
 	turn int
 	// last are the latest assistant message's calls that no result without an
 	// id was tied to yet: such results go by name, else by place.
 	last []llm.Call
-}
-
-func (d *requestDecoder) fail(path, format string, args ...any) {
-	if d.err == nil {
-		e := llm.Errorf(llm.InvalidRequest, "%s %s", path, fmt.Sprintf(format, args...))
-		e.Param = path
-		d.err = e
-	}
 }
 
 func (d *requestDecoder) string(path string, v []byte) string {
@@ -60,31 +53,8 @@ func (d *requestDecoder) string(path string, v []byte) string {
 	case 'n':
 		return ""
 	}
-	d.fail(path, "must be a string")
+	d.Fail(path, "must be a string")
 	return ""
-}
-
-func (d *requestDecoder) boolean(path string, v []byte) *bool {
-	switch span.Kind(v) {
-	case 't', 'f':
-		b := span.Kind(v) == 't'
-		return &b
-	case 'n':
-		return nil
-	}
-	d.fail(path, "must be true or false")
-	return nil
-}
-
-func (d *requestDecoder) number(path string, v jsontext.Value) jsontext.Value {
-	switch {
-	case span.IsNumber(v):
-		return v
-	case span.IsNull(v):
-		return nil
-	}
-	d.fail(path, "must be a number")
-	return nil
 }
 
 func (d *requestDecoder) integer(path string, v []byte) *int64 {
@@ -93,7 +63,7 @@ func (d *requestDecoder) integer(path string, v []byte) *int64 {
 	}
 	n, ok := span.Integer(v)
 	if !ok || n < 0 {
-		d.fail(path, "must be a whole number, not negative")
+		d.Fail(path, "must be a whole number, not negative")
 		return nil
 	}
 	return &n
@@ -109,7 +79,7 @@ func (d *requestDecoder) top(body []byte) {
 		switch n := string(name); n {
 		case "model":
 			if r.Model = d.string(n, v); r.Model == "" {
-				d.fail(n, "must be a string that is not empty")
+				d.Fail(n, "must be a string that is not empty")
 			}
 		case "messages":
 			messages = v
@@ -123,27 +93,27 @@ func (d *requestDecoder) top(body []byte) {
 		case "function_call":
 			legacyChoice = v
 		case "parallel_tool_calls":
-			r.ParallelCalls = d.boolean(n, v)
+			r.ParallelCalls = d.Boolean(n, v)
 		case "max_completion_tokens":
 			r.MaxTokens = d.integer(n, v)
 		case "max_tokens":
 			oldTokens = d.integer(n, v)
 		case "temperature":
-			r.Sampling.Temperature = d.number(n, v)
+			r.Sampling.Temperature = d.Number(n, v)
 		case "top_p":
-			r.Sampling.TopP = d.number(n, v)
+			r.Sampling.TopP = d.Number(n, v)
 		case "top_k":
-			r.Sampling.TopK = d.number(n, v)
+			r.Sampling.TopK = d.Number(n, v)
 		case "frequency_penalty":
-			r.Sampling.FrequencyPenalty = d.number(n, v)
+			r.Sampling.FrequencyPenalty = d.Number(n, v)
 		case "presence_penalty":
-			r.Sampling.PresencePenalty = d.number(n, v)
+			r.Sampling.PresencePenalty = d.Number(n, v)
 		case "seed":
-			r.Sampling.Seed = d.number(n, v)
+			r.Sampling.Seed = d.Number(n, v)
 		case "stop":
 			d.stop(v)
 		case "stream":
-			if b := d.boolean(n, v); b != nil {
+			if b := d.Boolean(n, v); b != nil {
 				r.Stream = *b
 			}
 		case "stream_options":
@@ -155,7 +125,7 @@ func (d *requestDecoder) top(body []byte) {
 		case "thinking":
 			d.thinking(v)
 		case "enable_thinking":
-			if b := d.boolean(n, v); b != nil {
+			if b := d.Boolean(n, v); b != nil {
 				d.mode(*b)
 			}
 		case "thinking_budget":
@@ -190,13 +160,13 @@ func (d *requestDecoder) top(body []byte) {
 		d.legacyChoice(legacyChoice)
 	}
 	if r.Model == "" {
-		d.fail("model", "is missing")
+		d.Fail("model", "is missing")
 	}
 	if !span.IsArray(messages) {
-		d.fail("messages", "must be an array")
+		d.Fail("messages", "must be an array")
 	}
 	for i, m := range span.Elements(messages) {
-		if d.err != nil {
+		if d.Err != nil {
 			return
 		}
 		d.turn = i
@@ -209,13 +179,13 @@ func (d *requestDecoder) streamOptions(v jsontext.Value) {
 		return
 	}
 	if !span.IsObject(v) {
-		d.fail("stream_options", "must be an object")
+		d.Fail("stream_options", "must be an object")
 	}
 	for name, v := range span.Fields(v) {
 		n := "stream_options." + string(name)
 		switch string(name) {
 		case "include_usage":
-			if b := d.boolean(n, v); b != nil {
+			if b := d.Boolean(n, v); b != nil {
 				d.r.IncludeUsage = *b
 			}
 		case "include_obfuscation": // only how this wire pads its chunks
@@ -233,12 +203,12 @@ func (d *requestDecoder) stop(v jsontext.Value) {
 	case '[':
 		for i, s := range span.Elements(v) {
 			if !span.IsString(s) {
-				d.fail("stop."+strconv.Itoa(i), "must be a string")
+				d.Fail("stop."+strconv.Itoa(i), "must be a string")
 			}
 			d.r.Stop = append(d.r.Stop, span.Text(s))
 		}
 	default:
-		d.fail("stop", "must be a string or an array of strings")
+		d.Fail("stop", "must be a string or an array of strings")
 	}
 }
 
@@ -280,11 +250,11 @@ func (d *requestDecoder) reasoning(v jsontext.Value) {
 				d.r.Reasoning.Budget = *b
 			}
 		case "enabled":
-			if b := d.boolean(n, v); b != nil {
+			if b := d.Boolean(n, v); b != nil {
 				d.mode(*b)
 			}
 		case "exclude":
-			if b := d.boolean(n, v); b != nil && *b {
+			if b := d.Boolean(n, v); b != nil && *b {
 				d.r.Reasoning.Display = "omitted"
 			}
 		default:
@@ -331,7 +301,7 @@ func (d *requestDecoder) format(v jsontext.Value) {
 		return
 	}
 	if !span.IsObject(v) {
-		d.fail("response_format", "must be an object")
+		d.Fail("response_format", "must be an object")
 	}
 	f := &d.r.Format
 	var schema jsontext.Value
@@ -365,13 +335,13 @@ func (d *requestDecoder) format(v jsontext.Value) {
 		case "schema":
 			f.Schema = v
 		case "strict":
-			f.Strict = d.boolean(n, v)
+			f.Strict = d.Boolean(n, v)
 		default:
 			d.r.Ext = append(d.r.Ext, llm.Member{Name: n, Value: v})
 		}
 	}
 	if f.Kind == llm.FormatJSONSchema && !span.IsObject(schema) {
-		d.fail("response_format.json_schema", "must be an object")
+		d.Fail("response_format.json_schema", "must be an object")
 	}
 }
 
@@ -380,12 +350,12 @@ func (d *requestDecoder) tools(v jsontext.Value) {
 		return
 	}
 	if !span.IsArray(v) {
-		d.fail("tools", "must be an array")
+		d.Fail("tools", "must be an array")
 	}
 	for i, raw := range span.Elements(v) {
 		path := "tools." + strconv.Itoa(i)
 		if !span.IsObject(raw) {
-			d.fail(path, "must be an object")
+			d.Fail(path, "must be an object")
 			return
 		}
 		t := llm.Tool{From: llm.OpenAI, Raw: raw}
@@ -412,7 +382,7 @@ func (d *requestDecoder) tools(v jsontext.Value) {
 			t.Name = d.string(path+".custom.name", span.Field(custom, "name"))
 			t.Description = span.Text(span.Field(custom, "description"))
 		case t.Type == "function" || t.Type == "custom" || t.Type == "":
-			d.fail(path, "needs its %s object", or(t.Type, "function"))
+			d.Fail(path, "needs its %s object", or(t.Type, "function"))
 		default: // a vendor's own tool
 			t.Name = span.Text(span.Field(raw, "name"))
 		}
@@ -432,13 +402,13 @@ func (d *requestDecoder) function(t *llm.Tool, path string, raw jsontext.Value) 
 				t.Schema = v
 			}
 		case "strict":
-			t.Strict = d.boolean(path+".strict", v)
+			t.Strict = d.Boolean(path+".strict", v)
 		default:
 			t.Ext = append(t.Ext, llm.Member{Name: n, Value: v})
 		}
 	}
 	if t.Name == "" {
-		d.fail(path+".name", "is missing")
+		d.Fail(path+".name", "is missing")
 	}
 }
 
@@ -448,7 +418,7 @@ func (d *requestDecoder) functions(v jsontext.Value) {
 		return
 	}
 	if !span.IsArray(v) {
-		d.fail("functions", "must be an array")
+		d.Fail("functions", "must be an array")
 	}
 	for i, raw := range span.Elements(v) {
 		t := llm.Tool{From: llm.OpenAI, Raw: raw}
@@ -471,12 +441,12 @@ func (d *requestDecoder) choice(v jsontext.Value) {
 		case "required", "any": // Mistral says any
 			c.Mode = llm.ToolAny
 		default:
-			d.fail("tool_choice", "has the unknown value %q", s)
+			d.Fail("tool_choice", "has the unknown value %q", s)
 		}
 		return
 	case '{':
 	default:
-		d.fail("tool_choice", "must be a string or an object")
+		d.Fail("tool_choice", "must be a string or an object")
 		return
 	}
 	switch t := span.Text(span.Field(v, "type")); t {
@@ -489,7 +459,7 @@ func (d *requestDecoder) choice(v jsontext.Value) {
 			c.Name = span.Text(span.Field(v, "name"))
 		}
 		if c.Name == "" {
-			d.fail("tool_choice", "names no tool")
+			d.Fail("tool_choice", "names no tool")
 		}
 	case "allowed_tools":
 		a := span.Field(v, "allowed_tools")
@@ -502,7 +472,7 @@ func (d *requestDecoder) choice(v jsontext.Value) {
 			} else if n := span.Text(span.Field(tool, "name")); n != "" {
 				c.Names = append(c.Names, n)
 			} else {
-				d.fail("tool_choice.allowed_tools", "has a tool without a name")
+				d.Fail("tool_choice.allowed_tools", "has a tool without a name")
 			}
 		}
 	case "auto":
@@ -512,7 +482,7 @@ func (d *requestDecoder) choice(v jsontext.Value) {
 	case "required", "any":
 		c.Mode = llm.ToolAny
 	default:
-		d.fail("tool_choice.type", "has the unknown value %q", t)
+		d.Fail("tool_choice.type", "has the unknown value %q", t)
 	}
 }
 
@@ -526,12 +496,12 @@ func (d *requestDecoder) legacyChoice(v jsontext.Value) {
 		case "none":
 			d.r.Choice.Mode = llm.ToolNone
 		default:
-			d.fail("function_call", "has the unknown value %q", s)
+			d.Fail("function_call", "has the unknown value %q", s)
 		}
 	case '{':
 		d.r.Choice = llm.ToolChoice{Mode: llm.ToolOnly, Name: span.Text(span.Field(v, "name"))}
 	default:
-		d.fail("function_call", "must be a string or an object")
+		d.Fail("function_call", "must be a string or an object")
 	}
 }
 
@@ -545,7 +515,7 @@ func or(a, b string) string {
 // message reads one message into one or more items of one turn.
 func (d *requestDecoder) message(path string, raw jsontext.Value) {
 	if !span.IsObject(raw) {
-		d.fail(path, "must be an object")
+		d.Fail(path, "must be an object")
 		return
 	}
 	var m struct {
@@ -566,7 +536,7 @@ func (d *requestDecoder) message(path string, raw jsontext.Value) {
 			m.id = d.string(path+".tool_call_id", v)
 		case "tool_calls":
 			if !span.IsNull(v) && !span.IsArray(v) {
-				d.fail(path+".tool_calls", "must be an array")
+				d.Fail(path+".tool_calls", "must be an array")
 			}
 			m.calls = v
 		case "function_call":
@@ -612,9 +582,9 @@ func (d *requestDecoder) message(path string, raw jsontext.Value) {
 			item.Raw = raw // it has no id to go back with
 		}
 	case "":
-		d.fail(path+".role", "is missing")
+		d.Fail(path+".role", "is missing")
 	default:
-		d.fail(path+".role", "has the unknown value %q", m.role)
+		d.Fail(path+".role", "has the unknown value %q", m.role)
 	}
 	var thinking []llm.Item
 	item.Blocks, thinking = d.content(path+".content", m.content, m.role)
@@ -787,7 +757,7 @@ func (d *requestDecoder) calls(path string, calls, legacy jsontext.Value) []llm.
 		p := path + ".tool_calls." + strconv.Itoa(i)
 		it, err := readCall(raw)
 		if err != nil {
-			d.fail(p, "%s", err)
+			d.Fail(p, "%s", err)
 			return nil
 		}
 		if it.Call.ID == "" { // tied to its result by place
@@ -801,7 +771,7 @@ func (d *requestDecoder) calls(path string, calls, legacy jsontext.Value) []llm.
 		it.Call.ID = fmt.Sprintf("call_%d", d.turn)
 		it.Turn, it.Path = d.turn, path+".function_call"
 		if it.Call.Name == "" {
-			d.fail(it.Path, "names no function")
+			d.Fail(it.Path, "names no function")
 		}
 		note(it)
 	}
@@ -883,7 +853,7 @@ func (d *requestDecoder) content(path string, v jsontext.Value, role string) (bl
 		return []llm.Block{{Kind: llm.BlockText, Text: span.Text(v), From: llm.OpenAI}}, nil
 	case '[':
 	default:
-		d.fail(path, "must be a string or an array of parts")
+		d.Fail(path, "must be a string or an array of parts")
 		return nil, nil
 	}
 	for i, raw := range span.Elements(v) {
@@ -893,7 +863,7 @@ func (d *requestDecoder) content(path string, v jsontext.Value, role string) (bl
 			continue
 		}
 		if !span.IsObject(raw) {
-			d.fail(p, "must be an object")
+			d.Fail(p, "must be an object")
 			return nil, nil
 		}
 		if span.Text(span.Field(raw, "type")) == typeThinking {
@@ -950,7 +920,7 @@ func (d *requestDecoder) part(path string, raw jsontext.Value) llm.Block {
 			b.Ext = nil
 		}
 		if !span.IsString(payload) {
-			d.fail(path+".text", "must be a string")
+			d.Fail(path+".text", "must be a string")
 		}
 		b.Kind, b.Text = llm.BlockText, span.Text(payload)
 	case "refusal":
@@ -963,9 +933,9 @@ func (d *requestDecoder) part(path string, raw jsontext.Value) llm.Block {
 			b.Media.Detail = span.Text(span.Field(payload, "detail"))
 		}
 		if !span.IsString(url) {
-			d.fail(path+".image_url", "must have a url")
+			d.Fail(path+".image_url", "must have a url")
 		}
-		source(&b.Media, span.Text(url))
+		forms.Source(&b.Media, span.Text(url))
 	case "input_audio":
 		b.Kind = llm.BlockAudio
 		b.Media.Data = span.Text(span.Field(payload, "data"))
@@ -979,14 +949,14 @@ func (d *requestDecoder) part(path string, raw jsontext.Value) llm.Block {
 			b.Media.MIME = "audio/" + f
 		}
 		if b.Media.Data == "" {
-			d.fail(path+".input_audio", "must have data")
+			d.Fail(path+".input_audio", "must have data")
 		}
 	case "file":
 		b.Kind = llm.BlockFile
 		b.Media.Name = span.Text(span.Field(payload, "filename"))
 		b.Media.FileID = span.Text(span.Field(payload, "file_id"))
 		if data := span.Text(span.Field(payload, "file_data")); data != "" {
-			source(&b.Media, data)
+			forms.Source(&b.Media, data)
 			if b.Media.Data == "" && !strings.Contains(b.Media.URL, ":") { // bare base64
 				b.Media.Data, b.Media.URL = b.Media.URL, ""
 			}
@@ -995,29 +965,15 @@ func (d *requestDecoder) part(path string, raw jsontext.Value) llm.Block {
 			}
 		}
 		if b.Media.FileID == "" && b.Media.Data == "" && b.Media.URL == "" {
-			d.fail(path+".file", "must have file_data or file_id")
+			d.Fail(path+".file", "must have file_data or file_id")
 		}
 	case "document_url": // Mistral
 		b.Kind = llm.BlockFile
-		source(&b.Media, span.Text(payload))
+		forms.Source(&b.Media, span.Text(payload))
 		b.Media.Name = span.Text(span.Field(raw, "document_name"))
 		b.Ext = nil
 	default:
 		b.Kind, b.Type, b.Ext = llm.BlockOpaque, kind, nil
 	}
 	return b
-}
-
-// source reads a URL that may be a data: URL.
-func source(m *llm.Media, url string) {
-	if rest, ok := strings.CutPrefix(url, "data:"); ok {
-		if mime, data, ok := strings.Cut(rest, ","); ok {
-			if mime, ok := strings.CutSuffix(mime, ";base64"); ok {
-				m.MIME, _, _ = strings.Cut(mime, ";")
-				m.Data = data
-				return
-			}
-		}
-	}
-	m.URL = url
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/forms"
 	"headrace/internal/wire/span"
 )
 
@@ -68,18 +69,11 @@ func (e *requestEncoder) dropped(path string, ext []llm.Member) {
 		case span.IsNull(m.Value): // says nothing
 		case m.Name == "phase" || m.Name == "status" || m.Name == "logprobs":
 			// What a Responses answer said of itself; its client keeps it.
-			e.LoseOnce(llm.LossCarry, "ext:"+m.Name, join(path, m.Name), "said of an earlier answer")
+			e.LoseOnce(llm.LossCarry, "ext:"+m.Name, forms.Join(path, m.Name), "said of an earlier answer")
 		default:
-			e.LoseOnce(llm.LossWarn, "ext:"+m.Name, join(path, m.Name), "dropped: Chat Completions has no such member")
+			e.LoseOnce(llm.LossWarn, "ext:"+m.Name, forms.Join(path, m.Name), "dropped: Chat Completions has no such member")
 		}
 	}
-}
-
-func join(path, name string) string {
-	if path == "" {
-		return name
-	}
-	return path + "." + name
 }
 
 // plan decides what several members depend on.
@@ -97,20 +91,6 @@ func (e *requestEncoder) plan() {
 	e.planNames()
 }
 
-// Thresholds that turn a budget of thinking tokens into an effort. There is no
-// agreed table (five gateways have five); these lie between them.
-func effortOf(budget int64) string {
-	switch {
-	case budget <= 2048:
-		return "low"
-	case budget <= 8192:
-		return "medium"
-	case budget <= 24576:
-		return "high"
-	}
-	return "xhigh"
-}
-
 func (e *requestEncoder) planEffort() {
 	rs := e.r.Reasoning
 	want, path := rs.Effort, "reasoning_effort"
@@ -120,7 +100,7 @@ func (e *requestEncoder) planEffort() {
 		case rs.Mode == llm.ThinkOff:
 			want = "none"
 		case want == "" && rs.Budget > 0:
-			want = effortOf(rs.Budget)
+			want = llm.EffortOf(rs.Budget)
 		}
 		if rs.Mode == llm.ThinkBetweenTools {
 			e.Lose(llm.LossWarn, "thinking.type", "dropped: between_tools has no equal here")
@@ -810,30 +790,12 @@ func (e *requestEncoder) format() {
 		switch {
 		case f.Strict != nil:
 			s.Bool("strict", *f.Strict)
-		case e.c.Known && e.c.Has&llm.StrictTools != 0 && e.r.From == llm.Anthropic && closedSchema(f.Schema):
+		case e.c.Known && e.c.Has&llm.StrictTools != 0 && e.r.From == llm.Anthropic && forms.ClosedSchema(f.Schema):
 			s.Bool("strict", true) // Anthropic always keeps to the schema
 		}
 		o.B = s.Close()
 		e.o.B = o.Close()
 	}
-}
-
-// closedSchema reports whether OpenAI's strict mode would take the schema's
-// top level: an object, additionalProperties false, all properties required.
-func closedSchema(s []byte) bool {
-	if span.Kind(span.Field(s, "additionalProperties")) != 'f' {
-		return false
-	}
-	need := map[string]bool{}
-	for _, n := range span.Elements(span.Field(s, "required")) {
-		need[span.Text(n)] = true
-	}
-	for k, v := range span.Fields(span.Field(s, "properties")) {
-		if !need[string(k)] || span.IsObject(span.Field(v, "properties")) || span.Field(v, "items") != nil {
-			return false
-		}
-	}
-	return true
 }
 
 func (e *requestEncoder) endUser(name string) {

@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/forms"
 	"headrace/internal/wire/span"
 )
 
@@ -58,7 +59,7 @@ func (e *requestEncoder) instructions() {
 // words gives the text of a foreign block, and tells of what hangs on it.
 func (e *requestEncoder) words(bl *llm.Block, path string) string {
 	if len(bl.Citations) > 0 && !span.IsNull(bl.Citations) && !span.Blank(bl.Citations) {
-		e.LoseOnce(llm.LossCarry, "citations", join(path, "citations"), "citations of an earlier answer")
+		e.LoseOnce(llm.LossCarry, "citations", forms.Join(path, "citations"), "citations of an earlier answer")
 	}
 	e.dropped(path, bl.Ext)
 	if strings.HasPrefix(bl.Text, billing) {
@@ -70,7 +71,7 @@ func (e *requestEncoder) words(bl *llm.Block, path string) string {
 
 func (e *requestEncoder) named(it *llm.Item) {
 	if it.Name != "" && it.Kind == llm.ItemMessage {
-		e.LoseOnce(llm.LossWarn, "name", join(it.Path, "name"), "dropped: Responses does not name speakers")
+		e.LoseOnce(llm.LossWarn, "name", forms.Join(it.Path, "name"), "dropped: Responses does not name speakers")
 	}
 }
 

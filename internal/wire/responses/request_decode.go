@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/forms"
 	"headrace/internal/wire/span"
 )
 
@@ -32,28 +33,20 @@ func (Codec) DecodeRequest(body []byte) (*llm.Request, error) {
 	}
 	d := requestDecoder{r: &llm.Request{From: llm.Responses, Raw: body}, turn: -1}
 	d.top(body)
-	if d.err != nil {
-		return nil, d.err
+	if d.Err != nil {
+		return nil, d.Err
 	}
 	return d.r, nil
 }
 
 // requestDecoder keeps the first error; what comes after it does not matter.
 type requestDecoder struct {
-	r   *llm.Request
-	err error
+	r *llm.Request
+	forms.Body
 	// turn numbers runs of items: what the assistant did in a row is one, any
 	// other item is its own.
 	turn int
 	last llm.Role
-}
-
-func (d *requestDecoder) fail(path, format string, args ...any) {
-	if d.err == nil {
-		e := llm.Errorf(llm.InvalidRequest, "%s %s", path, fmt.Sprintf(format, args...))
-		e.Param = path
-		d.err = e
-	}
 }
 
 func (d *requestDecoder) string(path string, v []byte) string {
@@ -63,31 +56,8 @@ func (d *requestDecoder) string(path string, v []byte) string {
 	case 'n', 0:
 		return ""
 	}
-	d.fail(path, "must be a string")
+	d.Fail(path, "must be a string")
 	return ""
-}
-
-func (d *requestDecoder) boolean(path string, v []byte) *bool {
-	switch span.Kind(v) {
-	case 't', 'f':
-		b := span.Kind(v) == 't'
-		return &b
-	case 'n':
-		return nil
-	}
-	d.fail(path, "must be true or false")
-	return nil
-}
-
-func (d *requestDecoder) number(path string, v jsontext.Value) jsontext.Value {
-	switch {
-	case span.IsNumber(v):
-		return v
-	case span.IsNull(v):
-		return nil
-	}
-	d.fail(path, "must be a number")
-	return nil
 }
 
 func (d *requestDecoder) extra(name string, v jsontext.Value) {
@@ -102,7 +72,7 @@ func (d *requestDecoder) top(body []byte) {
 		switch n := string(name); n {
 		case "model":
 			if r.Model = d.string(n, v); r.Model == "" {
-				d.fail(n, "must be a string that is not empty")
+				d.Fail(n, "must be a string that is not empty")
 			}
 		case "input":
 			input = v
@@ -113,26 +83,26 @@ func (d *requestDecoder) top(body []byte) {
 		case "tool_choice":
 			d.choice(v)
 		case "parallel_tool_calls":
-			r.ParallelCalls = d.boolean(n, v)
+			r.ParallelCalls = d.Boolean(n, v)
 		case "max_output_tokens":
 			if span.IsNull(v) {
 				continue
 			}
 			k, ok := span.Integer(v)
 			if !ok || k < 0 {
-				d.fail(n, "must be a whole number, not negative")
+				d.Fail(n, "must be a whole number, not negative")
 			}
 			r.MaxTokens = &k
 		case "temperature":
-			r.Sampling.Temperature = d.number(n, v)
+			r.Sampling.Temperature = d.Number(n, v)
 		case "top_p":
-			r.Sampling.TopP = d.number(n, v)
+			r.Sampling.TopP = d.Number(n, v)
 		case "frequency_penalty": // not OpenAI's; some compatible servers take them
-			r.Sampling.FrequencyPenalty = d.number(n, v)
+			r.Sampling.FrequencyPenalty = d.Number(n, v)
 		case "presence_penalty":
-			r.Sampling.PresencePenalty = d.number(n, v)
+			r.Sampling.PresencePenalty = d.Number(n, v)
 		case "stream":
-			if b := d.boolean(n, v); b != nil {
+			if b := d.Boolean(n, v); b != nil {
 				r.Stream = *b
 			}
 		case "stream_options":
@@ -164,7 +134,7 @@ func (d *requestDecoder) top(body []byte) {
 		r.EndUser = user
 	}
 	if r.Model == "" {
-		d.fail("model", "is missing")
+		d.Fail("model", "is missing")
 	}
 	switch span.Kind(instructions) {
 	case '"':
@@ -174,7 +144,7 @@ func (d *requestDecoder) top(body []byte) {
 		}
 	case 0, 'n':
 	default:
-		d.fail("instructions", "must be a string")
+		d.Fail("instructions", "must be a string")
 	}
 	switch span.Kind(input) {
 	case '"':
@@ -182,17 +152,17 @@ func (d *requestDecoder) top(body []byte) {
 			Blocks: []llm.Block{{Kind: llm.BlockText, Text: span.Text(input), From: llm.Responses}}})
 	case '[':
 		for i, raw := range span.Elements(input) {
-			if d.err != nil {
+			if d.Err != nil {
 				return
 			}
 			d.item("input."+strconv.Itoa(i), raw)
 		}
 	case 0, 'n':
 		if span.IsNull(prompt) && !d.goesOn() {
-			d.fail("input", "is missing")
+			d.Fail("input", "is missing")
 		}
 	default:
-		d.fail("input", "must be a string or an array of items")
+		d.Fail("input", "must be a string or an array of items")
 	}
 }
 
@@ -211,7 +181,7 @@ func (d *requestDecoder) reasoning(v jsontext.Value) {
 		return
 	}
 	if !span.IsObject(v) {
-		d.fail("reasoning", "must be an object")
+		d.Fail("reasoning", "must be an object")
 	}
 	for name, v := range span.Fields(v) {
 		n := "reasoning." + string(name)
@@ -243,7 +213,7 @@ func (d *requestDecoder) text(v jsontext.Value) {
 		return
 	}
 	if !span.IsObject(v) {
-		d.fail("text", "must be an object")
+		d.Fail("text", "must be an object")
 	}
 	f := &d.r.Format
 	for name, v := range span.Fields(v) {
@@ -257,7 +227,7 @@ func (d *requestDecoder) text(v jsontext.Value) {
 			continue
 		}
 		if !span.IsObject(v) {
-			d.fail("text.format", "must be an object")
+			d.Fail("text.format", "must be an object")
 		}
 		switch t := span.Text(span.Field(v, "type")); t {
 		case "text":
@@ -279,7 +249,7 @@ func (d *requestDecoder) text(v jsontext.Value) {
 						f.Schema = v
 					}
 				case "strict":
-					f.Strict = d.boolean(n, v)
+					f.Strict = d.Boolean(n, v)
 				default:
 					d.extra(n, v)
 				}
@@ -295,7 +265,7 @@ func (d *requestDecoder) tools(v jsontext.Value) {
 		return
 	}
 	if !span.IsArray(v) {
-		d.fail("tools", "must be an array")
+		d.Fail("tools", "must be an array")
 	}
 	d.r.Tools = append(d.r.Tools, d.list("tools.", "", v)...)
 }
@@ -304,7 +274,7 @@ func (d *requestDecoder) tools(v jsontext.Value) {
 func (d *requestDecoder) list(path, namespace string, v jsontext.Value) []llm.Tool {
 	var tools []llm.Tool
 	for i, raw := range span.Elements(v) {
-		if d.err != nil {
+		if d.Err != nil {
 			return nil
 		}
 		tools = append(tools, d.tool(path+strconv.Itoa(i), namespace, raw))
@@ -314,7 +284,7 @@ func (d *requestDecoder) list(path, namespace string, v jsontext.Value) []llm.To
 
 func (d *requestDecoder) tool(path, namespace string, raw jsontext.Value) llm.Tool {
 	if !span.IsObject(raw) {
-		d.fail(path, "must be an object")
+		d.Fail(path, "must be an object")
 		return llm.Tool{}
 	}
 	t := llm.Tool{From: llm.Responses, Raw: raw, Type: span.Text(span.Field(raw, "type"))}
@@ -334,16 +304,16 @@ func (d *requestDecoder) tool(path, namespace string, raw jsontext.Value) llm.To
 				t.Schema = v
 			}
 		case n == "strict" && t.Type == "function":
-			t.Strict = d.boolean(path+".strict", v)
+			t.Strict = d.Boolean(path+".strict", v)
 		case plain && !span.IsNull(v):
 			t.Ext = append(t.Ext, llm.Member{Name: n, Value: v})
 		}
 	}
 	if plain && t.Name == "" {
-		d.fail(path+".name", "is missing")
+		d.Fail(path+".name", "is missing")
 	}
 	if t.Type == "" {
-		d.fail(path+".type", "is missing")
+		d.Fail(path+".type", "is missing")
 	}
 	if t.Type == "function" {
 		t.Type = ""
@@ -369,19 +339,19 @@ func (d *requestDecoder) choice(v jsontext.Value) {
 		case "required":
 			c.Mode = llm.ToolAny
 		default:
-			d.fail("tool_choice", "has the unknown value %q", s)
+			d.Fail("tool_choice", "has the unknown value %q", s)
 		}
 		return
 	case '{':
 	default:
-		d.fail("tool_choice", "must be a string or an object")
+		d.Fail("tool_choice", "must be a string or an object")
 		return
 	}
 	switch t := span.Text(span.Field(v, "type")); t {
 	case "function", "custom":
 		name := span.Text(span.Field(v, "name"))
 		if name == "" {
-			d.fail("tool_choice", "names no tool")
+			d.Fail("tool_choice", "names no tool")
 		}
 		c.Mode, c.Name = llm.ToolOnly, llm.Within(span.Text(span.Field(v, "namespace")), name)
 	case "allowed_tools":
@@ -413,13 +383,13 @@ func (d *requestDecoder) add(it llm.Item) {
 
 func (d *requestDecoder) item(path string, raw jsontext.Value) {
 	if !span.IsObject(raw) {
-		d.fail(path, "must be an object")
+		d.Fail(path, "must be an object")
 		return
 	}
 	it, problem := readItem(raw)
 	it.Path = path
 	if problem != "" {
-		d.fail(path, "%s", problem)
+		d.Fail(path, "%s", problem)
 		return
 	}
 	if it.Kind == llm.ItemOpaque && it.Type == typeMoreTools {
@@ -585,13 +555,13 @@ func readPart(raw jsontext.Value) (b llm.Block, problem string) {
 				u = span.Field(v, "url")
 			}
 			if s := span.Text(u); s != "" {
-				source(&b.Media, s)
+				forms.Source(&b.Media, s)
 			}
 		case n == "file_url":
 			b.Media.URL = span.Text(v)
 		case n == "file_data":
 			if s := span.Text(v); s != "" {
-				source(&b.Media, s)
+				forms.Source(&b.Media, s)
 				if b.Media.Data == "" && !strings.Contains(b.Media.URL, ":") { // bare base64
 					b.Media.Data, b.Media.URL = b.Media.URL, ""
 				}
@@ -618,20 +588,6 @@ func readPart(raw jsontext.Value) (b llm.Block, problem string) {
 		}
 	}
 	return b, ""
-}
-
-// source reads a URL that may be a data: URL.
-func source(m *llm.Media, url string) {
-	if rest, ok := strings.CutPrefix(url, "data:"); ok {
-		if mime, data, ok := strings.Cut(rest, ","); ok {
-			if mime, ok := strings.CutSuffix(mime, ";base64"); ok {
-				m.MIME, _, _ = strings.Cut(mime, ";")
-				m.Data = data
-				return
-			}
-		}
-	}
-	m.URL = url
 }
 
 // readReasoning reads a thought. Where it is shown in full (content), that is

@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/forms"
 	"headrace/internal/wire/span"
 )
 
@@ -62,13 +63,6 @@ type requestEncoder struct {
 	first  int    // the first item that is not in instructions
 }
 
-func join(path, name string) string {
-	if path == "" {
-		return name
-	}
-	return path + "." + name
-}
-
 const noMember = "dropped: Responses has no such member"
 
 // dropped tells of members of another dialect that this one has no word for.
@@ -78,14 +72,14 @@ func (e *requestEncoder) dropped(path string, ext []llm.Member) {
 		case span.IsNull(m.Value): // says nothing
 		case m.Name == "caller":
 			if t := span.Text(span.Field(m.Value, "type")); t != "" && t != "direct" {
-				e.Lose(llm.LossRefuse, join(path, m.Name), "Responses cannot take the programmatic calls of another dialect")
+				e.Lose(llm.LossRefuse, forms.Join(path, m.Name), "Responses cannot take the programmatic calls of another dialect")
 			}
 		case m.Name == "citations":
 			if span.Kind(span.Field(m.Value, "enabled")) == 't' {
-				e.Lose(llm.LossRefuse, join(path, m.Name), "Responses cannot cite documents in Anthropic's way")
+				e.Lose(llm.LossRefuse, forms.Join(path, m.Name), "Responses cannot cite documents in Anthropic's way")
 			}
 		default:
-			e.LoseOnce(llm.LossWarn, "ext:"+m.Name, join(path, m.Name), noMember)
+			e.LoseOnce(llm.LossWarn, "ext:"+m.Name, forms.Join(path, m.Name), noMember)
 		}
 	}
 }
@@ -117,20 +111,6 @@ func plainInstruction(it *llm.Item) bool {
 		!slices.ContainsFunc(it.Blocks, func(b llm.Block) bool { return b.Kind != llm.BlockText })
 }
 
-// Thresholds that turn a budget of thinking tokens into an effort. There is no
-// agreed table (five gateways have five); these lie between them.
-func effortOf(budget int64) string {
-	switch {
-	case budget <= 2048:
-		return "low"
-	case budget <= 8192:
-		return "medium"
-	case budget <= 24576:
-		return "high"
-	}
-	return "xhigh"
-}
-
 func (e *requestEncoder) planEffort() {
 	rs := e.r.Reasoning
 	want, path := rs.Effort, "reasoning.effort"
@@ -143,7 +123,7 @@ func (e *requestEncoder) planEffort() {
 		case rs.Mode == llm.ThinkOff:
 			want = "none"
 		case want == "" && rs.Budget > 0:
-			want = effortOf(rs.Budget)
+			want = llm.EffortOf(rs.Budget)
 		}
 		if rs.Mode == llm.ThinkBetweenTools {
 			e.Lose(llm.LossWarn, "thinking.type", "dropped: between_tools has no equal here")
@@ -648,7 +628,7 @@ func (e *requestEncoder) text(raw jsontext.Value) {
 		case !e.own:
 			// Left out it would mean "try"; only what the strict mode takes is
 			// sent to it, for clients whose own dialect keeps to the schema.
-			s.Bool("strict", e.r.From == llm.Anthropic && e.c.Known && e.c.Has&llm.StrictTools != 0 && closedSchema(f.Schema))
+			s.Bool("strict", e.r.From == llm.Anthropic && e.c.Known && e.c.Has&llm.StrictTools != 0 && forms.ClosedSchema(f.Schema))
 		}
 		o.B = s.Close()
 	}
@@ -656,24 +636,6 @@ func (e *requestEncoder) text(raw jsontext.Value) {
 		o.Raw("verbosity", verbosity)
 	}
 	e.o.B = o.Close()
-}
-
-// closedSchema reports whether OpenAI's strict mode would take the schema's
-// top level: an object, additionalProperties false, all properties required.
-func closedSchema(s []byte) bool {
-	if span.Kind(span.Field(s, "additionalProperties")) != 'f' {
-		return false
-	}
-	need := map[string]bool{}
-	for _, n := range span.Elements(span.Field(s, "required")) {
-		need[span.Text(n)] = true
-	}
-	for k, v := range span.Fields(span.Field(s, "properties")) {
-		if !need[string(k)] || span.IsObject(span.Field(v, "properties")) || span.Field(v, "items") != nil {
-			return false
-		}
-	}
-	return true
 }
 
 func (e *requestEncoder) endUser(name string, raw jsontext.Value) {
