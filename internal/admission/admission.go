@@ -70,8 +70,27 @@ type Gate struct {
 	waiting int
 	levels  [priorities]level
 	bytes   int64
-	shed    int64
+	shed    [reasons]int64
 }
+
+// Reason is why a request is turned away.
+type Reason int
+
+// The reasons.
+const (
+	// QueueFull: as many wait as may.
+	QueueFull Reason = iota
+	// NoTurn: no turn came in time.
+	NoTurn
+	// Displaced: one of a higher priority took its place in the queue.
+	Displaced
+	// BytesFull: the bodies of the requests that run fill the memory for them.
+	BytesFull
+	reasons
+)
+
+// Reasons names the reasons.
+var Reasons = [reasons]string{"queue_full", "no_turn", "displaced", "bytes_full"}
 
 // level is a priority's queue.
 type level struct {
@@ -144,7 +163,7 @@ func (g *Gate) Enter(ctx context.Context, team, priority string) *llm.Error {
 		return nil
 	}
 	if g.waiting >= g.o.Queue && !g.displace(at) {
-		g.shed++
+		g.shed[QueueFull]++
 		fail := busy("%d requests run and %d wait", g.running, g.waiting)
 		g.mu.Unlock()
 		return fail
@@ -178,7 +197,7 @@ func (g *Gate) Enter(ctx context.Context, team, priority string) *llm.Error {
 	}
 	switch cause := context.Cause(ctx); {
 	case cause == nil:
-		g.shed++
+		g.shed[NoTurn]++
 		return busy("no turn came within %v", wait)
 	case errors.Is(cause, context.DeadlineExceeded):
 		return llm.Errorf(llm.Timeout, "the request's deadline passed while it waited for its turn")
@@ -259,7 +278,7 @@ func (g *Gate) displace(at Priority) bool {
 		w := longest.waits[len(longest.waits)-1]
 		l.leave(w)
 		g.waiting--
-		g.shed++
+		g.shed[Displaced]++
 		w.turn <- busy("requests of a higher priority wait")
 		return true
 	}
@@ -323,7 +342,7 @@ func (g *Gate) Take(n int64) *llm.Error {
 	case n > most:
 		return llm.Errorf(llm.TooLarge, "the request body is over the limit of %d bytes for all requests together", most)
 	case g.bytes > most-n:
-		g.shed++
+		g.shed[BytesFull]++
 		return busy("the bodies of the requests that run fill the memory for them")
 	}
 	g.bytes += n
@@ -357,15 +376,30 @@ type Reading struct {
 	// Running and Waiting count requests, Bytes their bodies.
 	Running, Waiting int
 	Bytes            int64
-	// Limit is how many may run now.
-	Limit int
-	// Shed counts the requests that were turned away since the start.
-	Shed int64
+	// Queued are those that wait, by priority.
+	Queued [priorities]int
+	// Limit is how many may run now, Most how many may when nothing is late; 0 is
+	// no limit.
+	Limit, Most int
+	// Shed counts the requests that were turned away since the start, by reason.
+	Shed [reasons]int64
+}
+
+// Turned is how many requests were turned away since the start.
+func (r *Reading) Turned() (n int64) {
+	for _, one := range r.Shed {
+		n += one
+	}
+	return n
 }
 
 // Read gives the reading of now.
 func (g *Gate) Read() Reading {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return Reading{Running: g.running, Waiting: g.waiting, Bytes: g.bytes, Limit: int(g.limit), Shed: g.shed}
+	r := Reading{Running: g.running, Waiting: g.waiting, Bytes: g.bytes, Limit: int(g.limit), Most: g.o.Most, Shed: g.shed}
+	for p := range g.levels {
+		r.Queued[p] = g.levels[p].waiting
+	}
+	return r
 }

@@ -155,7 +155,7 @@ func TestShed(t *testing.T) {
 		if got := l.turns(0); got != "-b3 -b2 -b1 -i3 -i1 -i2" && got != "-b3 -b2 -b1 -i3 -i2 -i1" {
 			t.Errorf("after the wait: %q", got)
 		}
-		if r := l.g.Read(); r.Running != 1 || r.Waiting != 0 || r.Shed != 6 {
+		if r := l.g.Read(); r.Running != 1 || r.Waiting != 0 || r.Turned() != 6 || r.Shed[admission.QueueFull] != 2 || r.Shed[admission.NoTurn] != 2 || r.Shed[admission.Displaced] != 2 {
 			t.Errorf("reading %+v", r)
 		}
 		if err := l.g.Enter(t.Context(), "", "urgent"); err == nil || err.Class != llm.InvalidRequest {

@@ -363,7 +363,7 @@ func (a *App) metrics() http.Handler {
 	figures := meter.Handler(meter.Options{Health: a.health, Requests: a.gateway.Running, Rows: func() (waiting, lost int64) {
 		s := a.ledger.Stats()
 		return int64(s.Waiting), s.Lost
-	}})
+	}, Credentials: a.credentialStates, Load: a.gate.Read})
 	if loopback(a.config().Listen) {
 		return figures
 	}
