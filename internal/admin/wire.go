@@ -24,6 +24,11 @@ type Key struct {
 	// Models are the patterns of what may be asked for; empty means all.
 	Models []string `json:"models"`
 	Limits Limits   `json:"limits"`
+	// Priority is what its requests have when too much is asked for; left out, it
+	// is what its team has. They may say less (x-headrace-priority), and more
+	// where MayRaise is set.
+	Priority string `json:"priority,omitzero" enum:"interactive,standard,batch"`
+	MayRaise bool   `json:"may_raise"`
 	// RotatedTo is the id of the key that replaces this one.
 	RotatedTo string `json:"rotated_to,omitzero"`
 }
@@ -46,6 +51,9 @@ type KeySpec struct {
 	ExpiresIn string    `json:"expires_in,omitzero"`
 	Models    []string  `json:"models"`
 	Limits    Limits    `json:"limits"`
+	// Priority and MayRaise are as in a key; Priority may be empty.
+	Priority string `json:"priority,omitzero" enum:"interactive,standard,batch"`
+	MayRaise bool   `json:"may_raise,omitzero"`
 }
 
 // Rotation says how a key is replaced.

@@ -137,26 +137,52 @@ func (g *Gate) Set(o Options) {
 	g.grant()
 }
 
-// Enter waits for the turn of a request of a team. priority is what the request
-// says of itself, empty when nothing. Without an error the request runs, and
-// whoever asked calls Leave once.
-func (g *Gate) Enter(ctx context.Context, team, priority string) *llm.Error {
-	g.mu.Lock()
-	own, known := g.o.Teams[team]
+// Ask is a request that wants its turn.
+type Ask struct {
+	// Team is whose turns it takes.
+	Team string
+	// Own is the priority of the caller's key by its name, which counts before
+	// that of the team; empty is the team's.
+	Own string
+	// Says is what the request says of itself, empty when nothing: less than it
+	// has, and more only with Raise, or where nobody has said what it has.
+	Says  string
+	Raise bool
+}
+
+// priority is what a request gets. g.mu is held.
+func (g *Gate) priority(a *Ask) (Priority, *llm.Error) {
+	team, known := g.o.Teams[a.Team]
 	at := Standard
-	if known = known && !own.Says; known {
-		at = own.Priority
+	if known = known && !team.Says; known {
+		at = team.Priority
 	}
-	if priority != "" {
-		said, ok := ParsePriority(priority)
-		if !ok {
-			g.mu.Unlock()
-			return llm.Errorf(llm.InvalidRequest, "x-headrace-priority is interactive, standard or batch")
-		}
-		if !known || said > at {
-			at = said
-		}
+	if own, ok := ParsePriority(a.Own); ok && a.Own != "" {
+		at, known = own, true
 	}
+	if a.Says == "" {
+		return at, nil
+	}
+	said, ok := ParsePriority(a.Says)
+	switch {
+	case !ok:
+		return 0, llm.Errorf(llm.InvalidRequest, "x-headrace-priority is interactive, standard or batch")
+	case !known, a.Raise, said > at:
+		return said, nil
+	}
+	return at, nil
+}
+
+// Enter waits for the turn of a request. Without an error the request runs, and
+// whoever asked calls Leave once.
+func (g *Gate) Enter(ctx context.Context, a Ask) *llm.Error {
+	g.mu.Lock()
+	at, wrong := g.priority(&a)
+	if wrong != nil {
+		g.mu.Unlock()
+		return wrong
+	}
+	team := a.Team
 	if g.o.Most == 0 || g.waiting == 0 && float64(g.running) < g.limit {
 		g.running++
 		g.mu.Unlock()

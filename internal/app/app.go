@@ -182,7 +182,7 @@ func (a *App) build(ctx context.Context) error {
 		llm.OpenAI: openai.Codec{}, llm.Anthropic: anthropic.Codec{},
 	}})
 	a.found = look(cfg, a.o.Env, a.catalog)
-	front := gateway.Options{Keys: a.directory, Limits: callerLimits{a}, Ledger: a.ledger, Tokens: a.tokens, Admission: a.gate, Budgets: a.budgets}
+	front := gateway.Options{Keys: a.directory, Limits: callerLimits{a}, Ledger: a.ledger, Tokens: a.tokens, Admission: turns{a.gate}, Budgets: a.budgets}
 	if c := &cfg.Recall; c.State > 0 {
 		a.recall = recall.NewState(recall.StateOptions{Store: a.db, Seal: seal, Log: a.log,
 			Keep: c.State.Std(), Bytes: int64(c.StateMemory), Turns: c.StateTurns})

@@ -118,7 +118,7 @@ var comments = map[string]string{
 	"Shutdown.Drain":                       "Drain is how long running requests may go on after that. What still runs then ends with an error in its client's dialect. A second signal ends the wait.",
 	"Shutdown.Listen":                      "Listen is how long new requests are still taken after SIGTERM, while /readyz says that they should go elsewhere.",
 	"Team":                                 "Team says how the requests of a team wait beside those of others.",
-	"Team.Priority":                        "Priority is what its requests have; their header may say less, not more. Empty lets the header say.",
+	"Team.Priority":                        "Priority is what its requests have; their header may say less, not more. Empty lets the header say. That of a key (`headrace keys create --priority`) counts before it.",
 	"Team.Weight":                          "Weight is its share of the turns beside other teams; 0 means 1.",
 	"TeamBudget":                           "TeamBudget is what a team may spend, in US dollars, by the UTC calendar: a day begins at 00:00, a week on Monday, a month on the first. A member that is left out sets no bound; 0 lets nothing through.",
 	"TeamBudget.Alerts":                    "Alerts are the percentages of a budget that are logged when they are reached, rising; empty means 80 and 100.",

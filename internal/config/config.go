@@ -262,7 +262,8 @@ type Overload struct {
 // Team says how the requests of a team wait beside those of others.
 type Team struct {
 	// Priority is what its requests have; their header may say less, not more.
-	// Empty lets the header say.
+	// Empty lets the header say. That of a key (`headrace keys create --priority`)
+	// counts before it.
 	Priority string `yaml:"priority" enum:"interactive,standard,batch"`
 	// Weight is its share of the turns beside other teams; 0 means 1.
 	Weight int `yaml:"weight" min:"0" max:"1000"`
