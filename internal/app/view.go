@@ -36,7 +36,8 @@ func (a *App) adminOptions(o admin.Options) admin.Options {
 			return providersView(a.foundNow(), a.catalogNow()), nil
 		},
 	}
-	o.Errors, o.Status, o.Log = errorsView(a.config()), a.status, a.log
+	o.Errors = func(route string) ([]admin.ErrorClass, error) { return errorsView(a.config(), route) }
+	o.Status, o.Log = a.status, a.log
 	o.Audit = &auditFile{path: filepath.Join(a.data, "audit.log"), log: func(err error) { a.log.Error("the audit log cannot be written", "error", err) }}
 	return o
 }
@@ -153,15 +154,19 @@ func compare(before, after *catalog.Catalog) admin.Refreshed {
 	return out
 }
 
-// errorsView is the table of error classes as people see it.
-func errorsView(cfg *config.Config) []admin.ErrorClass {
+// errorsView is the table of error classes as people see it: that of a route,
+// or of all requests when it is empty.
+func errorsView(cfg *config.Config, route string) ([]admin.ErrorClass, error) {
+	if _, ok := cfg.Routes[route]; !ok && route != "" {
+		return nil, llm.Errorf(llm.NotFound, "there is no route %q", route)
+	}
 	var out []admin.ErrorClass
-	for _, r := range rules(cfg) {
+	for _, r := range rules(cfg, route) {
 		out = append(out, admin.ErrorClass{
 			Class: r.Class, Status: statusOf(r.Class), Means: r.Why, Does: does(r), Repeat: r.Retries, Next: r.Step != relay.StepStop,
 		})
 	}
-	return out
+	return out, nil
 }
 
 func does(r relay.Rule) string {
