@@ -95,7 +95,8 @@ type App struct {
 	ledger    *ledger.Ledger
 	budgets   *budget.Keeper
 	tokens    *tokens.Learner
-	recall    *recall.State // nil when none is kept
+	recall    *recall.State     // nil when none is kept
+	responses *recall.Responses // nil when none are kept
 	rehearsal *rehearsal.Provider
 	gateway   *gateway.Gateway
 	admin     http.Handler
@@ -189,8 +190,9 @@ func (a *App) build(ctx context.Context) error {
 		front.Recall, front.Makers = a.recall, recall.NewMakers(c.State.Std())
 	}
 	if c := &cfg.Recall; c.Responses > 0 {
-		front.Responses = recall.NewResponses(recall.ResponsesOptions{Store: a.db, Seal: seal,
+		a.responses = recall.NewResponses(recall.ResponsesOptions{Store: a.db, Seal: seal, Log: a.log,
 			Keep: c.Responses.Std(), Bytes: int64(c.ResponsesMemory), ChainBytes: int64(c.Conversation)})
+		front.Responses = a.responses
 	}
 	a.gateway = gateway.New(front, a.snapshot(cfg))
 	a.admin = admin.New(a.adminOptions(admin.Options{
@@ -280,7 +282,7 @@ func (a *App) Serve(ctx context.Context) (err error) {
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var services sync.WaitGroup
-	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.watchRefresh, a.watchConfig, a.watchLoad, a.firstDiscovery, a.write, a.budgets.Run, a.keep, a.sweep, a.retain} {
+	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.watchRefresh, a.watchConfig, a.watchLoad, a.firstDiscovery, a.write, a.budgets.Run, a.keep, a.store, a.sweep, a.retain} {
 		services.Go(func() { service(background) })
 	}
 	defer services.Wait()
@@ -324,6 +326,16 @@ func (a *App) keep(ctx context.Context) {
 	}
 	if err := a.recall.Run(ctx); err != nil {
 		a.log.Error("the state of the last tool loops could not be written", "error", err)
+	}
+}
+
+// store writes the answers that their clients did not ask by name to be stored.
+func (a *App) store(ctx context.Context) {
+	if a.responses == nil {
+		return
+	}
+	if err := a.responses.Run(ctx); err != nil {
+		a.log.Error("the last responses could not be stored", "error", err)
 	}
 }
 
