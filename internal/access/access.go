@@ -34,6 +34,11 @@ type Key struct {
 	Models []string
 	// Limits are the rates of this key; the zero value has none.
 	Limits Limits
+	// Priority is what its requests have when too much is asked for, one of
+	// Priorities; empty is what its team has. They may say less, and more only with
+	// MayRaise.
+	Priority string
+	MayRaise bool
 	// RotatedTo is the ID of the key that replaces this one, or empty.
 	RotatedTo string
 }
@@ -49,6 +54,9 @@ func (k *Key) State(now time.Time) string {
 	return "active"
 }
 
+// Priorities are what a request can have, the first one first.
+var Priorities = []string{"interactive", "standard", "batch"}
+
 // Limits are the rates of a key. Zero means no limit.
 type Limits struct {
 	RequestsPerMinute, TokensPerMinute int64
@@ -62,6 +70,8 @@ type Principal struct {
 	KeyID, Name, Team string
 	Models            []string
 	Limits            Limits
+	Priority          string
+	MayRaise          bool
 	// Admin is set for admin tokens, which open no data route.
 	Admin bool
 }

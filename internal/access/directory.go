@@ -132,7 +132,7 @@ func (d *Directory) read(ctx context.Context, version int64) error {
 	s := &snapshot{version: version, byHash: make(map[[32]byte]*entry, len(keys))}
 	for _, k := range keys {
 		s.byHash[k.Hash] = &entry{expires: k.Expires, revoked: !k.Revoked.IsZero(),
-			who: Principal{KeyID: k.ID, Name: k.Name, Team: k.Team, Models: k.Models, Limits: k.Limits, Admin: k.Admin}}
+			who: Principal{KeyID: k.ID, Name: k.Name, Team: k.Team, Models: k.Models, Limits: k.Limits, Priority: k.Priority, MayRaise: k.MayRaise, Admin: k.Admin}}
 	}
 	d.now.Store(s)
 	return nil

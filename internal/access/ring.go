@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"headrace/internal/llm"
@@ -19,6 +20,9 @@ type Spec struct {
 	Expires time.Time
 	Models  []string
 	Limits  Limits
+	// Priority and MayRaise are as in [Key].
+	Priority string
+	MayRaise bool
 }
 
 // Ring makes and ends keys in a Store. It is a value without state of its
@@ -85,7 +89,7 @@ func (r Ring) Rotate(ctx context.Context, id string, overlap time.Duration, now 
 		return "", Key{}, llm.Errorf(llm.InvalidRequest, "the overlap must not be negative")
 	}
 	token, heir, err := fresh(Spec{Name: old.Name, Team: old.Team, Admin: old.Admin, Expires: old.Expires,
-		Models: old.Models, Limits: old.Limits}, now)
+		Models: old.Models, Limits: old.Limits, Priority: old.Priority, MayRaise: old.MayRaise}, now)
 	if err != nil {
 		return "", Key{}, err
 	}
@@ -121,7 +125,7 @@ func (r Ring) Import(ctx context.Context, token llm.Secret, s Spec, now time.Tim
 		return preset(k, s.Admin, err)
 	}
 	k = Key{ID: "key_" + hex.EncodeToString(hash[:8]), Name: cmp.Or(s.Name, "preset"), Team: s.Team, Admin: s.Admin,
-		Hash: hash, Prefix: t[:shown], Created: stamp(now), Expires: stamp(s.Expires), Models: s.Models, Limits: s.Limits}
+		Hash: hash, Prefix: t[:shown], Created: stamp(now), Expires: stamp(s.Expires), Models: s.Models, Limits: s.Limits, Priority: s.Priority, MayRaise: s.MayRaise}
 	if err := r.Store.PutKey(ctx, k); err != nil {
 		return Key{}, false, fmt.Errorf("store the preset key: %w", err)
 	}
@@ -186,6 +190,9 @@ func fresh(s Spec, now time.Time) (llm.Secret, Key, error) {
 			return "", Key{}, llm.Errorf(llm.InvalidRequest, "a model pattern must not be empty")
 		}
 	}
+	if s.Priority != "" && !slices.Contains(Priorities, s.Priority) {
+		return "", Key{}, llm.Errorf(llm.InvalidRequest, "a priority is interactive, standard or batch")
+	}
 	mint := NewToken
 	if s.Admin {
 		mint = NewAdminToken
@@ -194,7 +201,7 @@ func fresh(s Spec, now time.Time) (llm.Secret, Key, error) {
 	var id [8]byte
 	rand.Read(id[:])
 	return token, Key{ID: "key_" + hex.EncodeToString(id[:]), Name: s.Name, Team: s.Team, Admin: s.Admin, Hash: hash,
-		Prefix: prefix, Created: stamp(now), Expires: stamp(s.Expires), Models: s.Models, Limits: s.Limits}, nil
+		Prefix: prefix, Created: stamp(now), Expires: stamp(s.Expires), Models: s.Models, Limits: s.Limits, Priority: s.Priority, MayRaise: s.MayRaise}, nil
 }
 
 // stamp cuts a time to what stores keep.

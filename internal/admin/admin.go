@@ -29,8 +29,10 @@ type Options struct {
 	Usage    Usage
 	Requests Requests
 	Catalog  Catalog
-	// Errors is the table of error classes, in the order to show.
-	Errors []ErrorClass
+	// Errors is the table of error classes of a route, or of all requests when it
+	// is empty, in the order to show. An unknown route is an *llm.Error of class
+	// NotFound.
+	Errors func(route string) ([]ErrorClass, error)
 	// Status is asked for each status request.
 	Status func(ctx context.Context) Status
 	Audit  Audit

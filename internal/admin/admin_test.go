@@ -118,7 +118,9 @@ func (b *back) options() admin.Options {
 		}),
 		Loopback: true,
 		Keys:     b, Usage: b, Requests: b, Catalog: b, Audit: b,
-		Errors: []admin.ErrorClass{{Class: llm.Overloaded, Status: 529}},
+		Errors: func(string) ([]admin.ErrorClass, error) {
+			return []admin.ErrorClass{{Class: llm.Overloaded, Status: 529}}, nil
+		},
 		Status: func(context.Context) admin.Status { return admin.Status{Version: "v1"} },
 		Log:    slog.New(slog.DiscardHandler),
 	}

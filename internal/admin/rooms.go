@@ -40,7 +40,7 @@ func (r RingKeys) Keys(ctx context.Context) ([]Key, error) {
 func (r RingKeys) CreateKey(ctx context.Context, s KeySpec) (llm.Secret, Key, error) {
 	now := time.Now()
 	token, k, err := r.Ring.Create(ctx, access.Spec{Name: s.Name, Team: s.Team, Admin: s.Admin, Expires: s.Expires,
-		Models: s.Models, Limits: access.Limits(s.Limits)}, now)
+		Models: s.Models, Limits: access.Limits(s.Limits), Priority: s.Priority, MayRaise: s.MayRaise}, now)
 	return token, showKey(k, now), err
 }
 
@@ -61,7 +61,7 @@ func (r RingKeys) RotateKey(ctx context.Context, id string, overlap time.Duratio
 func showKey(k access.Key, now time.Time) Key {
 	return Key{ID: k.ID, Name: k.Name, Team: k.Team, Admin: k.Admin, Prefix: k.Prefix, State: k.State(now),
 		Created: utc(k.Created), Expires: utc(k.Expires), Revoked: utc(k.Revoked),
-		Models: k.Models, Limits: Limits(k.Limits), RotatedTo: k.RotatedTo}
+		Models: k.Models, Limits: Limits(k.Limits), Priority: k.Priority, MayRaise: k.MayRaise, RotatedTo: k.RotatedTo}
 }
 
 // utc keeps the zero time zero.

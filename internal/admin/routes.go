@@ -60,7 +60,7 @@ var routes = []route{
 	{method: "GET", path: prefix + "models", name: "listModels", summary: "List models.", query: []param{{"provider", "only this provider's", ""}, {"needs", "only models with all of these features, separated by commas", ""}, {"sort", "the order; id when left out", "id,price,window"}, {"all", "true lists models of providers that are not configured too", "true,false"}}, out: ModelList{}, status: 200, serve: (*server).listModels},
 	{method: "POST", path: prefix + "models/refresh", name: "refreshModels", summary: "Read a catalogue file (the body) over the rows that are there; without a body ask the providers for their model lists.", in: jsontext.Value{}, out: Refreshed{}, status: 200, serve: (*server).refreshModels},
 	{method: "GET", path: prefix + "providers", name: "listProviders", summary: "List the providers that were found, and those that were skipped with advice.", out: ProviderList{}, status: 200, serve: (*server).listProviders},
-	{method: "GET", path: prefix + "errors", name: "errorClasses", summary: "Show what is done about each class of error.", out: ErrorTable{}, status: 200, serve: (*server).errorClasses},
+	{method: "GET", path: prefix + "errors", name: "errorClasses", summary: "Show what is done about each class of error.", query: []param{{"route", "for requests that name this route", ""}}, out: ErrorTable{}, status: 200, serve: (*server).errorClasses},
 	{method: "GET", path: prefix + "status", name: "status", summary: "Say how the gateway is.", out: Status{}, status: 200, serve: (*server).status},
 	{method: "GET", path: prefix + "openapi.json", name: "openAPI", summary: "This description.", out: jsontext.Value{}, status: 200, serve: (*server).describe},
 }
@@ -303,8 +303,12 @@ func (s *server) listProviders(q *http.Request) (int, any, error) {
 	return http.StatusOK, ProviderList{providers}, err
 }
 
-func (s *server) errorClasses(*http.Request) (int, any, error) {
-	return http.StatusOK, ErrorTable{s.Errors}, nil
+func (s *server) errorClasses(q *http.Request) (int, any, error) {
+	if err := params(q, "route"); err != nil {
+		return 0, nil, err
+	}
+	classes, err := s.Errors(q.URL.Query().Get("route"))
+	return http.StatusOK, ErrorTable{classes}, err
 }
 
 func (s *server) status(q *http.Request) (int, any, error) {

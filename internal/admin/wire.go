@@ -24,6 +24,11 @@ type Key struct {
 	// Models are the patterns of what may be asked for; empty means all.
 	Models []string `json:"models"`
 	Limits Limits   `json:"limits"`
+	// Priority is what its requests have when too much is asked for; left out, it
+	// is what its team has. They may say less (x-headrace-priority), and more
+	// where MayRaise is set.
+	Priority string `json:"priority,omitzero" enum:"interactive,standard,batch"`
+	MayRaise bool   `json:"may_raise"`
 	// RotatedTo is the id of the key that replaces this one.
 	RotatedTo string `json:"rotated_to,omitzero"`
 }
@@ -46,6 +51,9 @@ type KeySpec struct {
 	ExpiresIn string    `json:"expires_in,omitzero"`
 	Models    []string  `json:"models"`
 	Limits    Limits    `json:"limits"`
+	// Priority and MayRaise are as in a key; Priority may be empty.
+	Priority string `json:"priority,omitzero" enum:"interactive,standard,batch"`
+	MayRaise bool   `json:"may_raise,omitzero"`
 }
 
 // Rotation says how a key is replaced.
@@ -312,6 +320,10 @@ type Status struct {
 	LedgerDropped int64 `json:"ledger_dropped"`
 	// Targets are the models that were asked since the start, at most a thousand.
 	Targets []TargetHealth `json:"targets"`
+	// Credentials are those of the providers in use, as far as anything is kept
+	// of them: several, or limits that are known.
+	Credentials []CredentialState `json:"credentials"`
+	Load        Load              `json:"load"`
 	// Notes are things that a person ought to know, one line each.
 	Notes []string `json:"notes"`
 }
@@ -334,6 +346,83 @@ type TargetHealth struct {
 	FirstByte      Quantiles `json:"first_byte"`
 	PerToken       Quantiles `json:"per_token"`
 	Total          Quantiles `json:"total"`
+}
+
+// CredentialState says how one credential of a provider is doing. The secret is
+// not in it.
+type CredentialState struct {
+	Provider string `json:"provider"`
+	// Name is what the operator calls it, or its number.
+	Name string `json:"name"`
+	// State is ready, rate_limited (some requests wait for the provider's limit to
+	// end) or set_aside (it is not used for some operation).
+	State   string `json:"state" enum:"ready,rate_limited,set_aside"`
+	Running int    `json:"running"`
+	// Parallel is how many requests may run at once; 0 is no limit.
+	Parallel int `json:"parallel"`
+	// SetAside says for what it is not used, and why; Pauses what waits.
+	SetAside []Aside `json:"set_aside"`
+	Pauses   []Pause `json:"pauses"`
+	// Limits are the operator's and those that the provider's answers told, the
+	// fullest first, at most twenty; MoreLimits counts those left out.
+	Limits     []CredentialLimit `json:"limits"`
+	MoreLimits int               `json:"more_limits"`
+}
+
+// Aside says why a credential is not used for an operation, and until when;
+// then the next request probes it.
+type Aside struct {
+	Op      llm.Op    `json:"op"`
+	Class   llm.Class `json:"class"`
+	Message string    `json:"message"`
+	Until   time.Time `json:"until"`
+}
+
+// Pause says until when requests wait for a rate limit of the provider; of one
+// model, or of all when it names none.
+type Pause struct {
+	Op    llm.Op    `json:"op,omitzero"`
+	Model string    `json:"model,omitzero"`
+	Until time.Time `json:"until"`
+}
+
+// CredentialLimit is one limit of a credential and what is left of it.
+type CredentialLimit struct {
+	// Kind is what it counts, and in what time.
+	Kind string `json:"kind" enum:"requests_minute,requests_day,tokens_minute,tokens_day,input_tokens_minute,output_tokens_minute"`
+	// Op and Model say of which requests; of all when they are left out.
+	Op    llm.Op `json:"op,omitzero"`
+	Model string `json:"model,omitzero"`
+	// Source is configured, or learned from the provider's answers.
+	Source string `json:"source" enum:"configured,learned"`
+	Limit  int64  `json:"limit"`
+	Left   int64  `json:"left"`
+	// PerSeconds is the time that the limit is for.
+	PerSeconds float64 `json:"per_seconds"`
+}
+
+// Load is how much the gateway has to do.
+type Load struct {
+	// Running are the requests that were let in, Waiting those that wait for
+	// their turn.
+	Running int `json:"running"`
+	Waiting int `json:"waiting"`
+	// Limit is how many may run now, Most how many may while nothing is late; 0
+	// is no limit.
+	Limit int `json:"limit"`
+	Most  int `json:"most"`
+	// BodyBytes is what the bodies of the requests that run take.
+	BodyBytes int64 `json:"body_bytes"`
+	// Queued are those that wait, Shed those that were turned away since the
+	// start.
+	Queued []Count `json:"queued"`
+	Shed   []Count `json:"shed"`
+}
+
+// Count is how many there are of something.
+type Count struct {
+	Name  string `json:"name"`
+	Count int64  `json:"count"`
 }
 
 // ClassCount is how often a class of error came.

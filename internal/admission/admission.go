@@ -70,8 +70,27 @@ type Gate struct {
 	waiting int
 	levels  [priorities]level
 	bytes   int64
-	shed    int64
+	shed    [reasons]int64
 }
+
+// Reason is why a request is turned away.
+type Reason int
+
+// The reasons.
+const (
+	// QueueFull: as many wait as may.
+	QueueFull Reason = iota
+	// NoTurn: no turn came in time.
+	NoTurn
+	// Displaced: one of a higher priority took its place in the queue.
+	Displaced
+	// BytesFull: the bodies of the requests that run fill the memory for them.
+	BytesFull
+	reasons
+)
+
+// Reasons names the reasons.
+var Reasons = [reasons]string{"queue_full", "no_turn", "displaced", "bytes_full"}
 
 // level is a priority's queue.
 type level struct {
@@ -118,33 +137,59 @@ func (g *Gate) Set(o Options) {
 	g.grant()
 }
 
-// Enter waits for the turn of a request of a team. priority is what the request
-// says of itself, empty when nothing. Without an error the request runs, and
-// whoever asked calls Leave once.
-func (g *Gate) Enter(ctx context.Context, team, priority string) *llm.Error {
-	g.mu.Lock()
-	own, known := g.o.Teams[team]
+// Ask is a request that wants its turn.
+type Ask struct {
+	// Team is whose turns it takes.
+	Team string
+	// Own is the priority of the caller's key by its name, which counts before
+	// that of the team; empty is the team's.
+	Own string
+	// Says is what the request says of itself, empty when nothing: less than it
+	// has, and more only with Raise, or where nobody has said what it has.
+	Says  string
+	Raise bool
+}
+
+// priority is what a request gets. g.mu is held.
+func (g *Gate) priority(a *Ask) (Priority, *llm.Error) {
+	team, known := g.o.Teams[a.Team]
 	at := Standard
-	if known = known && !own.Says; known {
-		at = own.Priority
+	if known = known && !team.Says; known {
+		at = team.Priority
 	}
-	if priority != "" {
-		said, ok := ParsePriority(priority)
-		if !ok {
-			g.mu.Unlock()
-			return llm.Errorf(llm.InvalidRequest, "x-headrace-priority is interactive, standard or batch")
-		}
-		if !known || said > at {
-			at = said
-		}
+	if own, ok := ParsePriority(a.Own); ok && a.Own != "" {
+		at, known = own, true
 	}
+	if a.Says == "" {
+		return at, nil
+	}
+	said, ok := ParsePriority(a.Says)
+	switch {
+	case !ok:
+		return 0, llm.Errorf(llm.InvalidRequest, "x-headrace-priority is interactive, standard or batch")
+	case !known, a.Raise, said > at:
+		return said, nil
+	}
+	return at, nil
+}
+
+// Enter waits for the turn of a request. Without an error the request runs, and
+// whoever asked calls Leave once.
+func (g *Gate) Enter(ctx context.Context, a Ask) *llm.Error {
+	g.mu.Lock()
+	at, wrong := g.priority(&a)
+	if wrong != nil {
+		g.mu.Unlock()
+		return wrong
+	}
+	team := a.Team
 	if g.o.Most == 0 || g.waiting == 0 && float64(g.running) < g.limit {
 		g.running++
 		g.mu.Unlock()
 		return nil
 	}
 	if g.waiting >= g.o.Queue && !g.displace(at) {
-		g.shed++
+		g.shed[QueueFull]++
 		fail := busy("%d requests run and %d wait", g.running, g.waiting)
 		g.mu.Unlock()
 		return fail
@@ -178,7 +223,7 @@ func (g *Gate) Enter(ctx context.Context, team, priority string) *llm.Error {
 	}
 	switch cause := context.Cause(ctx); {
 	case cause == nil:
-		g.shed++
+		g.shed[NoTurn]++
 		return busy("no turn came within %v", wait)
 	case errors.Is(cause, context.DeadlineExceeded):
 		return llm.Errorf(llm.Timeout, "the request's deadline passed while it waited for its turn")
@@ -259,7 +304,7 @@ func (g *Gate) displace(at Priority) bool {
 		w := longest.waits[len(longest.waits)-1]
 		l.leave(w)
 		g.waiting--
-		g.shed++
+		g.shed[Displaced]++
 		w.turn <- busy("requests of a higher priority wait")
 		return true
 	}
@@ -323,7 +368,7 @@ func (g *Gate) Take(n int64) *llm.Error {
 	case n > most:
 		return llm.Errorf(llm.TooLarge, "the request body is over the limit of %d bytes for all requests together", most)
 	case g.bytes > most-n:
-		g.shed++
+		g.shed[BytesFull]++
 		return busy("the bodies of the requests that run fill the memory for them")
 	}
 	g.bytes += n
@@ -357,15 +402,30 @@ type Reading struct {
 	// Running and Waiting count requests, Bytes their bodies.
 	Running, Waiting int
 	Bytes            int64
-	// Limit is how many may run now.
-	Limit int
-	// Shed counts the requests that were turned away since the start.
-	Shed int64
+	// Queued are those that wait, by priority.
+	Queued [priorities]int
+	// Limit is how many may run now, Most how many may when nothing is late; 0 is
+	// no limit.
+	Limit, Most int
+	// Shed counts the requests that were turned away since the start, by reason.
+	Shed [reasons]int64
+}
+
+// Turned is how many requests were turned away since the start.
+func (r *Reading) Turned() (n int64) {
+	for _, one := range r.Shed {
+		n += one
+	}
+	return n
 }
 
 // Read gives the reading of now.
 func (g *Gate) Read() Reading {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return Reading{Running: g.running, Waiting: g.waiting, Bytes: g.bytes, Limit: int(g.limit), Shed: g.shed}
+	r := Reading{Running: g.running, Waiting: g.waiting, Bytes: g.bytes, Limit: int(g.limit), Most: g.o.Most, Shed: g.shed}
+	for p := range g.levels {
+		r.Queued[p] = g.levels[p].waiting
+	}
+	return r
 }

@@ -27,7 +27,7 @@ type line struct {
 
 func (l *line) ask(name, team, priority string) {
 	go func() {
-		err := l.g.Enter(l.t.Context(), team, priority)
+		err := l.g.Enter(l.t.Context(), admission.Ask{Team: team, Says: priority})
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if err != nil {
@@ -44,7 +44,7 @@ func (l *line) ask(name, team, priority string) {
 func full(t *testing.T, o admission.Options) *line {
 	o.Most = 1
 	l := &line{t: t, g: admission.New(o)}
-	if err := l.g.Enter(t.Context(), "", ""); err != nil {
+	if err := l.g.Enter(t.Context(), admission.Ask{}); err != nil {
 		t.Fatal(err)
 	}
 	return l
@@ -155,20 +155,20 @@ func TestShed(t *testing.T) {
 		if got := l.turns(0); got != "-b3 -b2 -b1 -i3 -i1 -i2" && got != "-b3 -b2 -b1 -i3 -i2 -i1" {
 			t.Errorf("after the wait: %q", got)
 		}
-		if r := l.g.Read(); r.Running != 1 || r.Waiting != 0 || r.Shed != 6 {
+		if r := l.g.Read(); r.Running != 1 || r.Waiting != 0 || r.Turned() != 6 || r.Shed[admission.QueueFull] != 2 || r.Shed[admission.NoTurn] != 2 || r.Shed[admission.Displaced] != 2 {
 			t.Errorf("reading %+v", r)
 		}
-		if err := l.g.Enter(t.Context(), "", "urgent"); err == nil || err.Class != llm.InvalidRequest {
+		if err := l.g.Enter(t.Context(), admission.Ask{Says: "urgent"}); err == nil || err.Class != llm.InvalidRequest {
 			t.Errorf("an unknown priority: %v", err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := l.g.Enter(ctx, "", ""); err == nil || err.Class != llm.Timeout {
+		if err := l.g.Enter(ctx, admission.Ask{}); err == nil || err.Class != llm.Timeout {
 			t.Errorf("a deadline: %v", err)
 		}
 		gone, leave := context.WithCancel(t.Context())
 		leave()
-		if err := l.g.Enter(gone, "", ""); err == nil || err.Class != llm.ClientGone {
+		if err := l.g.Enter(gone, admission.Ask{}); err == nil || err.Class != llm.ClientGone {
 			t.Errorf("a client that left: %v", err)
 		}
 		l.g.Leave()
@@ -202,7 +202,7 @@ func TestBytes(t *testing.T) {
 func TestAdapt(t *testing.T) {
 	g := admission.New(admission.Options{Most: 1000, Least: 10})
 	for range 100 {
-		if err := g.Enter(t.Context(), "", ""); err != nil {
+		if err := g.Enter(t.Context(), admission.Ask{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -210,7 +210,7 @@ func TestAdapt(t *testing.T) {
 	if r := g.Read(); r.Limit != 90 {
 		t.Errorf("once late: %+v", r)
 	}
-	if err := g.Enter(t.Context(), "", ""); err == nil {
+	if err := g.Enter(t.Context(), admission.Ask{}); err == nil {
 		t.Error("another one was let in")
 	}
 	for range 50 {
@@ -258,7 +258,7 @@ func TestNothingIsLost(t *testing.T) {
 					all.Go(func() {
 						ctx, cancel := context.WithTimeout(context.Background(), time.Duration(s.wait)*time.Second)
 						defer cancel()
-						if g.Enter(ctx, s.team, s.priority) != nil {
+						if g.Enter(ctx, admission.Ask{Team: s.team, Says: s.priority}) != nil {
 							return
 						}
 						end := make(chan struct{})
@@ -311,10 +311,51 @@ func BenchmarkEnter(b *testing.B) {
 	ctx := context.Background()
 	b.ReportAllocs()
 	for b.Loop() {
-		if g.Enter(ctx, "team", "") != nil || g.Take(100) != nil {
+		if g.Enter(ctx, admission.Ask{Team: "team"}) != nil || g.Take(100) != nil {
 			b.Fatal("not let in")
 		}
 		g.Give(100)
 		g.Leave()
+	}
+}
+
+// TestPriorityOfKey: a key's priority counts before its team's; the header
+// lowers it, and raises it only where the key may.
+func TestPriorityOfKey(t *testing.T) {
+	teams := map[string]admission.Team{"slow": {Priority: admission.Batch}, "quick": {Priority: admission.Interactive}, "free": {Says: true}}
+	for _, c := range []struct {
+		ask  admission.Ask
+		want admission.Priority
+	}{
+		{admission.Ask{}, admission.Standard},
+		{admission.Ask{Says: "interactive"}, admission.Interactive},
+		{admission.Ask{Own: "standard"}, admission.Standard},
+		{admission.Ask{Own: "standard", Says: "batch"}, admission.Batch},
+		{admission.Ask{Own: "standard", Says: "interactive"}, admission.Standard},
+		{admission.Ask{Own: "standard", Says: "interactive", Raise: true}, admission.Interactive},
+		{admission.Ask{Own: "batch", Says: "standard", Raise: true}, admission.Standard},
+		{admission.Ask{Team: "slow"}, admission.Batch},
+		{admission.Ask{Team: "slow", Says: "interactive"}, admission.Batch},
+		{admission.Ask{Team: "slow", Says: "interactive", Raise: true}, admission.Interactive},
+		{admission.Ask{Team: "slow", Own: "interactive"}, admission.Interactive},
+		{admission.Ask{Team: "quick", Own: "batch"}, admission.Batch},
+		{admission.Ask{Team: "quick", Own: "batch", Says: "interactive"}, admission.Batch},
+		{admission.Ask{Team: "free", Own: "standard", Says: "interactive"}, admission.Standard},
+		{admission.Ask{Team: "free", Says: "interactive"}, admission.Interactive},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g := admission.New(admission.Options{Most: 1, Least: 1, Queue: 1, Wait: time.Second, Teams: teams})
+			if err := g.Enter(t.Context(), admission.Ask{}); err != nil {
+				t.Fatal(err)
+			}
+			go g.Enter(t.Context(), c.ask)
+			synctest.Wait()
+			for p, n := range g.Read().Queued {
+				if (n == 1) != (admission.Priority(p) == c.want) {
+					t.Errorf("%+v: %d wait as %s", c.ask, n, admission.Priorities[p])
+				}
+			}
+			time.Sleep(2 * time.Second)
+		})
 	}
 }

@@ -95,7 +95,8 @@ type App struct {
 	ledger    *ledger.Ledger
 	budgets   *budget.Keeper
 	tokens    *tokens.Learner
-	recall    *recall.State // nil when none is kept
+	recall    *recall.State     // nil when none is kept
+	responses *recall.Responses // nil when none are kept
 	rehearsal *rehearsal.Provider
 	gateway   *gateway.Gateway
 	admin     http.Handler
@@ -182,15 +183,16 @@ func (a *App) build(ctx context.Context) error {
 		llm.OpenAI: openai.Codec{}, llm.Anthropic: anthropic.Codec{},
 	}})
 	a.found = look(cfg, a.o.Env, a.catalog)
-	front := gateway.Options{Keys: a.directory, Limits: callerLimits{a}, Ledger: a.ledger, Tokens: a.tokens, Admission: a.gate, Budgets: a.budgets}
+	front := gateway.Options{Keys: a.directory, Limits: callerLimits{a}, Ledger: a.ledger, Tokens: a.tokens, Admission: turns{a.gate}, Budgets: a.budgets}
 	if c := &cfg.Recall; c.State > 0 {
 		a.recall = recall.NewState(recall.StateOptions{Store: a.db, Seal: seal, Log: a.log,
 			Keep: c.State.Std(), Bytes: int64(c.StateMemory), Turns: c.StateTurns})
 		front.Recall, front.Makers = a.recall, recall.NewMakers(c.State.Std())
 	}
 	if c := &cfg.Recall; c.Responses > 0 {
-		front.Responses = recall.NewResponses(recall.ResponsesOptions{Store: a.db, Seal: seal,
+		a.responses = recall.NewResponses(recall.ResponsesOptions{Store: a.db, Seal: seal, Log: a.log,
 			Keep: c.Responses.Std(), Bytes: int64(c.ResponsesMemory), ChainBytes: int64(c.Conversation)})
+		front.Responses = a.responses
 	}
 	a.gateway = gateway.New(front, a.snapshot(cfg))
 	a.admin = admin.New(a.adminOptions(admin.Options{
@@ -280,7 +282,7 @@ func (a *App) Serve(ctx context.Context) (err error) {
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var services sync.WaitGroup
-	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.watchRefresh, a.watchConfig, a.watchLoad, a.firstDiscovery, a.write, a.budgets.Run, a.keep, a.sweep, a.retain} {
+	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.watchRefresh, a.watchConfig, a.watchLoad, a.firstDiscovery, a.write, a.budgets.Run, a.keep, a.store, a.sweep, a.retain} {
 		services.Go(func() { service(background) })
 	}
 	defer services.Wait()
@@ -327,6 +329,16 @@ func (a *App) keep(ctx context.Context) {
 	}
 }
 
+// store writes the answers that their clients did not ask by name to be stored.
+func (a *App) store(ctx context.Context) {
+	if a.responses == nil {
+		return
+	}
+	if err := a.responses.Run(ctx); err != nil {
+		a.log.Error("the last responses could not be stored", "error", err)
+	}
+}
+
 // sweep drops what must not come back any more.
 func (a *App) sweep(ctx context.Context) { recall.Sweep(ctx, a.db, a.log) }
 
@@ -363,7 +375,7 @@ func (a *App) metrics() http.Handler {
 	figures := meter.Handler(meter.Options{Health: a.health, Requests: a.gateway.Running, Rows: func() (waiting, lost int64) {
 		s := a.ledger.Stats()
 		return int64(s.Waiting), s.Lost
-	}})
+	}, Credentials: a.credentialStates, Load: a.gate.Read})
 	if loopback(a.config().Listen) {
 		return figures
 	}

@@ -951,7 +951,11 @@ func TestErrorsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range (app.Program{}).Errors(cfg) {
+	classes, err := app.Program{}.Errors(cfg, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range classes {
 		once, often := strings.Contains(e.Does, "again once from"), strings.Contains(e.Does, fmt.Sprintf("again up to %d times from", e.Repeat))
 		if once != (e.Repeat == 1) || often != (e.Repeat > 1) {
 			t.Errorf("%s, repeated %d times: %s", e.Class, e.Repeat, e.Does)

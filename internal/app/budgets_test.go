@@ -287,3 +287,55 @@ func TestBudgetOverARestart(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+// TestBudgetAndTiers: a dearer service tier is held and charged at its price,
+// and one of unknown price is not sent under a budget.
+func TestBudgetAndTiers(t *testing.T) {
+	t.Parallel()
+	served := "priority"
+	var mu sync.Mutex // guards served
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		write(w, "application/json", strings.Replace(answerOf(1000), `{"id"`, `{"service_tier":"`+served+`","id"`, 1))
+	})
+	h := open(t, u, "models:\n  openai/gpt-5.5: {price: {input: 0, output: 1000, cache_read: 0}}\n")
+	id := h.budget("key", h.myKey(), "monthly", 10)
+	ask := func(tier string, most int) answer {
+		return h.call("POST", "/v1/chat/completions", fmt.Sprintf(`{"model":"openai/gpt-5.5","service_tier":%q,"max_completion_tokens":%d,"messages":[{"role":"user","content":"Hi"}]}`, tier, most))
+	}
+	const usd = 1_000_000_000
+	spent := func(want float64) {
+		t.Helper()
+		waitFor(t, func() bool { return h.purse(id).Spent == int64(want*usd) }, fmt.Sprintf("$%g spent, not %d", want, h.purse(id).Spent))
+	}
+	if a := ask("priority", 1000); a.status != 200 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	spent(2.5)
+	// 7.5 are left: 4,000 tokens at the standard price, 3,000 at 2.5 times it.
+	a := ask("fast", 4000)
+	if w := a.header.Get("X-Headrace-Warnings"); a.status != 200 || !strings.Contains(w, "lowered from 4000 to 3000") {
+		t.Errorf("%d %q %s", a.status, w, a.body)
+	}
+	spent(5)
+	// Another tier than the one asked for: what was served is charged.
+	mu.Lock()
+	served = "default"
+	mu.Unlock()
+	if a := ask("priority", 1000); a.status != 200 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	spent(6)
+	mu.Lock()
+	served = "flex"
+	mu.Unlock()
+	if a := ask("flex", 1000); a.status != 200 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	spent(6.5)
+	n := len(u.asked())
+	if a := ask("scale", 1000); a.status != 403 || !strings.Contains(a.body, "no known price at the service tier") || len(u.asked()) != n {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}

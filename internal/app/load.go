@@ -5,8 +5,10 @@ import (
 	"runtime/metrics"
 	"time"
 
+	"headrace/internal/access"
 	"headrace/internal/admission"
 	"headrace/internal/config"
+	"headrace/internal/llm"
 )
 
 // gateOptions are the configuration's words on overload.
@@ -19,6 +21,14 @@ func gateOptions(cfg *config.Config) admission.Options {
 		o.Teams[name] = admission.Team{Priority: p, Weight: t.Weight, Says: t.Priority == ""}
 	}
 	return o
+}
+
+// turns lets the gateway's callers in.
+type turns struct{ *admission.Gate }
+
+// Enter waits for the turn of a caller's request.
+func (t turns) Enter(ctx context.Context, p access.Principal, says string) *llm.Error {
+	return t.Gate.Enter(ctx, admission.Ask{Team: p.Team, Own: p.Priority, Raise: p.MayRaise, Says: says})
 }
 
 // loadEvery is how often the load is looked at.

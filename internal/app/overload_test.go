@@ -3,15 +3,20 @@ package app_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"headrace/internal/access"
+	"headrace/internal/admission"
 )
 
 // TestOverload: what finds no place is told so at once in its dialect, with a
@@ -222,4 +227,88 @@ func TestAbortedStreams(t *testing.T) {
 		a := l.call("GET", "/admin/v1/requests?limit=1000&errors=true", "", "Authorization: Bearer "+adminToken)
 		return strings.Count(a.body, `"class":"client_gone"`) == 1000
 	}, "a thousand rows")
+}
+
+// TestPriorityOfKeys: what the operator says of a key decides who waits, and
+// the header does not raise it.
+func TestPriorityOfKeys(t *testing.T) {
+	t.Parallel()
+	// The two lists of names cannot import one another; this holds them equal.
+	if !slices.Equal(access.Priorities, admission.Priorities[:]) {
+		t.Errorf("access says %v, admission %v", access.Priorities, admission.Priorities)
+	}
+	release := make(chan struct{})
+	var mu sync.Mutex // guards order
+	var order []string
+	_, yaml := babel(t, func(w http.ResponseWriter, r *http.Request, head, tail string) {
+		b, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		for _, name := range []string{"first", "slow", "quick"} {
+			if strings.Contains(string(b), `"`+name+`"`) {
+				order = append(order, name)
+			}
+		}
+		mu.Unlock()
+		flushed(w, head)
+		<-release
+		flushed(w, tail)
+	})
+	l := live(t, nil, yaml+"overload: {requests: 1, least: 1, queue: 3, wait: 30s}\n")
+	issue := func(spec string, status int) string {
+		a := l.call("POST", "/admin/v1/keys", spec, "Authorization: Bearer "+adminToken, "Content-Type: application/json")
+		if a.status != status {
+			t.Fatalf("%s: %d %s", spec, a.status, a.body)
+		}
+		var made struct {
+			Token string
+			Key   struct {
+				Priority string
+				MayRaise bool `json:"may_raise"`
+			}
+		}
+		if err := json.Unmarshal([]byte(a.body), &made); err != nil {
+			t.Fatal(err)
+		}
+		if status == 201 && !strings.Contains(spec, made.Key.Priority) {
+			t.Errorf("%s made %s", spec, a.body)
+		}
+		return made.Token
+	}
+	issue(`{"name":"k","priority":"urgent"}`, 400)
+	slow, quick := issue(`{"name":"s","priority":"batch"}`, 201), issue(`{"name":"q","priority":"standard","may_raise":true}`, 201)
+	var all sync.WaitGroup
+	send := func(token, model, says string) {
+		req, err := http.NewRequest("POST", l.base+"/v1/chat/completions", strings.NewReader(strings.Replace(tongues[0].body, "MODEL", "p-openai/"+model, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		req.Header.Set("X-Headrace-Priority", says)
+		all.Go(func() {
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Errorf("%s: %v", model, err)
+				return
+			}
+			defer resp.Body.Close()
+			if b, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != 200 {
+				t.Errorf("%s: %d %v %s", model, resp.StatusCode, err, b)
+			}
+		})
+	}
+	waiting := func(n string) {
+		t.Helper()
+		waitFor(t, func() bool { return strings.Contains(l.call("GET", "/metrics", "").body, n+"\n") }, n)
+	}
+	send(key, "first", "")
+	waitFor(t, func() bool { mu.Lock(); defer mu.Unlock(); return len(order) == 1 }, "the first request")
+	send(slow, "slow", "interactive")
+	waiting(`headrace_admission_waiting{priority="batch"} 1`)
+	send(quick, "quick", "interactive")
+	waiting(`headrace_admission_waiting{priority="interactive"} 1`)
+	close(release)
+	all.Wait()
+	if got := strings.Join(order, " "); got != "first quick slow" {
+		t.Errorf("the order is %s", got)
+	}
 }

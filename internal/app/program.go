@@ -78,5 +78,8 @@ func (Program) Providers(c *config.Config, env config.Env) []admin.Provider {
 	return providersView(look(c, env, rows), rows)
 }
 
-// Errors is the table of what is done about each class of error.
-func (Program) Errors(c *config.Config) []admin.ErrorClass { return errorsView(c) }
+// Errors is the table of what is done about each class of error, for a route or,
+// when it is empty, for all requests.
+func (Program) Errors(c *config.Config, route string) ([]admin.ErrorClass, error) {
+	return errorsView(c, route)
+}

@@ -1,9 +1,15 @@
 package app_test
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
+
+	"headrace/internal/admin"
+	"headrace/internal/llm"
 )
 
 // A key that its provider refuses is left for another one, at once and from
@@ -31,7 +37,37 @@ func TestSeveralKeys(t *testing.T) {
 			bad++
 		}
 	}
-	if bad > 1 {
+	if bad != 1 {
 		t.Errorf("the refused key was used %d times", bad)
+	}
+	// Whoever runs the gateway sees which, until when and why, but not the key.
+	a := h.call("GET", "/admin/v1/status", "", "Authorization: Bearer "+adminToken)
+	var st admin.Status
+	if err := json.Unmarshal([]byte(a.body), &st); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]int{}
+	for _, c := range st.Credentials {
+		if c.Provider == "openai" {
+			seen[c.State] = len(c.SetAside)
+			for _, o := range c.SetAside {
+				if o.Class != llm.Auth || !strings.Contains(o.Message, "no such key") || time.Until(o.Until) > 10*time.Minute {
+					t.Errorf("set aside: %+v", o)
+				}
+			}
+		}
+	}
+	if len(seen) != 2 || seen["set_aside"] != 1 || seen["ready"] != 0 {
+		t.Errorf("credentials: %v in %s", seen, a.body)
+	}
+	figures := h.call("GET", "/metrics", "").body
+	if n := strings.Count(figures, "\nheadrace_credential_set_aside{"); n != 2 || strings.Contains(figures+a.body, openaiKey) {
+		t.Errorf("%d series of credentials, or a key in sight", n)
+	}
+	if strings.Count(figures, "\nheadrace_credential_set_aside{credential=\"1\",provider=\"openai\"} 1") != 1 {
+		t.Error("the refused credential is not set aside in the figures")
+	}
+	if !strings.Contains(figures, "\nheadrace_admission_running 0\n") || len(st.Load.Shed) == 0 || st.Load.Most == 0 {
+		t.Errorf("load %+v", st.Load)
 	}
 }

@@ -123,9 +123,9 @@ func (a *App) snapshot(cfg *config.Config) *gateway.Snapshot {
 		guard = breaker{a.health, a.catalog}
 	}
 	r := relay.New(relay.Options{
-		Sender: send, Prepare: prepare, Reserver: room, Breaker: guard, Policy: rules(cfg),
+		Sender: send, Prepare: prepare, Reserver: room, Breaker: guard, Policy: rules(cfg, ""),
 		Attempts: cfg.Retries.Attempts, Hold: limited(cfg.Timeouts.Hold),
-		Limits: attemptLimits(cfg.Timeouts, nil), Providers: ownLimits(cfg, a.catalog), Drains: a.drainers(cfg), Hedge: a.hedger(cfg),
+		Limits: attemptLimits(cfg.Timeouts), Providers: ownLimits(cfg, a.catalog, nil), Routes: routeTerms(cfg, a.catalog), Drains: a.drainers(cfg), Hedge: a.hedger(cfg),
 	})
 	c := a.catalog
 	return &gateway.Snapshot{
@@ -144,10 +144,13 @@ func (a *App) snapshot(cfg *config.Config) *gateway.Snapshot {
 // tokenBytes is about how many bytes of text a token is.
 const tokenBytes = 4
 
-// attemptLimits are the limits of an attempt, with what one provider has of its
-// own.
-func attemptLimits(all config.Timeouts, own *config.ProviderTimeouts) relay.Limits {
-	if own != nil {
+// attemptLimits are the limits of an attempt, with what its provider and its
+// route have of their own, the last word last.
+func attemptLimits(all config.Timeouts, layers ...*config.OwnTimeouts) relay.Limits {
+	for _, own := range layers {
+		if own == nil {
+			continue
+		}
 		for _, d := range []struct{ to, own *config.Duration }{
 			{&all.FirstByte, own.FirstByte}, {&all.FirstContent, own.FirstContent}, {&all.Idle, own.Idle},
 			{&all.WarmUp, own.WarmUp}, {&all.Total, own.Total},
@@ -166,8 +169,9 @@ func attemptLimits(all config.Timeouts, own *config.ProviderTimeouts) relay.Limi
 	}
 }
 
-// ownLimits are those of the providers that have limits of their own.
-func ownLimits(cfg *config.Config, c *catalog.Catalog) map[string]relay.Limits {
+// ownLimits are those of the providers that have limits of their own; of, when
+// it is not nil, is what a route says over them.
+func ownLimits(cfg *config.Config, c *catalog.Catalog, of *config.OwnTimeouts) map[string]relay.Limits {
 	own := map[string]relay.Limits{}
 	for id, p := range cfg.Providers {
 		if p.Timeouts == nil {
@@ -176,7 +180,29 @@ func ownLimits(cfg *config.Config, c *catalog.Catalog) map[string]relay.Limits {
 		if row, ok := c.Provider(id); ok { // the file may name an alias
 			id = row.ID
 		}
-		own[id] = attemptLimits(cfg.Timeouts, p.Timeouts)
+		own[id] = attemptLimits(cfg.Timeouts, p.Timeouts, of)
+	}
+	return own
+}
+
+// routeTerms are what the routes have of their own.
+func routeTerms(cfg *config.Config, c *catalog.Catalog) map[string]relay.Terms {
+	own := map[string]relay.Terms{}
+	for name := range cfg.Routes {
+		retries, says := cfg.Retries.Routes[name]
+		var within *config.OwnTimeouts
+		if t, ok := cfg.Timeouts.Routes[name]; ok {
+			within, says = &t, true
+		}
+		if !says {
+			continue
+		}
+		t := relay.Terms{Policy: rules(cfg, name), Attempts: cfg.Retries.Attempts,
+			Limits: attemptLimits(cfg.Timeouts, within), Providers: ownLimits(cfg, c, within)}
+		if retries.Attempts != nil {
+			t.Attempts = *retries.Attempts
+		}
+		own[name] = t
 	}
 	return own
 }
@@ -223,33 +249,40 @@ func limited(d config.Duration) time.Duration {
 
 const forever = 100 * 365 * 24 * time.Hour
 
-// rules lays the configuration's changes over the built-in table.
-func rules(cfg *config.Config) []relay.Rule {
+// rules lays the configuration's changes over the built-in table: those for all
+// requests, then those of a route, empty for none.
+func rules(cfg *config.Config, route string) []relay.Rule {
 	table := relay.DefaultPolicy()
 	for i := range table {
-		own, ok := cfg.Retries.Classes[string(table[i].Class)]
-		if !ok {
-			continue
-		}
-		if own.Repeat != nil {
-			table[i].Retries = *own.Repeat
-			if *own.Repeat > 0 && table[i].Step == relay.StepNext {
-				table[i].Step = relay.StepRetry
+		r := &table[i]
+		for _, classes := range []map[string]config.ClassPolicy{cfg.Retries.Classes, cfg.Retries.Routes[route].Classes} {
+			if own, ok := classes[string(r.Class)]; ok {
+				change(r, &own)
 			}
-		}
-		if own.Backoff != nil {
-			table[i].Backoff = own.Backoff.Std()
-		}
-		if own.MaxWait != nil {
-			table[i].MaxWait = own.MaxWait.Std()
-		}
-		if own.Next != nil && !*own.Next {
-			table[i].Step = relay.StepStop
-		} else if own.Next != nil && table[i].Step == relay.StepStop {
-			table[i].Step = relay.StepNext
 		}
 	}
 	return table
+}
+
+// change lays what the configuration says over one row.
+func change(r *relay.Rule, own *config.ClassPolicy) {
+	if own.Repeat != nil {
+		r.Retries = *own.Repeat
+		if *own.Repeat > 0 && r.Step == relay.StepNext {
+			r.Step = relay.StepRetry
+		}
+	}
+	if own.Backoff != nil {
+		r.Backoff = own.Backoff.Std()
+	}
+	if own.MaxWait != nil {
+		r.MaxWait = own.MaxWait.Std()
+	}
+	if own.Next != nil && !*own.Next {
+		r.Step = relay.StepStop
+	} else if own.Next != nil && r.Step == relay.StepStop {
+		r.Step = relay.StepNext
+	}
 }
 
 // models lists what clients may ask for: routes first, then every model that

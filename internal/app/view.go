@@ -14,10 +14,13 @@ import (
 
 	"headrace/internal/access"
 	"headrace/internal/admin"
+	"headrace/internal/admission"
 	"headrace/internal/catalog"
 	"headrace/internal/config"
 	"headrace/internal/health"
+	"headrace/internal/limit"
 	"headrace/internal/llm"
+	"headrace/internal/meter"
 	"headrace/internal/relay"
 	"headrace/internal/wire/openai"
 )
@@ -33,7 +36,8 @@ func (a *App) adminOptions(o admin.Options) admin.Options {
 			return providersView(a.foundNow(), a.catalogNow()), nil
 		},
 	}
-	o.Errors, o.Status, o.Log = errorsView(a.config()), a.status, a.log
+	o.Errors = func(route string) ([]admin.ErrorClass, error) { return errorsView(a.config(), route) }
+	o.Status, o.Log = a.status, a.log
 	o.Audit = &auditFile{path: filepath.Join(a.data, "audit.log"), log: func(err error) { a.log.Error("the audit log cannot be written", "error", err) }}
 	return o
 }
@@ -150,15 +154,19 @@ func compare(before, after *catalog.Catalog) admin.Refreshed {
 	return out
 }
 
-// errorsView is the table of error classes as people see it.
-func errorsView(cfg *config.Config) []admin.ErrorClass {
+// errorsView is the table of error classes as people see it: that of a route,
+// or of all requests when it is empty.
+func errorsView(cfg *config.Config, route string) ([]admin.ErrorClass, error) {
+	if _, ok := cfg.Routes[route]; !ok && route != "" {
+		return nil, llm.Errorf(llm.NotFound, "there is no route %q", route)
+	}
 	var out []admin.ErrorClass
-	for _, r := range rules(cfg) {
+	for _, r := range rules(cfg, route) {
 		out = append(out, admin.ErrorClass{
 			Class: r.Class, Status: statusOf(r.Class), Means: r.Why, Does: does(r), Repeat: r.Retries, Next: r.Step != relay.StepStop,
 		})
 	}
-	return out
+	return out, nil
 }
 
 func does(r relay.Rule) string {
@@ -197,7 +205,73 @@ func (a *App) status(context.Context) admin.Status {
 		Version: a.o.Version, Started: a.started, Listen: a.info.Address, Data: a.data, Config: a.config().File(),
 		Ready: a.ready.Load() && !a.directory.Stale(), Keys: a.directory.Len(), Providers: ready, Streams: a.gateway.Running(),
 		LedgerWaiting: int64(s.Waiting), LedgerDropped: s.Lost, Targets: targetsView(a.health), Notes: a.info.Notes,
+		Credentials: credentialsView(a.credentialStates(), time.Now()), Load: loadView(a.gate.Read()),
 	}
+}
+
+// credentialStates gives the credentials of the providers in use, in the order
+// of their names.
+func (a *App) credentialStates() []meter.Credentials {
+	a.mu.Lock()
+	pools := map[string]*limit.Pool{}
+	for id := range a.providers {
+		if pool := a.made[id].pool; pool != nil {
+			pools[id] = pool
+		}
+	}
+	a.mu.Unlock()
+	now, all := time.Now(), make([]meter.Credentials, 0, len(pools))
+	for _, id := range slices.Sorted(maps.Keys(pools)) {
+		all = append(all, meter.Credentials{Provider: id, States: pools[id].States(now)})
+	}
+	return all
+}
+
+// shownLimits is how many limits of one credential are shown.
+const shownLimits = 20
+
+func credentialsView(all []meter.Credentials, now time.Time) []admin.CredentialState {
+	list := []admin.CredentialState{}
+	for _, p := range all {
+		for i := range p.States {
+			s := &p.States[i]
+			c := admin.CredentialState{Provider: p.Provider, Name: s.Name, State: "ready", Running: s.Running, Parallel: s.Parallel,
+				SetAside: []admin.Aside{}, Pauses: []admin.Pause{}, Limits: []admin.CredentialLimit{}}
+			for _, o := range s.Off {
+				c.SetAside = append(c.SetAside, admin.Aside{Op: o.Op, Class: o.Class, Message: o.Message, Until: now.Add(o.For).UTC()})
+			}
+			for _, w := range s.Pauses[:min(len(s.Pauses), shownLimits)] {
+				c.Pauses = append(c.Pauses, admin.Pause{Op: w.Op, Model: w.Class, Until: now.Add(w.For).UTC()})
+			}
+			switch {
+			case len(c.SetAside) > 0:
+				c.State = "set_aside"
+			case len(c.Pauses) > 0:
+				c.State = "rate_limited"
+			}
+			for _, l := range s.Limits[:min(len(s.Limits), shownLimits)] {
+				source := "configured"
+				if l.Learned {
+					source = "learned"
+				}
+				c.Limits = append(c.Limits, admin.CredentialLimit{Kind: l.Kind.Name(), Op: l.Op, Model: l.Class, Source: source, Limit: l.Limit, Left: l.Left, PerSeconds: l.Per.Seconds()})
+			}
+			c.MoreLimits = len(s.Limits) - len(c.Limits)
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+func loadView(r admission.Reading) admin.Load {
+	l := admin.Load{Running: r.Running, Waiting: r.Waiting, Limit: r.Limit, Most: r.Most, BodyBytes: r.Bytes}
+	for p, n := range r.Queued {
+		l.Queued = append(l.Queued, admin.Count{Name: admission.Priorities[p], Count: int64(n)})
+	}
+	for why, n := range r.Shed {
+		l.Shed = append(l.Shed, admin.Count{Name: admission.Reasons[why], Count: n})
+	}
+	return l
 }
 
 func targetsView(table *health.Table) []admin.TargetHealth {

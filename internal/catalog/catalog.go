@@ -117,7 +117,8 @@ func (c *Catalog) PriceAt(provider, model string, at time.Time) (*Price, bool) {
 // given time, in nanodollars rounded up, and whether a price is known at all:
 // an unknown price is never 0, while a price listed as 0 is. A cost that the
 // provider itself reported wins over the table. The sum saturates at the
-// largest int64; it is never negative. See Price.Cost for the rules.
+// largest int64; it is never negative. See Price.Cost for the rules. What
+// the provider says of its tier and place counts (TierFactor).
 func (c *Catalog) Cost(provider, model string, u llm.Usage, at time.Time) (cost llm.Nanodollars, priced bool) {
 	if u.HasReported && u.Reported >= 0 {
 		return u.Reported, true
@@ -126,7 +127,11 @@ func (c *Catalog) Cost(provider, model string, u llm.Usage, at time.Time) (cost 
 	if !ok {
 		return 0, false
 	}
-	return p.Cost(u, at, false)
+	times, ok := c.TierFactor(provider, model, u.Tier, u.Geo, at)
+	if !ok {
+		return 0, false
+	}
+	return p.cost(u, at, u.Tier == "batch", times)
 }
 
 // plain brings the spellings of one model together: lower case, without the

@@ -14,6 +14,9 @@ import (
 //go:embed data/providers.rows
 var providerRows string
 
+//go:embed data/tiers.rows
+var tierRows string
+
 //go:embed data/models.rows
 var modelRows string
 
@@ -79,6 +82,9 @@ type PriceOverride struct {
 func baseRows() (*builder, error) {
 	b := newBuilder()
 	if err := b.lines("providers.rows", providerRows, b.provider); err != nil {
+		return nil, err
+	}
+	if err := b.lines("tiers.rows", tierRows, b.tier); err != nil {
 		return nil, err
 	}
 	if err := b.lines("models.rows", modelRows, b.model); err != nil {

@@ -75,9 +75,13 @@ func (p *Price) At(prompt int64, at time.Time) Rates {
 // sum saturates at the largest int64. batch asks for the batch price, which is
 // unknown where the factor is.
 func (p *Price) Cost(u llm.Usage, at time.Time, batch bool) (cost llm.Nanodollars, priced bool) {
-	factor := int64(1000)
+	return p.cost(u, at, batch, 1000)
+}
+
+// cost is Cost with a further factor, in thousandths.
+func (p *Price) cost(u llm.Usage, at time.Time, batch bool, factor int64) (cost llm.Nanodollars, priced bool) {
 	if batch {
-		if factor = p.Batch; factor == 0 {
+		if factor = factor * p.Batch / 1000; factor == 0 {
 			return 0, false
 		}
 	}

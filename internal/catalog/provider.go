@@ -98,6 +98,9 @@ type Provider struct {
 	// Batch is the factor of batch prices in thousandths where a price does not
 	// say its own; 0 means that there is no known batch price.
 	Batch int64
+	// Tiers are the factors of its service tiers; nil means that its prices do
+	// not hang on any, as far as is known.
+	Tiers []Tier
 	// ErrorForm names the shape of error bodies: "openai", "anthropic",
 	// "flat", "string", "array" or "detail".
 	ErrorForm string

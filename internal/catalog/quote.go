@@ -64,6 +64,20 @@ func (*Price) quote(r Rates, prompt int64, hour, output bool) (Quote, bool) {
 	return Quote{s.nanodollars(1000), r.Output}, true
 }
 
+// Times is the quote of a tier that costs more or less by a factor in
+// thousandths (Catalog.TierFactor), rounded up.
+func (q Quote) Times(factor int64) Quote {
+	if factor == 1000 {
+		return q
+	}
+	var s sum
+	s.add(1_000_000, Rate{int64(q.Prompt), true})
+	prompt := s.nanodollars(factor)
+	s = sum{}
+	s.add(1_000_000, Rate{q.Output.PerMillion, true})
+	return Quote{prompt, Rate{int64(s.nanodollars(factor)), q.Output.Known}}
+}
+
 // Cost is the worst case with an answer of this many tokens.
 func (q Quote) Cost(output int64) llm.Nanodollars {
 	var s sum

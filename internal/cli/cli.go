@@ -49,7 +49,7 @@ type App interface {
 	// no network and touches no state.
 	Providers(c *config.Config, env config.Env) []admin.Provider
 	// Errors is the table of what is done about each class of error.
-	Errors(c *config.Config) []admin.ErrorClass
+	Errors(c *config.Config, route string) ([]admin.ErrorClass, error)
 }
 
 // Main runs one command and returns the exit code. args are without the
@@ -355,14 +355,19 @@ type explainCommand struct {
 	Errors explainErrors `cmd:"" help:"What is done about each class of error."`
 }
 
-type explainErrors struct{}
+type explainErrors struct {
+	Route string `placeholder:"NAME" help:"What is done for requests that name this route; for all others when left out."`
+}
 
-func (*explainErrors) Run(p *process) error {
+func (e *explainErrors) Run(p *process) error {
 	c, err := p.load()
 	if err != nil {
 		return err
 	}
-	classes := p.app.Errors(c)
+	classes, err := p.app.Errors(c, e.Route)
+	if err != nil {
+		return err
+	}
 	if p.JSON {
 		return p.printJSON(admin.ErrorTable{Classes: classes})
 	}

@@ -158,8 +158,8 @@ func (f *fakeApp) Providers(c *config.Config, env config.Env) []admin.Provider {
 	return list
 }
 
-func (f *fakeApp) Errors(*config.Config) []admin.ErrorClass {
-	return []admin.ErrorClass{{Class: llm.Overloaded, Status: 529, Means: "the provider has no room", Does: "waits, then moves on", Repeat: 1, Next: true}}
+func (f *fakeApp) Errors(*config.Config, string) ([]admin.ErrorClass, error) {
+	return []admin.ErrorClass{{Class: llm.Overloaded, Status: 529, Means: "the provider has no room", Does: "waits, then moves on", Repeat: 1, Next: true}}, nil
 }
 
 func (f *fakeApp) Requests(_ context.Context, q admin.RequestFilter) ([]admin.Request, error) {

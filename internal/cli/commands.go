@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,10 +36,12 @@ type keysCreate struct {
 	RPM      int64    `name:"rpm" help:"Requests a minute; 0 is no limit."`
 	TPM      int64    `name:"tpm" help:"Tokens a minute; 0 is no limit."`
 	Parallel int      `help:"Requests at once; 0 is no limit."`
+	Priority string   `enum:"interactive,standard,batch," default:"" help:"Who waits when too much is asked for: interactive before standard before batch; its team's when left out."`
+	MayRaise bool     `help:"Let its requests say a higher priority than that (x-headrace-priority)."`
 }
 
 func (k *keysCreate) Run(ctx context.Context, p *process) error {
-	spec := admin.KeySpec{Name: k.Name, Team: k.Team, Admin: k.Admin, Models: k.Models,
+	spec := admin.KeySpec{Name: k.Name, Team: k.Team, Admin: k.Admin, Models: k.Models, Priority: k.Priority, MayRaise: k.MayRaise,
 		Limits: admin.Limits{RequestsPerMinute: k.RPM, TokensPerMinute: k.TPM, Parallel: k.Parallel}}
 	if until, err := time.Parse(time.RFC3339, k.Expires); err == nil {
 		spec.Expires = until
@@ -77,7 +80,7 @@ func (k *keysList) Run(ctx context.Context, p *process) error {
 	if p.JSON {
 		return p.printJSON(raw)
 	}
-	t := table{head: []string{"id", "name", "team", "token", "state", "created", "expires", "models", "limits"}}
+	t := table{head: []string{"id", "name", "team", "token", "state", "created", "expires", "models", "limits", "priority"}}
 	for _, one := range list.Keys {
 		if one.State != "active" && !k.All {
 			continue
@@ -88,9 +91,18 @@ func (k *keysList) Run(ctx context.Context, p *process) error {
 		} else if models == "" {
 			models = "all"
 		}
-		t.row(one.ID, dash(one.Name), dash(one.Team), one.Prefix+"...", one.State, date(one.Created), date(one.Expires), models, limits(one.Limits))
+		t.row(one.ID, dash(one.Name), dash(one.Team), one.Prefix+"...", one.State, date(one.Created), date(one.Expires), models, limits(one.Limits), priority(one))
 	}
 	return t.write(p.out)
+}
+
+// priority shows that of a key, with a plus where its requests may raise it.
+func priority(k admin.Key) string {
+	s := cmp.Or(k.Priority, "its team's")
+	if k.MayRaise {
+		s += " +"
+	}
+	return s
 }
 
 func limits(l admin.Limits) string {

@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -36,8 +38,12 @@ func (*statusCommand) Run(ctx context.Context, p *process) error {
 	if s.LedgerWaiting > 0 || s.LedgerDropped > 0 {
 		fmt.Fprintf(p.out, "Ledger: %s rows wait to be written, %s were lost\n", number(s.LedgerWaiting), number(s.LedgerDropped))
 	}
+	fmt.Fprintln(p.out, load(&s.Load))
 	for _, n := range s.Notes {
 		fmt.Fprintf(p.out, "Note: %s\n", clean(n))
+	}
+	if err := credentials(p.out, s.Credentials, time.Now()); err != nil {
+		return err
 	}
 	if len(s.Targets) == 0 {
 		_, err = fmt.Fprintln(p.out, "No model has been asked yet.")
@@ -61,6 +67,85 @@ func (*statusCommand) Run(ctx context.Context, p *process) error {
 			seconds(g.PerToken, g.PerToken.P50), cost, dash(strings.Join(failed, ", ")))
 	}
 	return t.write(p.out)
+}
+
+// load is one line on what there is to do.
+func load(l *admin.Load) string {
+	s := fmt.Sprintf("Load: %s let in", number(int64(l.Running)))
+	if l.Most > 0 {
+		s += fmt.Sprintf(" (%s may run now, of %s)", number(int64(l.Limit)), number(int64(l.Most)))
+	}
+	s += ", " + number(int64(l.Waiting)) + " waiting" + counts(l.Queued) + ", bodies of " + number(l.BodyBytes) + " bytes"
+	turned := int64(0)
+	for _, c := range l.Shed {
+		turned += c.Count
+	}
+	return s + ", " + number(turned) + " turned away since the start" + counts(l.Shed)
+}
+
+// counts names those that are not 0.
+func counts(list []admin.Count) string {
+	var some []string
+	for _, c := range list {
+		if c.Count != 0 {
+			some = append(some, number(c.Count)+" "+clean(c.Name))
+		}
+	}
+	if some == nil {
+		return ""
+	}
+	return " (" + strings.Join(some, ", ") + ")"
+}
+
+// shownLimits is how many limits of a credential the table shows.
+const shownLimits = 3
+
+// credentials shows the credentials and what is left of their limits.
+func credentials(w io.Writer, list []admin.CredentialState, now time.Time) error {
+	if len(list) == 0 {
+		return nil
+	}
+	fmt.Fprintln(w)
+	t := table{head: []string{"credential", "state", "running", "left of its limits", "why"}, right: columns(2)}
+	for i := range list {
+		c := &list[i]
+		var left, why []string
+		if c.Parallel > 0 {
+			left = append(left, fmt.Sprintf("%s of %s parallel", number(int64(max(c.Parallel-c.Running, 0))), number(int64(c.Parallel))))
+		}
+		for n := range c.Limits {
+			if len(left) == shownLimits {
+				left = append(left, fmt.Sprintf("%d more", len(c.Limits)-n+c.MoreLimits))
+				break
+			}
+			l := &c.Limits[n]
+			one := fmt.Sprintf("%s of %s %s", number(l.Left), number(l.Limit), strings.ReplaceAll(l.Kind, "_", " "))
+			if l.Model != "" {
+				one += " " + l.Model
+			}
+			if l.Source == "learned" {
+				one += " (learned)"
+			}
+			left = append(left, one)
+		}
+		for _, o := range c.SetAside {
+			why = append(why, fmt.Sprintf("%s set aside %s, %s: %s", o.Op, until(o.Until, now), o.Class, o.Message))
+		}
+		for _, o := range c.Pauses {
+			why = append(why, fmt.Sprintf("%s rate limited %s", cmp.Or(o.Model, "all"), until(o.Until, now)))
+		}
+		t.row(c.Provider+" "+c.Name, strings.ReplaceAll(c.State, "_", " "), number(int64(c.Running)), dash(strings.Join(left, ", ")), dash(strings.Join(why, "; ")))
+	}
+	return t.write(w)
+}
+
+// until says how long it is to a time.
+func until(t, now time.Time) string {
+	left := t.Sub(now).Round(time.Second)
+	if left <= 0 {
+		return "until the next request probes it"
+	}
+	return "for " + left.String()
 }
 
 // seconds shows one of some quantiles.

@@ -119,12 +119,13 @@ type Provider struct {
 	// 0 closes the connection at once.
 	Drain int `yaml:"drain" min:"0" max:"10000"`
 	// Timeouts replace those of all providers for this one.
-	Timeouts *ProviderTimeouts `yaml:"timeouts"`
+	Timeouts *OwnTimeouts `yaml:"timeouts"`
 }
 
-// ProviderTimeouts replace the timeouts of all providers for one of them. A
-// member that is left out keeps the value that all have; 0 switches it off.
-type ProviderTimeouts struct {
+// OwnTimeouts replace the timeouts of all requests for one provider or one
+// route. A member that is left out keeps the value that all have; 0 switches it
+// off.
+type OwnTimeouts struct {
 	// FirstByte replaces timeouts.first_byte.
 	FirstByte *Duration `yaml:"first_byte"`
 	// FirstContent replaces timeouts.first_content.
@@ -263,7 +264,8 @@ type Overload struct {
 // Team says how the requests of a team wait beside those of others.
 type Team struct {
 	// Priority is what its requests have; their header may say less, not more.
-	// Empty lets the header say.
+	// Empty lets the header say. That of a key (`headrace keys create --priority`)
+	// counts before it.
 	Priority string `yaml:"priority" enum:"interactive,standard,batch"`
 	// Weight is its share of the turns beside other teams; 0 means 1.
 	Weight int `yaml:"weight" min:"0" max:"1000"`
@@ -350,6 +352,9 @@ type Timeouts struct {
 	Drain Duration `yaml:"drain"`
 	// Read bounds how long a client may take to send its request.
 	Read Duration `yaml:"read"`
+	// Routes replace the bounds of an attempt for requests that name one of your
+	// routes. What a route says wins over what a provider says.
+	Routes map[string]OwnTimeouts `yaml:"routes"`
 }
 
 // Retries say what happens when an attempt fails before its first word.
@@ -369,6 +374,18 @@ type Retries struct {
 	Hedge []string `yaml:"hedge"`
 	// Classes replace single rows of the table that `headrace explain errors`
 	// prints, by error class.
+	Classes map[string]ClassPolicy `yaml:"classes" keys:"class"`
+	// Routes replace these for requests that name one of your routes
+	// (`headrace explain errors --route NAME`).
+	Routes map[string]RouteRetries `yaml:"routes"`
+}
+
+// RouteRetries replace what is done about failures for one route. What is left
+// out stays as it is for all requests.
+type RouteRetries struct {
+	// Attempts replaces retries.attempts.
+	Attempts *int `yaml:"attempts" min:"0" max:"100"`
+	// Classes replace single members of the table, over what retries.classes says.
 	Classes map[string]ClassPolicy `yaml:"classes" keys:"class"`
 }
 

@@ -127,6 +127,16 @@ func (c *Config) validate() error {
 			bad(join("retries.hedge", strconv.Itoa(i)), "there is no route %q", clip(name))
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Retries.Routes)) {
+		if _, ok := c.Routes[name]; !ok {
+			bad(join("retries.routes", name), "there is no route %q", clip(name))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Timeouts.Routes)) {
+		if _, ok := c.Routes[name]; !ok {
+			bad(join("timeouts.routes", name), "there is no route %q", clip(name))
+		}
+	}
 	for _, team := range slices.Sorted(maps.Keys(c.Budgets.Teams)) {
 		at := join(join("budgets", "teams"), team)
 		if team == "" || len(team) > 128 {

@@ -30,7 +30,7 @@ func (x *exchange) enter(req *http.Request) (ctx context.Context, cancel context
 	if !end.IsZero() {
 		ctx, cancel = context.WithDeadline(ctx, end)
 	}
-	return ctx, cancel, p, x.place.enter(ctx, p.Team, req.Header.Get("X-Headrace-Priority"))
+	return ctx, cancel, p, x.place.enter(ctx, p, req.Header.Get("X-Headrace-Priority"))
 }
 
 // called notes who calls.
@@ -96,11 +96,11 @@ type place struct {
 }
 
 // enter waits for the request's turn.
-func (p *place) enter(ctx context.Context, team, priority string) *llm.Error {
+func (p *place) enter(ctx context.Context, who access.Principal, says string) *llm.Error {
 	if p.gate == nil {
 		return nil
 	}
-	fail := p.gate.Enter(ctx, team, priority)
+	fail := p.gate.Enter(ctx, who, says)
 	p.inside = fail == nil
 	return fail
 }

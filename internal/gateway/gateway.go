@@ -41,8 +41,8 @@ type Limits interface {
 // for the client.
 type Admission interface {
 	// Enter waits for the turn of a request; whoever was let in calls Leave once.
-	// priority is what the request says of itself, empty when nothing.
-	Enter(ctx context.Context, team, priority string) *llm.Error
+	// says is the priority that the request says of itself, empty when nothing.
+	Enter(ctx context.Context, p access.Principal, says string) *llm.Error
 	Leave()
 	// Take takes room for bytes of a body; Give gives it back.
 	Take(n int64) *llm.Error

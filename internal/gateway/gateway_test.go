@@ -96,7 +96,7 @@ func (h *house) Reserve(_ *access.Principal, _ *route.Plan, n int64, _ time.Time
 
 func (h *house) NeedsTokens(*access.Principal) bool { return true }
 
-func (h *house) Enter(_ context.Context, team, priority string) *llm.Error {
+func (h *house) Enter(_ context.Context, _ access.Principal, priority string) *llm.Error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.full {

@@ -51,7 +51,7 @@ func (g *Gateway) Do(ctx context.Context, j *Job, w http.ResponseWriter) (row le
 }
 
 func (x *exchange) do(ctx context.Context, j *Job, path asked) *llm.Error {
-	if fail := x.place.enter(ctx, j.Caller.Team, j.Priority); fail != nil {
+	if fail := x.place.enter(ctx, j.Caller, j.Priority); fail != nil {
 		return fail
 	}
 	if fail := x.place.take(int64(len(j.Body))); fail != nil {

@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,6 +48,8 @@ type bill struct {
 	// written to a cache for an hour.
 	choices int64
 	hour    bool
+	// tier and geo are what the request asks for that may set the price.
+	tier, geo string
 	// known says that cost is; a request that broke down before costs what it
 	// holds.
 	known bool
@@ -90,14 +94,19 @@ func (b *bill) pay(ctx context.Context, t *route.Target, d llm.Draft, past []rel
 	}
 	answers := d.Op == llm.OpChat
 	quote, ok := b.catalog.Quote(t.Provider, t.Model, b.bounded(t), time.Now(), b.hour, answers)
-	if !ok || d.Op == llm.OpRaw {
+	dearer, sold := b.dearer(t, d.Dialect)
+	if !ok || !sold || d.Op == llm.OpRaw {
 		what := "a raw pass to " + t.Provider
 		if d.Op != llm.OpRaw {
 			what = t.String()
 		}
+		if ok && !sold {
+			return d, "", llm.Errorf(llm.Forbidden, "%s has no known price at the service tier that is asked for, and this caller has a budget", what)
+		}
 		return d, "", llm.Errorf(llm.Forbidden,
 			"%s has no known price, and this caller has a budget: set models.%s.price in the configuration, or ask for a model with a price", what, t)
 	}
+	quote = quote.Times(dearer)
 	spent := b.costOf(past)
 	if !answers {
 		want := spent + quote.Prompt
@@ -131,6 +140,18 @@ func (b *bill) pay(ctx context.Context, t *route.Target, d llm.Draft, past []rel
 	return d, fmt.Sprintf("max_tokens: lowered from %d to %d, which is what the budget buys", asked, bought), nil
 }
 
+// dearer is by how much more the target may cost for the tier that is asked for,
+// in thousandths; the provider may also serve at the standard one. It is false
+// where that is not known. What a dialect has no word for is not asked for.
+func (b *bill) dearer(t *route.Target, from llm.Dialect) (factor int64, ok bool) {
+	factor, ok = b.catalog.TierFactor(t.Provider, t.Model, b.tier, b.geo, time.Now())
+	if !ok {
+		row, _ := b.catalog.Provider(t.Provider)
+		return 1000, row == nil || row.Dialect != from && !slices.Contains(row.Also, from)
+	}
+	return max(factor, 1000), true
+}
+
 // bounded is the prompt's estimate with a margin, within the model's window.
 func (b *bill) bounded(t *route.Target) int64 {
 	n, ok := b.prompts[t.Model]
@@ -151,6 +172,17 @@ func (b *bill) look(d *llm.Draft) {
 	b.hour = bytes.Contains(d.Raw, []byte(`"1h"`))
 	if at, ok := d.Head.At("n"); ok {
 		b.choices = choices(d.Raw[at.From:at.To])
+	}
+	word := func(name string) string {
+		at, ok := d.Head.At(name)
+		if !ok {
+			return ""
+		}
+		return strings.ToLower(span.Text(d.Raw[at.From:at.To]))
+	}
+	b.tier, b.geo = cmp.Or(word("service_tier"), word("serviceTier")), word("inference_geo")
+	if word("speed") == "fast" {
+		b.tier = "fast"
 	}
 	for _, name := range [...]string{"generationConfig", "generation_config"} {
 		at, ok := d.Head.At(name)

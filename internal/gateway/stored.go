@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -35,17 +34,14 @@ type storing struct {
 	// itself: then it is better told of a failure than given an answer that it
 	// cannot go on from.
 	keep, must bool
-	// save writes a record, note one of what a provider holds.
+	// save keeps a record, note one of what a provider holds. Without must nothing
+	// waits for the store.
 	save, note func(recall.Record) error
 	// conversation is the id of the provider's own conversation that the request
 	// stands in; met says that its provider is known already.
 	conversation string
 	met          bool
 }
-
-// unaskedIn is how long an answer waits for a store that fails when its client
-// did not ask by name for it to be stored.
-const unaskedIn = time.Second
 
 // storer is a codec of a dialect whose answers can be stored and gone on from.
 type storer interface {
@@ -88,15 +84,11 @@ func (k *keeping) goOn(ctx context.Context, d *llm.Draft) *llm.Error {
 		st.must = d.Head.Store != nil && st.keep
 		// A client that leaves now may ask for the answer later.
 		ctx := context.WithoutCancel(ctx)
-		st.save = func(r recall.Record) error {
-			if st.must {
-				return s.Save(ctx, r)
-			}
-			bounded, cancel := context.WithTimeout(ctx, unaskedIn)
-			defer cancel()
-			return s.Save(bounded, r)
+		st.save, st.note = s.Later, s.Later
+		if st.must {
+			st.save = func(r recall.Record) error { return s.Save(ctx, r) }
+			st.note = func(r recall.Record) error { return s.Note(ctx, r) }
 		}
-		st.note = func(r recall.Record) error { return s.Note(ctx, r) }
 	}
 	k.storing = st
 	if id := d.Head.PreviousID; id != "" {

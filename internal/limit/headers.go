@@ -31,6 +31,11 @@ func (k Kind) String() string {
 	return [...]string{"requests", "requests", "tokens", "tokens", "input tokens", "output tokens"}[k]
 }
 
+// Name says it in figures: unlike String, each kind has its own.
+func (k Kind) Name() string {
+	return [...]string{"requests_minute", "requests_day", "tokens_minute", "tokens_day", "input_tokens_minute", "output_tokens_minute"}[k]
+}
+
 // family is how a provider writes its limits into the headers of its answers.
 type family struct {
 	headers []header

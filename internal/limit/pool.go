@@ -693,33 +693,3 @@ func (h *place) pause(e *llm.Error, at int64) {
 	m.strikes++
 	m.until = max(m.until, add(at, int64(long)))
 }
-
-// State is what there is to see of a credential.
-type State struct {
-	Name    string
-	Running int
-	// Off is why it is set aside, empty mostly; Until says for how long.
-	Off     llm.Class
-	Message string
-	Until   time.Duration
-	// Full is how full its fullest bucket is, in thousandths.
-	Full int64
-}
-
-// States gives all credentials, in the order in which they were given.
-func (p *Pool) States(now time.Time) []State {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	at := p.time(now)
-	out := make([]State, 0, len(p.credentials))
-	for _, c := range p.credentials {
-		s := State{Name: c.Name, Running: c.all.running, Full: c.fullness(at)}
-		for _, o := range c.off {
-			if left := time.Duration(o.until - at); s.Off == "" || left > s.Until {
-				s.Off, s.Message, s.Until = o.class, o.message, max(left, 0)
-			}
-		}
-		out = append(out, s)
-	}
-	return out
-}

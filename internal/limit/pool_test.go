@@ -460,3 +460,56 @@ func BenchmarkPool(b *testing.B) {
 		}
 	})
 }
+
+// TestPoolMost: a request waits as long as it may and not a moment longer, and
+// whoever does not wait is refused by the operator's limits alone.
+func TestPoolMost(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	fresh := func(r Rates) *Pool {
+		p := NewPool(PoolOptions{Provider: "acme", Credentials: []Credential{{Name: "a", Rates: r}}})
+		must(t, p, Ask{}, now).Done(ok(1, 1), now)
+		return p
+	}
+	one := Rates{RequestsPerMinute: 1}
+	for _, c := range []struct {
+		most  time.Duration
+		grant bool
+	}{{0, false}, {time.Minute - 1, false}, {time.Minute, true}, {time.Hour, true}} {
+		p := fresh(one)
+		h, wait, err := ask(p, Ask{Most: c.most}, now)
+		if c.grant {
+			if err != nil || wait != time.Minute {
+				t.Errorf("most %v: wait %v, %v", c.most, wait, err)
+			}
+			h.Done(Result{}, now)
+		} else if err == nil || err.RetryAfter != time.Minute || err.Class != llm.RateLimited {
+			t.Errorf("most %v: %+v", c.most, err)
+		}
+		if s := p.States(now)[0]; s.Running != 0 {
+			t.Errorf("most %v: %d run", c.most, s.Running)
+		}
+	}
+	// Below 0: the operator's limit refuses, what the provider said does not.
+	if _, _, err := ask(fresh(one), Ask{Most: -1}, now); err == nil {
+		t.Error("the operator's limit was passed")
+	}
+	p := fresh(Rates{})
+	h := must(t, p, Ask{}, now)
+	h.Done(Result{Sent: true, Err: &llm.Error{Class: llm.RateLimited, Status: 429, RetryAfter: time.Hour}}, now)
+	if _, _, err := ask(p, Ask{Most: time.Minute}, now); err == nil || err.RetryAfter != time.Hour {
+		t.Errorf("a told rate limit: %+v", err)
+	}
+	if _, wait, err := ask(p, Ask{Most: -1}, now); err != nil || wait != 0 {
+		t.Errorf("the only target is not asked: %v, wait %v", err, wait)
+	}
+	// The soonest of two is waited for.
+	two := two(PoolOptions{}, Rates{RequestsPerMinute: 1}, Rates{RequestsPerMinute: 6})
+	must(t, two, Ask{Tried: 2}, now).Done(ok(1, 1), now)
+	for range 6 {
+		must(t, two, Ask{Tried: 1}, now).Done(ok(1, 1), now)
+	}
+	if h, wait, err := ask(two, Ask{Most: 10 * time.Second}, now); err != nil || wait != 10*time.Second || h.Credential() != 1 {
+		t.Errorf("wait %v, %v", wait, err)
+	}
+}

@@ -27,7 +27,7 @@ var arrows = []struct{ room, may string }{
 	{"admission", "llm"},
 	{"health", "llm"},
 	{"recall", "llm"},
-	{"meter", "llm health"},
+	{"meter", "llm health limit admission"},
 	{"provider/cred", "llm"},
 	{"provider/direct", ""},
 	{"wire/forms", "llm wire/span"},

@@ -78,6 +78,10 @@ type Usage struct {
 	// zero with HasReported unset means that it does not say.
 	Reported    Nanodollars
 	HasReported bool
+	// Tier is how the provider says that it served the answer where that sets its
+	// price: its service tier in its own word and lower case ("flex", "priority",
+	// "fast"), empty when unsaid. Geo is where ("us"), where it says that.
+	Tier, Geo string
 	// Raw is the provider's usage object, the last one seen.
 	Raw jsontext.Value
 }

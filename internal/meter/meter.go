@@ -10,7 +10,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"headrace/internal/admission"
 	"headrace/internal/health"
+	"headrace/internal/limit"
 )
 
 // Options say where the figures are. All are required.
@@ -21,6 +23,17 @@ type Options struct {
 	Requests func() int
 	// Rows says how many ledger rows wait to be written and how many were lost.
 	Rows func() (waiting, lost int64)
+	// Credentials gives the credentials of the providers of which something is
+	// kept. There are as many as the configuration names.
+	Credentials func() []Credentials
+	// Load says how many requests run and wait.
+	Load func() admission.Reading
+}
+
+// Credentials are those of one provider.
+type Credentials struct {
+	Provider string
+	States   []limit.State
 }
 
 // recent is what the quantiles and ratios look back on.
@@ -28,6 +41,7 @@ const recent = 5 * time.Minute
 
 var (
 	target = []string{"provider", "model"}
+	holder = []string{"provider", "credential"}
 
 	attempts = prometheus.NewDesc("headrace_attempts_total",
 		"Attempts at a target that ended, by error class; class is ok for those that succeeded.", append(target, "class"), nil)
@@ -53,6 +67,26 @@ var (
 		"Ledger rows that are not written yet.", nil, nil)
 	lost = prometheus.NewDesc("headrace_ledger_rows_lost_total",
 		"Ledger rows lost because the store failed and no room was left.", nil, nil)
+
+	keyAside = prometheus.NewDesc("headrace_credential_set_aside",
+		"1 while a credential is set aside for some operation because its provider refuses it or it has nothing left, else 0.", holder, nil)
+	keyPaused = prometheus.NewDesc("headrace_credential_rate_limited",
+		"1 while some requests of a credential wait for a rate limit that the provider told, else 0.", holder, nil)
+	keyRunning = prometheus.NewDesc("headrace_credential_attempts_running",
+		"Attempts with a credential that are under way.", holder, nil)
+	keyLeft = prometheus.NewDesc("headrace_credential_limit_left_ratio",
+		"What is left of the fullest limit of a kind of a credential, as a share of it.", append(holder, "kind"), nil)
+
+	admitted = prometheus.NewDesc("headrace_admission_running",
+		"Requests that were let in and have not ended.", nil, nil)
+	queued = prometheus.NewDesc("headrace_admission_waiting",
+		"Requests that wait for their turn, by priority.", []string{"priority"}, nil)
+	room = prometheus.NewDesc("headrace_admission_limit",
+		"How many requests may run now; 0 is no limit.", nil, nil)
+	bodies = prometheus.NewDesc("headrace_admission_body_bytes",
+		"Bytes that the bodies of the requests that run take.", nil, nil)
+	shed = prometheus.NewDesc("headrace_admission_shed_total",
+		"Requests that were turned away, by reason.", []string{"reason"}, nil)
 )
 
 // Handler serves the figures.
@@ -66,7 +100,8 @@ type gauges struct{ o Options }
 
 // Describe names the figures.
 func (gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{attempts, output, cost, unpriced, perSuccess, success, latency, aside, running, requests, waiting, lost} {
+	for _, d := range []*prometheus.Desc{attempts, output, cost, unpriced, perSuccess, success, latency, aside, running, requests, waiting, lost,
+		keyAside, keyPaused, keyRunning, keyLeft, admitted, queued, room, bodies, shed} {
 		ch <- d
 	}
 }
@@ -116,4 +151,29 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	rows, gone := g.o.Rows()
 	gauge(waiting, float64(rows))
 	count(lost, float64(gone))
+	for _, c := range g.o.Credentials() {
+		for i := range c.States {
+			s := &c.States[i]
+			gauge(keyAside, float64(min(len(s.Off), 1)), c.Provider, s.Name)
+			gauge(keyPaused, float64(min(len(s.Pauses), 1)), c.Provider, s.Name)
+			gauge(keyRunning, float64(s.Running), c.Provider, s.Name)
+			told := map[limit.Kind]bool{}
+			for _, l := range s.Limits { // the fullest first
+				if !told[l.Kind] {
+					told[l.Kind] = true
+					gauge(keyLeft, 1-float64(l.Full)/1000, c.Provider, s.Name, l.Kind.Name())
+				}
+			}
+		}
+	}
+	load := g.o.Load()
+	gauge(admitted, float64(load.Running))
+	for p, n := range load.Queued {
+		gauge(queued, float64(n), admission.Priorities[p])
+	}
+	gauge(room, float64(load.Limit))
+	gauge(bodies, float64(load.Bytes))
+	for why, n := range load.Shed {
+		count(shed, float64(n), admission.Reasons[why])
+	}
 }

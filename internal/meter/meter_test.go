@@ -8,14 +8,27 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
+	"headrace/internal/admission"
 	"headrace/internal/health"
+	"headrace/internal/limit"
 	"headrace/internal/llm"
 	"headrace/internal/meter"
 )
 
 func scrape(t *testing.T, table *health.Table) string {
 	t.Helper()
-	h := meter.Handler(meter.Options{Health: table, Requests: func() int { return 3 }, Rows: func() (int64, int64) { return 7, 2 }})
+	h := meter.Handler(meter.Options{Health: table, Requests: func() int { return 3 }, Rows: func() (int64, int64) { return 7, 2 },
+		Credentials: func() []meter.Credentials {
+			return []meter.Credentials{{Provider: "openai", States: []limit.State{
+				{Name: "1", Running: 2, Pauses: []limit.Pause{{For: time.Second}}, Limits: []limit.Level{{Kind: limit.Tokens, Full: 750}, {Kind: limit.Tokens, Class: "m"}, {Kind: limit.Requests}}},
+				{Name: "2", Off: []limit.Aside{{Op: llm.OpChat, Class: llm.Auth}, {Op: llm.OpEmbed, Class: llm.Auth}}},
+			}}}
+		},
+		Load: func() admission.Reading {
+			r := admission.Reading{Running: 5, Waiting: 4, Bytes: 6, Limit: 8}
+			r.Queued[admission.Batch], r.Shed[admission.NoTurn] = 4, 9
+			return r
+		}})
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	if w.Code != 200 {
@@ -45,6 +58,19 @@ func TestMetrics(t *testing.T) {
 		`headrace_requests_running 3`,
 		`headrace_ledger_rows_waiting 7`,
 		`headrace_ledger_rows_lost_total 2`,
+		`headrace_credential_set_aside{credential="1",provider="openai"} 0`,
+		`headrace_credential_set_aside{credential="2",provider="openai"} 1`,
+		`headrace_credential_rate_limited{credential="1",provider="openai"} 1`,
+		`headrace_credential_attempts_running{credential="1",provider="openai"} 2`,
+		`headrace_credential_limit_left_ratio{credential="1",kind="tokens_minute",provider="openai"} 0.25`,
+		`headrace_credential_limit_left_ratio{credential="1",kind="requests_minute",provider="openai"} 1`,
+		`headrace_admission_running 5`,
+		`headrace_admission_waiting{priority="batch"} 4`,
+		`headrace_admission_waiting{priority="interactive"} 0`,
+		`headrace_admission_limit 8`,
+		`headrace_admission_body_bytes 6`,
+		`headrace_admission_shed_total{reason="no_turn"} 9`,
+		`headrace_admission_shed_total{reason="queue_full"} 0`,
 	} {
 		if !strings.Contains(got, line+"\n") {
 			t.Errorf("%s is missing", line)

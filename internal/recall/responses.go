@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -53,16 +54,21 @@ type ResponsesOptions struct {
 	// means 1,000 responses, and 32 MB.
 	Depth      int
 	ChainBytes int64
+	// StopIn bounds the writing at the end; 0 means 5 s.
+	StopIn time.Duration
+	// Log is told of a store that fails; nil is silent.
+	Log *slog.Logger
 }
 
-// Responses keeps stored responses. They are the one thing that needs the
-// store while a request waits, since the client asked for it to be kept. Its
-// errors are *llm.Error for the client: not_found, invalid_request for a
+// Responses keeps stored responses. One whose client asked by name for it to be
+// kept is the one thing that needs the store while a request waits (Save); the
+// others are written behind (Later). Its errors are *llm.Error for the client: not_found, invalid_request for a
 // broken chain, unavailable while the store is down. Safe for concurrent use.
 type Responses struct {
 	o ResponsesOptions
 
 	mu    sync.Mutex // guards all below; never held over I/O
+	wait  behind
 	byID  map[rowKey]*list.Element
 	used  *list.List // of *Record, last used first
 	bytes int64
@@ -74,7 +80,8 @@ func NewResponses(o ResponsesOptions) *Responses {
 	o.Bytes = cmp.Or(o.Bytes, 32<<20)
 	o.Depth = cmp.Or(o.Depth, 1000)
 	o.ChainBytes = cmp.Or(o.ChainBytes, 32<<20)
-	return &Responses{o: o, byID: map[rowKey]*list.Element{}, used: list.New()}
+	o.StopIn, o.Log = cmp.Or(o.StopIn, 5*time.Second), quiet(o.Log)
+	return &Responses{o: o, wait: newBehind(), byID: map[rowKey]*list.Element{}, used: list.New()}
 }
 
 // storeIn bounds one use of the store by a request.
@@ -91,6 +98,30 @@ func (s *Responses) Save(ctx context.Context, r Record) error { return s.save(ct
 func (s *Responses) Note(ctx context.Context, r Record) error { return s.save(ctx, r, true) }
 
 func (s *Responses) save(ctx context.Context, r Record, anyway bool) error {
+	if err := s.complete(&r); err != nil {
+		return err
+	}
+	row, err := s.seal(&r)
+	if err != nil {
+		return err
+	}
+	bounded, cancel := context.WithTimeout(ctx, storeIn)
+	defer cancel()
+	if err = s.settled(bounded, r.Owner, r.ID); err == nil {
+		err = s.o.Store.PutSealed(bounded, []Sealed{row}, nil)
+	}
+	if err != nil {
+		if anyway {
+			s.remember(&r)
+		}
+		return unavailable(ctx, "the response cannot be stored now; ask with store: false to go on without", err)
+	}
+	s.remember(&r)
+	return nil
+}
+
+// complete fills a record in, and makes it our own.
+func (s *Responses) complete(r *Record) error {
 	if r.ID == "" || r.Owner == "" {
 		return errors.New("a stored response needs an id and an owner")
 	}
@@ -102,22 +133,18 @@ func (s *Responses) save(ctx context.Context, r Record, anyway bool) error {
 	}
 	r.Created, r.Expires = r.Created.UTC().Truncate(time.Millisecond), r.Expires.UTC().Truncate(time.Millisecond)
 	r.Input, r.Response = r.Input.Clone(), r.Response.Clone()
+	return nil
+}
+
+// seal makes the row of a record.
+func (s *Responses) seal(r *Record) (Sealed, error) {
 	plain, err := json.Marshal(savedRecord{Provider: r.Provider, Native: r.Native, Previous: r.Previous, Input: r.Input, Response: r.Response})
 	if err != nil {
-		return fmt.Errorf("write response %s: %w", r.ID, err)
+		return Sealed{}, fmt.Errorf("write response %s: %w", r.ID, err)
 	}
 	row := Sealed{SealedID: SealedID{KindResponse, r.Owner, r.ID}, Created: r.Created, Expires: r.Expires}
 	s.o.Seal.close(&row, plain)
-	bounded, cancel := context.WithTimeout(ctx, storeIn)
-	defer cancel()
-	if err := s.o.Store.PutSealed(bounded, []Sealed{row}, nil); err != nil {
-		if anyway {
-			s.remember(&r)
-		}
-		return unavailable(ctx, "the response cannot be stored now; ask with store: false to go on without", err)
-	}
-	s.remember(&r)
-	return nil
+	return row, nil
 }
 
 // savedRecord is how a record is written inside its seal. JSON is kept as
@@ -178,7 +205,11 @@ func (s *Responses) Find(ctx context.Context, owner, id string) (*Record, error)
 func (s *Responses) Delete(ctx context.Context, owner, id string) error {
 	bounded, cancel := context.WithTimeout(ctx, storeIn)
 	defer cancel()
-	was, err := s.o.Store.DropSealed(bounded, SealedID{KindResponse, owner, id}, time.Now())
+	err := s.settled(bounded, owner, id)
+	was := false
+	if err == nil {
+		was, err = s.o.Store.DropSealed(bounded, SealedID{KindResponse, owner, id}, time.Now())
+	}
 	if err != nil {
 		return unavailable(ctx, "stored responses cannot be changed now", err)
 	}
@@ -281,13 +312,17 @@ func appendOutput(items []jsontext.Value, response jsontext.Value) ([]jsontext.V
 func (r *Record) size() int64 { return int64(len(r.Input)+len(r.Response)) + 512 }
 
 func (s *Responses) remember(r *Record) {
-	if r.size() > s.o.Bytes/4 {
-		s.forget(r.Owner, r.ID)
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.put(r)
+}
+
+// put is remember. mu is held.
+func (s *Responses) put(r *Record) {
 	s.drop(rowKey{r.Owner, r.ID})
+	if r.size() > s.o.Bytes/4 {
+		return
+	}
 	s.byID[rowKey{r.Owner, r.ID}] = s.used.PushFront(r)
 	s.bytes += r.size()
 	for s.bytes > s.o.Bytes {
@@ -299,6 +334,9 @@ func (s *Responses) remember(r *Record) {
 func (s *Responses) remembered(owner, id string, now time.Time) *Record {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if r := s.wait.at[rowKey{owner, id}]; r != nil {
+		return r
+	}
 	e := s.byID[rowKey{owner, id}]
 	if e == nil {
 		return nil

@@ -78,9 +78,9 @@ type opened struct {
 	total, first, byte *time.Timer
 }
 
-// open begins an attempt at a target; close ends it.
-func (r *Relay) open(ctx context.Context, t *route.Target, d *llm.Draft) (o opened) {
-	o.t, o.limits = t, r.limits(t)
+// open begins an attempt at a target within limits; close ends it.
+func (r *Relay) open(ctx context.Context, t *route.Target, d *llm.Draft, within Limits) (o opened) {
+	o.t, o.limits = t, within
 	if drain := r.o.Drains[t.Provider]; drain != nil && d.Op == llm.OpChat {
 		o.ctx, o.cancel, o.leaves, o.done = drain.attend(ctx)
 	} else {
@@ -127,7 +127,7 @@ func (w *run) attempt(ctx context.Context, d *llm.Draft, p Permit) (reached reac
 	a := w.row()
 	a.Class = llm.Unavailable // until it has ended
 	defer func() { p.Done(a) }()
-	o := w.relay.open(ctx, w.target(), d)
+	o := w.relay.open(ctx, w.target(), d, w.terms.of(w.target()))
 	defer o.close()
 	ans, err := w.relay.send(&o, d, a.Credential)
 	if err != nil {

@@ -106,7 +106,7 @@ func (h *hedge) race(ctx context.Context, permit Permit, after time.Duration) (r
 	answered := make(chan *side, 2)
 	running := 0
 	launch := func(t *route.Target, p Permit) *side {
-		s := &side{o: h.relay.open(ctx, t, h.draft), permit: p, hold: h.hold, row: len(h.out.Attempts) - 1}
+		s := &side{o: h.relay.open(ctx, t, h.draft, h.terms.of(t)), permit: p, hold: h.hold, row: len(h.out.Attempts) - 1}
 		h.hold = nil
 		began, credential := h.out.Attempts[s.row].Start, h.out.Attempts[s.row].Credential
 		h.out.Attempts[s.row].Class = llm.Unavailable // until it has ended
@@ -160,12 +160,12 @@ func (h *hedge) race(ctx context.Context, permit Permit, after time.Duration) (r
 				h.others(sides, s)
 			default:
 				e := h.relay.classify(ctx, s.o.ctx, s.err, s.o.t)
-				if failed == nil || h.relay.rules[failed.Class].Step != StepStop {
+				if failed == nil || h.terms.rules[failed.Class].Step != StepStop {
 					failed = e
 				}
 				h.fails(s, e)
 				timer.Stop() // a failure is for the loop of attempts
-				if h.relay.rules[e.Class].Step == StepStop {
+				if h.terms.rules[e.Class].Step == StepStop {
 					h.others(sides, s) // the same prompt is not tried elsewhere
 				}
 			}

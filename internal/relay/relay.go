@@ -52,6 +52,8 @@ type Options struct {
 	// their own, by id.
 	Limits    Limits
 	Providers map[string]Limits
+	// Routes are those that have terms of their own, by name.
+	Routes map[string]Terms
 	// Drains are the providers whose answers are read on when the client leaves,
 	// by id; of all others the connection is closed.
 	Drains map[string]*Drain
@@ -63,44 +65,76 @@ type Options struct {
 	Hold time.Duration
 }
 
+// Terms are what a route has in place of what Options say for all requests; the
+// fields mean the same. They are whole: what is left out has its default, not
+// what all requests have.
+type Terms struct {
+	Policy    []Rule
+	Attempts  int
+	Limits    Limits
+	Providers map[string]Limits
+}
+
 // Relay runs attempts. Safe for concurrent use.
 type Relay struct {
-	o     Options
-	rules map[llm.Class]Rule
+	o      Options
+	terms  *terms
+	routes map[string]*terms
+}
+
+// terms are Terms made ready.
+type terms struct {
+	rules    map[llm.Class]Rule
+	attempts int
+	limits   Limits
+	own      map[string]Limits // by provider
 }
 
 // New makes a Relay.
 func New(o Options) *Relay {
-	if o.Policy == nil {
-		o.Policy = DefaultPolicy()
-	}
-	o.Limits = o.Limits.orDefault()
-	own := make(map[string]Limits, len(o.Providers))
-	for id, l := range o.Providers {
-		own[id] = l.orDefault()
-	}
-	o.Providers = own
 	if o.Hold == 0 {
 		o.Hold = 15 * time.Second
 	}
-	r := &Relay{o: o, rules: make(map[llm.Class]Rule, len(o.Policy))}
-	for _, rule := range o.Policy {
-		r.rules[rule.Class] = rule
+	r := &Relay{o: o, terms: ready(Terms{o.Policy, o.Attempts, o.Limits, o.Providers}), routes: make(map[string]*terms, len(o.Routes))}
+	for name, t := range o.Routes {
+		r.routes[name] = ready(t)
 	}
 	return r
 }
 
-func (r *Relay) limits(t *route.Target) Limits {
-	if l, ok := r.o.Providers[t.Provider]; ok {
-		return l
+func ready(t Terms) *terms {
+	if t.Policy == nil {
+		t.Policy = DefaultPolicy()
 	}
-	return r.o.Limits
+	m := &terms{rules: make(map[llm.Class]Rule, len(t.Policy)), attempts: t.Attempts, limits: t.Limits.orDefault(), own: make(map[string]Limits, len(t.Providers))}
+	for _, rule := range t.Policy {
+		m.rules[rule.Class] = rule
+	}
+	for id, l := range t.Providers {
+		m.own[id] = l.orDefault()
+	}
+	return m
 }
 
-// attempts bounds the attempts of one request, whatever the policy says.
-func (r *Relay) attempts(targets int) int {
-	if r.o.Attempts > 0 {
-		return r.o.Attempts
+// termsOf are those of a plan's route, or those of all requests.
+func (r *Relay) termsOf(p *route.Plan) *terms {
+	if t, ok := r.routes[p.Asked]; ok {
+		return t
+	}
+	return r.terms
+}
+
+func (m *terms) of(t *route.Target) Limits {
+	if l, ok := m.own[t.Provider]; ok {
+		return l
+	}
+	return m.limits
+}
+
+// most bounds the attempts of one request, whatever the policy says.
+func (m *terms) most(targets int) int {
+	if m.attempts > 0 {
+		return m.attempts
 	}
 	return max(3, targets)
 }
@@ -122,8 +156,9 @@ type Outcome struct {
 // reply. ctx is the client's: when it ends, the upstream is closed and no
 // further attempt is made.
 func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply Reply) Outcome {
-	w := run{relay: r, plan: plan, asked: d, draft: d, reply: reply, most: r.attempts(len(plan.Targets)), mendedAt: -1}
-	w.room = room{relay: r, plan: plan, draft: d}
+	own := r.termsOf(plan)
+	w := run{relay: r, terms: own, plan: plan, asked: d, draft: d, reply: reply, most: own.most(len(plan.Targets)), mendedAt: -1}
+	w.room = room{relay: r, terms: own, plan: plan, draft: d}
 	defer w.room.close(&w.out)
 	for w.sent < w.most && w.room.more(&w.at) {
 		w.prepare()

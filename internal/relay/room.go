@@ -34,6 +34,7 @@ type Hold interface {
 // goroutine of Run alone.
 type room struct {
 	relay *Relay
+	terms *terms
 	plan  *route.Plan
 	draft *llm.Draft
 	// hold is what the present attempt has, or the next one already.
@@ -138,7 +139,7 @@ func (m *room) anyway(ctx context.Context, t *route.Target, full *llm.Error) *ll
 func (m *room) await(ctx context.Context, t *route.Target) *llm.Error {
 	end, bound := ctx.Deadline()
 	if !bound {
-		end = time.Now().Add(m.relay.rules[llm.RateLimited].MaxWait)
+		end = time.Now().Add(m.terms.rules[llm.RateLimited].MaxWait)
 	}
 	for {
 		left := time.Until(end)

@@ -13,6 +13,7 @@ import (
 // Relay.Run, in their order, and are called by its goroutine alone.
 type run struct {
 	relay *Relay
+	terms *terms // of the plan
 	plan  *route.Plan
 	reply Reply
 	// asked is what the client asked for, draft the same as the present target is
@@ -169,7 +170,7 @@ func (w *run) next(ctx context.Context, err *llm.Error) (ok bool) {
 	if w.mend(ctx, a, err) {
 		return true
 	}
-	rule := w.relay.rules[err.Class]
+	rule := w.terms.rules[err.Class]
 	if w.draft.Op == llm.OpRaw {
 		rule.Step = StepStop // what it does is not known, so it is not done twice
 	}

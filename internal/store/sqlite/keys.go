@@ -26,7 +26,7 @@ func (d *DB) Keys(ctx context.Context) ([]access.Key, error) {
 		var models string
 		var created, expires, revoked int64
 		if err := rows.Scan(&k.ID, &k.Name, &k.Team, &k.Admin, &hash, &k.Prefix, &created, &expires, &revoked, &models,
-			&k.Limits.RequestsPerMinute, &k.Limits.TokensPerMinute, &k.Limits.Parallel, &k.RotatedTo); err != nil {
+			&k.Limits.RequestsPerMinute, &k.Limits.TokensPerMinute, &k.Limits.Parallel, &k.RotatedTo, &k.Priority, &k.MayRaise); err != nil {
 			return nil, fmt.Errorf("read a key: %w", err)
 		}
 		if len(hash) != len(k.Hash) {
@@ -57,7 +57,7 @@ func (d *DB) PutKey(ctx context.Context, k access.Key) error {
 	return d.inTx(ctx, func(tx *sql.Tx) error {
 		_, err := d.in(tx, "access_put_key").ExecContext(ctx, k.ID, k.Name, k.Team, k.Admin, k.Hash[:], k.Prefix,
 			milli(k.Created), milli(k.Expires), milli(k.Revoked), string(models),
-			k.Limits.RequestsPerMinute, k.Limits.TokensPerMinute, k.Limits.Parallel, k.RotatedTo)
+			k.Limits.RequestsPerMinute, k.Limits.TokensPerMinute, k.Limits.Parallel, k.RotatedTo, k.Priority, k.MayRaise)
 		if err != nil {
 			return fmt.Errorf("write key %s: %w", k.ID, err)
 		}

@@ -179,7 +179,7 @@ func keys(f *fixture) {
 	f.same("keys of an empty store", []access.Key{}, all)
 	full := access.Key{ID: "key_full", Name: "näme 'quoted'; --", Team: "日本", Admin: true, Hash: access.Hash("x"), Prefix: "hra-abc",
 		Created: noon, Expires: noon.Add(time.Hour), Revoked: noon.Add(time.Minute),
-		Models: []string{"smart", "anthropic/*", `odd"name\`}, RotatedTo: "key_next",
+		Models: []string{"smart", "anthropic/*", `odd"name\`}, RotatedTo: "key_next", Priority: "batch", MayRaise: true,
 		Limits: access.Limits{RequestsPerMinute: 60, TokensPerMinute: math.MaxInt64, Parallel: 7}}
 	plain := newKey(1)
 	f.must(f.store.PutKey(f.ctx, full))

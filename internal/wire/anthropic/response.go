@@ -3,6 +3,7 @@ package anthropic
 import (
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -201,6 +202,8 @@ type usage struct {
 	input, read, write, write1h, output, thinking int64
 	cost                                          llm.Nanodollars
 	hasCost                                       bool
+	tier, geo                                     string
+	fast                                          bool
 	// rounds is the sum of the iterations, nil when there are none; round says
 	// that this is one of them.
 	rounds *usage
@@ -242,6 +245,12 @@ func (u *usage) merge(v jsontext.Value) {
 			if !u.round {
 				u.rounds = sumOf(o.val)
 			}
+		case "service_tier":
+			u.tier = strings.ToLower(text(o.val))
+		case "speed":
+			u.fast = text(o.val) == "fast"
+		case "inference_geo":
+			u.geo = strings.ToLower(text(o.val))
 		case "cost":
 			// OpenRouter tells what it charges, in dollars (recorded).
 			if f, ok := number(o.val); ok && f >= 0 && f < 1e9 {
@@ -285,10 +294,14 @@ func (u *usage) total() llm.Usage {
 		all.thinking, all.rounds = max(u.thinking, sum.thinking), nil
 		return all.total()
 	}
+	tier := u.tier
+	if u.fast { // its price stands beside the tiers' (claude-api 7.4, 2026-11)
+		tier = "fast"
+	}
 	return llm.Usage{
 		Input: u.input, CacheRead: u.read, CacheWrite5m: max(u.write-u.write1h, 0), CacheWrite1h: u.write1h,
 		Output: u.output, Reasoning: u.thinking, Source: llm.UsageProvider,
-		Reported: u.cost, HasReported: u.hasCost, Raw: u.raw,
+		Reported: u.cost, HasReported: u.hasCost, Tier: tier, Geo: u.geo, Raw: u.raw,
 	}
 }
 

@@ -2,6 +2,7 @@ package gemini
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -16,7 +17,7 @@ func usageOf(v jsontext.Value) llm.Usage {
 		return llm.Usage{}
 	}
 	var prompt, cached, tools, candidates, thoughts int64
-	told := false
+	told, tier := false, ""
 	for o := objectOf(v); o.next(); {
 		to := &prompt
 		switch canon(o.name) {
@@ -32,6 +33,9 @@ func usageOf(v jsontext.Value) llm.Usage {
 		case "totalTokenCount":
 			told = true
 			continue
+		case "serviceTier":
+			tier = strings.ToLower(text(o.val))
+			continue
 		default:
 			continue
 		}
@@ -43,7 +47,7 @@ func usageOf(v jsontext.Value) llm.Usage {
 	}
 	return llm.Usage{
 		Input: max(prompt-cached, 0) + tools, CacheRead: min(cached, prompt), Output: candidates + thoughts, Reasoning: thoughts,
-		Source: llm.UsageProvider, Raw: v,
+		Source: llm.UsageProvider, Tier: tier, Raw: v,
 	}
 }
 

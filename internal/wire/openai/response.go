@@ -44,7 +44,7 @@ func whole(body []byte) (jsontext.Value, error) {
 // *llm.Error: an error under status 200, or MalformedUpstream.
 func (Codec) Glance(body []byte) (llm.Glance, error) {
 	var g llm.Glance
-	var usage, groq, choices jsontext.Value
+	var usage, groq, choices, tier jsontext.Value
 	take := func(name string, v jsontext.Value) {
 		switch name {
 		case "id":
@@ -57,6 +57,8 @@ func (Codec) Glance(body []byte) (llm.Glance, error) {
 			groq = span.Field(v, "usage")
 		case "choices":
 			choices = v
+		case "service_tier":
+			tier = v
 		}
 	}
 	var room [16]span.Member
@@ -81,6 +83,7 @@ func (Codec) Glance(body []byte) (llm.Glance, error) {
 	}
 	if span.IsObject(usage) {
 		g.Usage = readUsage(usage)
+		g.Usage.Tier = forms.Tier(tier)
 	}
 	for _, choice := range span.Elements(choices) {
 		calls, refused := false, false
@@ -135,7 +138,7 @@ func (Codec) DecodeResponse(body []byte) (*llm.Response, error) {
 		return nil, err
 	}
 	r := &llm.Response{From: llm.OpenAI}
-	var usage, groq, choices jsontext.Value
+	var usage, groq, choices, tier jsontext.Value
 	for k, v := range span.Fields(raw) {
 		switch n := string(k); n {
 		case "id":
@@ -154,8 +157,11 @@ func (Codec) DecodeResponse(body []byte) (*llm.Response, error) {
 		case "usage":
 			usage = v
 		default:
-			if n == "x_groq" {
+			switch n {
+			case "x_groq":
 				groq = span.Field(v, "usage")
+			case "service_tier":
+				tier = v
 			}
 			if n == "error" {
 				continue // null: forms.ErrorIn has looked
@@ -171,6 +177,7 @@ func (Codec) DecodeResponse(body []byte) (*llm.Response, error) {
 	}
 	if span.IsObject(usage) {
 		r.Usage = readUsage(usage)
+		r.Usage.Tier = forms.Tier(tier)
 	}
 	var more []byte
 	any := false

@@ -41,6 +41,8 @@ type decoder struct {
 	native        string
 	refused       bool
 	usage         []byte
+	tier          string // the last service tier that was named
+	usageTier     string // the one that the usage was told with
 	extras        []byte // members of the chunk that we have no word for
 	scratch       []byte
 	newExtras     bool
@@ -285,8 +287,13 @@ func (d *decoder) chunk(dst []llm.Event, data []byte) ([]llm.Event, error) {
 		case "error":
 			failure = v
 		default:
-			if string(k) == "x_groq" {
+			switch string(k) {
+			case "x_groq":
 				groq = span.Field(v, "usage")
+			case "service_tier":
+				if !span.IsNull(v) {
+					d.tier = forms.Tier(v)
+				}
 			}
 			if !span.IsNull(v) {
 				d.scratch = appendMember(d.scratch, k, v)
@@ -322,12 +329,14 @@ func (d *decoder) chunk(dst []llm.Event, data []byte) ([]llm.Event, error) {
 	if !span.IsObject(usage) {
 		usage = groq
 	}
-	if span.IsObject(usage) && !bytes.Equal(usage, d.usage) {
-		d.seen = true
+	// Groq tells the usage twice, and the tier beside the second one only.
+	if span.IsObject(usage) && (!bytes.Equal(usage, d.usage) || d.tier != d.usageTier) {
+		d.seen, d.usageTier = true, d.tier
 		d.usage = append(d.usage[:0], usage...)
 		var e *llm.Event
 		dst, e = push(dst, llm.EventUsage, llm.OpenAI)
 		e.Usage = readUsage(usage)
+		e.Usage.Tier = d.tier
 	}
 	return dst, nil
 }

@@ -36,7 +36,7 @@ type answer struct {
 	id, model, status string
 	created           int64
 	output, usage     jsontext.Value
-	details           jsontext.Value
+	details, tier     jsontext.Value
 }
 
 // members reads the members that we have words for; rest is given the others.
@@ -65,11 +65,21 @@ func (a *answer) read(raw jsontext.Value, rest func(name string, v jsontext.Valu
 		case "incomplete_details":
 			a.details = v
 		default:
+			if n == "service_tier" {
+				a.tier = v
+			}
 			if rest != nil {
 				rest(n, v)
 			}
 		}
 	}
+}
+
+// used reads the usage of an answer that has one.
+func (a *answer) used() llm.Usage {
+	u := readUsage(a.usage)
+	u.Tier = forms.Tier(a.tier)
+	return u
 }
 
 // holds looks for calls and refusals in an output.
@@ -101,7 +111,7 @@ func (Codec) Glance(body []byte) (llm.Glance, error) {
 		return g, forms.Malformed(llm.Responses, "the provider's answer has no output", body)
 	}
 	if span.IsObject(a.usage) {
-		g.Usage = readUsage(a.usage)
+		g.Usage = a.used()
 	}
 	calls, refused := holds(a.output)
 	g.Finish = readFinish(a.status, a.details, calls, refused)
@@ -125,7 +135,7 @@ func (Codec) DecodeResponse(body []byte) (*llm.Response, error) {
 	}
 	r.ID, r.Model, r.Created = a.id, a.model, a.created
 	if span.IsObject(a.usage) {
-		r.Usage = readUsage(a.usage)
+		r.Usage = a.used()
 	}
 	for _, item := range span.Elements(a.output) {
 		r.Items = append(r.Items, readOutput(item))

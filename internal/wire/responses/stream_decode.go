@@ -574,7 +574,7 @@ func (d *decoder) end(dst []llm.Event, f *frame) []llm.Event {
 	if span.IsObject(a.usage) {
 		var e *llm.Event
 		dst, e = push(dst, llm.EventUsage, llm.Responses)
-		e.Usage = readUsage(a.usage)
+		e.Usage = a.used()
 	}
 	if f.kind == "response.failed" {
 		e := forms.ErrorIn(llm.Responses, f.response, 200)

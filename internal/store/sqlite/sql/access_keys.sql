@@ -1,4 +1,4 @@
 SELECT id, name, team, admin, hash, prefix, created, expires, revoked, models,
-       requests_per_minute, tokens_per_minute, parallel, rotated_to
+       requests_per_minute, tokens_per_minute, parallel, rotated_to, priority, may_raise
 FROM access_key
 ORDER BY created, id
