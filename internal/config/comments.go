@@ -111,7 +111,7 @@ var comments = map[string]string{
 	"Retries":                              "Retries say what happens when an attempt fails before its first word.",
 	"Retries.Attempts":                     "Attempts is the largest number of targets that one request may try. 0 means 3 or the number of targets, whichever is more.",
 	"Retries.Classes":                      "Classes replace single rows of the table that `headrace explain errors` prints, by error class.",
-	"Retries.Failures":                     "Failures is how many failures in a row set a target aside; half of at least 20 attempts within 30 s do too. 0 sets no target aside.",
+	"Retries.Failures":                     "Failures is how many failures in a row set a target aside; half of at least 20 attempts within 30 s do too. That a target is overloaded counts only when it has answered nothing for as long as probe. 0 sets no target aside.",
 	"Retries.Hedge":                        "Hedge are the routes whose streamed requests may be sent to a second target while the first gives no byte: only where the first byte of that target takes four times as long at p99 as at p50, after its p95, for two requests in a hundred at most. Both attempts are paid for.",
 	"Retries.Probe":                        "Probe is how long a target is set aside before one request tries it again.",
 	"Retries.Routes":                       "Routes replace these for requests that name one of your routes (`headrace explain errors --route NAME`).",

@@ -363,7 +363,8 @@ type Retries struct {
 	// means 3 or the number of targets, whichever is more.
 	Attempts int `yaml:"attempts" min:"0" max:"100"`
 	// Failures is how many failures in a row set a target aside; half of at
-	// least 20 attempts within 30 s do too. 0 sets no target aside.
+	// least 20 attempts within 30 s do too. That a target is overloaded counts only
+	// when it has answered nothing for as long as probe. 0 sets no target aside.
 	Failures int `yaml:"failures" min:"0" max:"1000"`
 	// Probe is how long a target is set aside before one request tries it again.
 	Probe Duration `yaml:"probe" min:"100ms"`

@@ -83,6 +83,7 @@ type target struct {
 	running       atomic.Int64
 	repeating     atomic.Int64 // how many of those running are repeats
 	used          atomic.Int64 // Unix nanoseconds
+	answered      atomic.Int64 // the last success, Unix nanoseconds
 	exempt        bool
 	history       history
 }
@@ -122,6 +123,7 @@ func (t *Table) forget() {
 
 func (t *Table) open(name Target) *target {
 	g := &target{name: name, exempt: t.o.Exempt != nil && t.o.Exempt(name)}
+	g.answered.Store(time.Now().UnixNano()) // a new one has that credit, too
 	g.breaker = circuitbreaker.NewBuilder[any]().WithFailureThreshold(t.o.Failures).WithSuccessThreshold(1).WithDelay(t.o.Probe).
 		OnOpen(func(circuitbreaker.StateChangedEvent) {
 			if t.o.Opened != nil {
@@ -139,9 +141,16 @@ func (t *Table) open(name Target) *target {
 	return g
 }
 
+// sheds reports whether a target that turns attempts away as overloaded still
+// serves others: it has answered within the time that it would be set aside for.
+func (g *target) sheds(within time.Duration) bool {
+	return time.Since(time.Unix(0, g.answered.Load())) < within
+}
+
 // Permit is leave to make one attempt. Whoever has one calls Done once.
 type Permit struct {
 	g      *target
+	within time.Duration // how long a breaker stays open
 	repeat bool
 	probe  bool
 }
@@ -170,7 +179,7 @@ func (t *Table) Allow(name Target, repeat bool) (p Permit, wait time.Duration, o
 		return Permit{}, max(g.breaker.RemainingDelay(), time.Millisecond), false
 	}
 	g.running.Add(1)
-	return Permit{g: g, repeat: repeat, probe: g.breaker.IsHalfOpen()}, 0, true
+	return Permit{g: g, within: t.o.Probe, repeat: repeat, probe: g.breaker.IsHalfOpen()}, 0, true
 }
 
 // freeRepeats is how many repeats run at once whatever else does.
@@ -214,8 +223,11 @@ func (p Permit) Done(r Result) {
 	switch {
 	case g.exempt:
 	case r.Class == "":
+		g.answered.Store(time.Now().UnixNano())
 		g.rate.RecordSuccess()
 		g.breaker.RecordSuccess()
+	case r.Class == llm.Overloaded && !p.probe && g.sheds(p.within):
+		// It does what it can; set aside it would do nothing.
 	case failures[r.Class]:
 		g.rate.RecordFailure()
 		g.breaker.RecordFailure()

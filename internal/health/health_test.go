@@ -61,12 +61,46 @@ func TestOutage(t *testing.T) {
 	})
 }
 
+// TestBrownOut: a target that turns four of five away as overloaded goes on
+// being asked, for it serves the fifth; one that has turned all away for as long
+// as it would be set aside is set aside.
+func TestBrownOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := New(Options{})
+		draw := rand.New(rand.NewPCG(1, 2))
+		served := 0
+		for range 5000 {
+			class := llm.Overloaded
+			if draw.IntN(5) == 0 {
+				class = ""
+			}
+			if attempt(table, class) && class == "" {
+				served++
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		if served < 900 { // of about a thousand that it could serve
+			t.Errorf("%d were served", served)
+		}
+		sent := 0
+		for range 60 * 20 {
+			if attempt(table, llm.Overloaded) {
+				sent++
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		if most := 5*20 + 5 + 60/5; sent > most {
+			t.Errorf("%d attempts in 60 s in which it turned all away, at most %d", sent, most)
+		}
+	})
+}
+
 // TestOneProbe: many requests wait for a half-open breaker, one is let through.
 func TestOneProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := New(Options{})
 		for range 5 {
-			attempt(table, llm.Overloaded)
+			attempt(table, llm.SlowStart)
 		}
 		time.Sleep(5 * time.Second)
 		var probes []Permit
@@ -116,15 +150,19 @@ func TestOutlier(t *testing.T) {
 
 // TestBlameless: what is not the target's fault opens nothing.
 func TestBlameless(t *testing.T) {
-	for _, class := range llm.Classes() {
-		table := New(Options{})
-		for range 100 {
-			attempt(table, class)
+	synctest.Test(t, func(t *testing.T) {
+		for _, class := range llm.Classes() {
+			table := New(Options{})
+			attempt(table, "")
+			time.Sleep(5 * time.Second) // its last success is long ago
+			for range 100 {
+				attempt(table, class)
+			}
+			if got, want := table.State(here) == Open, failures[class]; got != want {
+				t.Errorf("100 times %s: open %v, want %v", class, got, want)
+			}
 		}
-		if got, want := table.State(here) == Open, failures[class]; got != want {
-			t.Errorf("100 times %s: open %v, want %v", class, got, want)
-		}
-	}
+	})
 }
 
 // TestExempt: failures that are asked for set nobody aside.

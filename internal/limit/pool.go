@@ -639,7 +639,7 @@ func (h *place) judge(r *Result, at int64) (tell func()) {
 	e := r.Err
 	o := c.off[h.op]
 	if !r.Sent || e != nil && (e.Class == llm.ClientGone || e.Status == 0 && e.Class != llm.RateLimited && e.Class != llm.QuotaExhausted) {
-		if h.probe { // it says nothing; the next one asks
+		if h.probe && o != nil { // it says nothing; the next one asks
 			o.probing = false
 		}
 		return nil

@@ -153,6 +153,23 @@ func TestPoolSetsAside(t *testing.T) {
 	must(t, p, Ask{Tried: 1 << good}, now.Add(time.Hour))
 }
 
+// A probe that ends without an answer when another request has shown already
+// that the credential works: nothing breaks, and the pool is not locked for ever.
+func TestPoolProbeComesTooLate(t *testing.T) {
+	t.Parallel()
+	p := NewPool(PoolOptions{Provider: "acme", Credentials: []Credential{{Name: "a", Rates: Rates{Parallel: 3}}}})
+	now := time.Now()
+	long := must(t, p, Ask{}, now) // under way since before
+	must(t, p, Ask{}, now).Done(Result{Sent: true, Err: &llm.Error{Class: llm.Auth, Status: 401}}, now)
+	now = now.Add(time.Minute)
+	probe := must(t, p, Ask{}, now)
+	long.Done(ok(1, 1), now)
+	probe.Done(Result{Sent: true, Err: &llm.Error{Class: llm.ClientGone}}, now)
+	for range 3 {
+		must(t, p, Ask{}, now)
+	}
+}
+
 // What a caller can provoke sets nothing aside for the others.
 func TestPoolIsNotTricked(t *testing.T) {
 	t.Parallel()

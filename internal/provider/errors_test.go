@@ -82,6 +82,7 @@ var failures = []struct {
 	{"openai", "model not for us", 403, nil, `{"error":{"message":"You are not allowed to sample from this model","type":"invalid_request_error","param":null,"code":null}}`, llm.ModelNotFound, 0, false},
 	{"openai", "model", 404, nil, `{"error":{"message":"The model does not exist","type":"invalid_request_error","param":null,"code":"model_not_found"}}`, llm.ModelNotFound, 0, false},
 	{"openai", "member", 400, nil, `{"error":{"message":"Unsupported parameter: 'max_tokens'","type":"invalid_request_error","param":"max_tokens","code":"unsupported_parameter"}}`, llm.InvalidRequest, 0, false},
+	{"openai", "a page before it, too large", 413, headers{"Content-Type": "text/html"}, `<html>413 Request Entity Too Large</html>`, llm.TooLarge, 0, false},
 	{"openai", "overloaded", 503, headers{"Retry-After": "2"}, `{"error":{"message":"That model is overloaded","type":"server_error","param":null,"code":null}}`, llm.Overloaded, 2 * time.Second, false},
 	{"openai", "their fault", 500, headers{"X-Should-Retry": "false"}, `{"error":{"message":"no","type":"server_error","param":null,"code":null}}`, llm.ServerError, 0, true},
 	{"openai", "inside 200", 200, nil, "data: {\"error\":{\"message\":\"Rate limit reached. Please try again in 11.054s.\",\"type\":\"tokens\",\"code\":\"rate_limit_exceeded\"}}\n\n", llm.RateLimited, 11054 * time.Millisecond, false},
@@ -204,6 +205,7 @@ var failures = []struct {
 	// Servers of the operator.
 	{"ollama", "model", 404, nil, `{"error":"model 'x' not found"}`, llm.ModelNotFound, 0, false},
 	{"ollama", "busy", 503, nil, `{"error":"server busy, please try again. maximum pending requests exceeded"}`, llm.Overloaded, 0, false},
+	{"ollama", "a page before it, too large", 413, headers{"Content-Type": "text/html"}, `<html>413 Request Entity Too Large</html>`, llm.TooLarge, 0, false},
 	{"ollama", "memory", 500, nil, `{"error":"model requires more system memory (9 GiB) than is available"}`, llm.ServerError, 0, false},
 	{"ollama-cloud", "too long", 400, nil, `{"error":{"message":"prompt too long; exceeded max context length by 1 tokens","type":"invalid_request_error","param":null,"code":null}}`, llm.ContextOverflow, 0, false},
 	{"ollama-cloud", "week", 429, nil, `{"error":{"message":"you have reached your weekly usage limit","type":"rate_limit_error","param":null,"code":null}}`, llm.QuotaExhausted, 0, false},

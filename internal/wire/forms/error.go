@@ -385,6 +385,8 @@ func classify(status int, e *llm.Error, said string) llm.Class {
 		return llm.Timeout
 	case 409, 425:
 		return llm.ServerError
+	case 413: // a proxy before the provider
+		return llm.TooLarge
 	case 429:
 		switch {
 		case pace:

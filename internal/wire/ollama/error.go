@@ -142,6 +142,8 @@ func classify(status int, said string) llm.Class {
 		return llm.ModelNotFound
 	case 408, 504, 522, 524:
 		return llm.Timeout
+	case 413: // a proxy before the provider
+		return llm.TooLarge
 	case 429:
 		return llm.RateLimited
 	case 499:
