@@ -275,6 +275,8 @@ func (a *App) Serve(ctx context.Context) (err error) {
 		l.Close()
 		return fmt.Errorf("read the budgets: %w", err)
 	}
+	unmark := a.markLeases(ctx, killed)
+	defer unmark()
 	if a.recall != nil {
 		if err := a.recall.Load(ctx); err != nil {
 			a.log.Error("the state of tool loops from before the start is lost", "error", err)

@@ -2,10 +2,13 @@ package app_test
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -337,5 +340,112 @@ func TestBudgetAndTiers(t *testing.T) {
 	n := len(u.asked())
 	if a := ask("scale", 1000); a.status != 403 || !strings.Contains(a.body, "no known price at the service tier") || len(u.asked()) != n {
 		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+// TestBudgetAfterAKill: of what a killed run had leased, what no request had
+// touched is given back at the next start, by itself; what running requests held
+// counts as spent, and the operator is told.
+func TestBudgetAfterAKill(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/proc/sys/kernel/random/boot_id"); err != nil {
+		t.Skip("what a killed run left can be proven on Linux only")
+	}
+	asked := make(chan struct{}, 1)
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		if b, _ := io.ReadAll(r.Body); strings.Contains(string(b), "hang") {
+			asked <- struct{}{}
+			<-r.Context().Done()
+			return
+		}
+		write(w, "application/json", answerOf(1000))
+	})
+	data := t.TempDir()
+	env := func() map[string]string {
+		return map[string]string{"OPENAI_API_KEY": openaiKey, "HEADRACE_OPENAI_BASE_URL": u.URL + "/v1"}
+	}
+	h := startIn(t, data, env(), dear, nil)
+	id := h.budget("key", h.myKey(), "total", 640)
+	idle := h.budget("team", "nobody", "total", 640)
+	ask := func(h *house, text string) answer {
+		return h.call("POST", "/v1/chat/completions", `{"model":"openai/gpt-4o-mini","max_tokens":3000,"messages":[{"role":"user","content":"`+text+`"}]}`)
+	}
+	if a := ask(h, "hi"); a.status != 200 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	t.Cleanup(leave) // before the house stops, which waits for its requests
+	hangs, err := http.NewRequestWithContext(ctx, "POST", h.base+"/v1/chat/completions", strings.NewReader(`{"model":"openai/gpt-4o-mini","max_tokens":3000,"messages":[{"role":"user","content":"hang"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hangs.Header.Set("Authorization", "Bearer "+key)
+	go func() {
+		if resp, err := http.DefaultClient.Do(hangs); err == nil {
+			resp.Body.Close()
+		}
+	}()
+	<-asked
+	waitFor(t, func() bool {
+		p := h.purse(id)
+		return p.Spent == 1e9 && p.Reserved == 3e9 && p.Lease > 0 && h.purse(idle).Lease > 0
+	}, "the lease of a run at work")
+	waitFor(t, func() bool { return strings.Contains(h.admin("GET", "requests?after=-1", "").body, `"id":`) }, "the row of the first request")
+	// What a kill at this moment leaves behind.
+	copied := func() string {
+		dir := t.TempDir()
+		db, err := sql.Open("sqlite", filepath.Join(data, "headrace.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if _, err := db.ExecContext(t.Context(), "VACUUM INTO ?", filepath.Join(dir, "headrace.db")); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"leases.free", "recall.key"} {
+			b, err := os.ReadFile(filepath.Join(data, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return dir
+	}
+	first, second := copied(), copied()
+	after := startIn(t, first, env(), dear, nil)
+	if p := after.purse(id); p.Spent != 1e9 || p.Lost != 3e9 || p.Left != 636e9 {
+		t.Errorf("after the kill: %+v", p)
+	}
+	if p := after.purse(idle); p.Lost != 0 || p.Left != 640e9 {
+		t.Errorf("what was never used: %+v", p)
+	}
+	if log := after.log.String(); !strings.Contains(log, "budget "+id+": $3.00 that a killed run had leased count as spent") || !strings.Contains(log, "it is given back") {
+		t.Errorf("the log says %s", log)
+	}
+	if a := ask(after, "hi"); a.status != 200 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	// Of another boot the file proves nothing: all of the lease counts as spent.
+	path := filepath.Join(second, "leases.free")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := strings.Replace(string(b), strings.TrimSpace(string(boot)), strings.Repeat("0", len(strings.TrimSpace(string(boot)))), 1)
+	if err := os.WriteFile(path, []byte(other), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rebooted := startIn(t, second, env(), dear, nil)
+	if p := rebooted.purse(id); p.Lost <= 3e9 {
+		t.Errorf("after a reboot: %+v", p)
+	}
+	if p := rebooted.purse(idle); p.Lost == 0 {
+		t.Errorf("after a reboot, what was never used: %+v", p)
 	}
 }

@@ -64,6 +64,7 @@ type Keeper struct {
 	// declared are the configuration's budgets in force.
 	declared []Budget
 	down     bool
+	marks    *Marks // nil is none
 }
 
 // line is a budget in force with its present window and, near its end, the
@@ -96,6 +97,9 @@ type purse struct {
 	then     llm.Nanodollars
 	// told is the largest threshold that the log knows.
 	told int
+
+	marking sync.Mutex // guards cell
+	cell    *cell
 }
 
 func (p *purse) free() llm.Nanodollars { return p.took - p.reserved - p.charged }
@@ -328,10 +332,12 @@ func (l *line) ask(p *purse, now time.Time, down bool) *asked {
 // lease asks the store. What was to be given back stays taken off when its
 // fate is not known; what was to be taken is not counted then.
 func (k *Keeper) lease(ctx context.Context, asks []asked, now time.Time) error {
-	list := make([]Ask, len(asks))
+	list, purses := make([]Ask, len(asks)), make([]*purse, len(asks))
 	for i := range asks {
-		list[i] = asks[i].Ask
+		list[i], purses[i] = asks[i].Ask, asks[i].purse
 	}
+	k.mark(purses) // what is given back is not free any more
+	defer k.mark(purses)
 	accounts, err := k.o.Store.Lease(ctx, k.o.Run(), list)
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -63,6 +63,15 @@ func (k *Keeper) Open(c *Caller, now time.Time) *Tab {
 // *llm.Error that names the budget: QuotaExhausted when it is used up,
 // Unavailable when the store would have to be asked and cannot be.
 func (t *Tab) Hold(ctx context.Context, want, least llm.Nanodollars) (llm.Nanodollars, *llm.Error) {
+	before := t.held
+	held, err := t.hold(ctx, want, least)
+	if held > before {
+		t.k.mark(t.purses) // before anything is sent
+	}
+	return held, err
+}
+
+func (t *Tab) hold(ctx context.Context, want, least llm.Nanodollars) (llm.Nanodollars, *llm.Error) {
 	k := t.k
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -180,6 +189,7 @@ func (t *Tab) Close(cost llm.Nanodollars) []Slot {
 		return nil
 	}
 	t.closed = true
+	defer t.k.mark(t.purses) // before its row is written
 	cost = max(cost, 0)
 	k := t.k
 	slots := make([]Slot, len(t.purses))

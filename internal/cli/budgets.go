@@ -36,6 +36,9 @@ func (*budgetsList) Run(ctx context.Context, p *process) error {
 		if b.Reached > 0 {
 			words = append(words, fmt.Sprintf("%d %% reached", b.Reached))
 		}
+		if b.Lost > 0 {
+			words = append(words, "a killed run may have spent what is lost: budgets settle")
+		}
 		if b.Declared {
 			words = append(words, "from the configuration")
 		}
