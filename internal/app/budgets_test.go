@@ -415,6 +415,11 @@ func TestBudgetAfterAKill(t *testing.T) {
 	}
 	first, second := copied(), copied()
 	after := startIn(t, first, env(), dear, nil)
+	known := func(h *house) {
+		t.Helper() // a lease says that the store was asked
+		waitFor(t, func() bool { return h.purse(id).Lease > 0 && h.purse(idle).Lease > 0 }, "the store to be asked")
+	}
+	known(after)
 	if p := after.purse(id); p.Spent != 1e9 || p.Lost != 3e9 || p.Left != 636e9 {
 		t.Errorf("after the kill: %+v", p)
 	}
@@ -442,6 +447,7 @@ func TestBudgetAfterAKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	rebooted := startIn(t, second, env(), dear, nil)
+	known(rebooted)
 	if p := rebooted.purse(id); p.Lost <= 3e9 {
 		t.Errorf("after a reboot: %+v", p)
 	}
