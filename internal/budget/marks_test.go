@@ -141,3 +141,34 @@ func TestMarksProveNothing(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkTab is a request's hold on one budget, with and without the file.
+func BenchmarkTab(b *testing.B) {
+	for _, with := range []bool{false, true} {
+		b.Run(fmt.Sprintf("marks=%v", with), func(b *testing.B) {
+			s := newShelf(of(budget.Key, "k", budget.Total, 1e9*usd))
+			k := budget.New(budget.Options{Store: s, Run: func() int64 { return 7 }})
+			if err := k.Reload(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			if with {
+				m, err := budget.NewMarks(filepath.Join(b.TempDir(), "leases.free"), bootID, 7, func(err error) { b.Error(err) })
+				if err != nil {
+					b.Fatal(err)
+				}
+				k.SetMarks(m)
+			}
+			ctx, stop := context.WithCancel(b.Context())
+			defer stop()
+			go k.Run(ctx)
+			b.ReportAllocs()
+			for b.Loop() {
+				tab := k.Open(&budget.Caller{Key: "k"}, time.Now())
+				if _, err := tab.Hold(ctx, 100, 100); err != nil {
+					b.Fatal(err)
+				}
+				tab.Close(50)
+			}
+		})
+	}
+}
