@@ -44,12 +44,12 @@ func TestLater(t *testing.T) {
 				t.Fatalf("%d at once: %s", i, got)
 			}
 		}
-		if db.puts != 0 {
+		if db.written() != 0 {
 			t.Error("the store was used while a request waited")
 		}
 		time.Sleep(time.Second)
-		if db.puts != 3 || s.Waiting() != 0 {
-			t.Errorf("%d writes, %d wait", db.puts, s.Waiting())
+		if db.written() != 3 || s.Waiting() != 0 {
+			t.Errorf("%d writes, %d wait", db.written(), s.Waiting())
 		}
 		if got := saying(t, responses(t, db), "299"); got != "answer 299" {
 			t.Errorf("from the store: %s", got)
