@@ -43,6 +43,10 @@ var update = flag.Bool("update", false, "run everything in full and write docs/r
 // full says that nothing is cut short.
 func full() bool { return *update || os.Getenv("HEADRACE_FULL") == "1" }
 
+// slice says that this is a slice, which runs beside other tests: what depends on
+// how fast the machine is has more room then.
+func slice() bool { return !full() }
+
 // pick takes what fits the run.
 func pick[T any](short, long T) T {
 	if full() {
