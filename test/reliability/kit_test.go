@@ -409,6 +409,12 @@ func launch(t *testing.T, yaml string, env ...string) *program {
 		<-p.exited
 		for range p.lines { // until it is read to its end
 		}
+		for _, bad := range []string{"DATA RACE", "panic"} {
+			if strings.Contains(p.log.String(), bad) {
+				t.Errorf("%s in the gateway; its log:\n%.3000s", bad, p.log)
+			}
+		}
+		secretless(t, "the log", p.log.String())
 	})
 	line := p.line("is ready on ")
 	_, rest, _ := strings.Cut(line, "is ready on ")
