@@ -494,7 +494,8 @@ func (p *program) settled() usage {
 	return u
 }
 
-// control answers questions about this process while it is the gateway.
+// control answers questions about this process while it is the gateway, which
+// ends with the test also where that is killed.
 func control() {
 	for s := bufio.NewScanner(os.Stdin); s.Scan(); {
 		runtime.GC()
@@ -514,6 +515,7 @@ func control() {
 		}
 		fmt.Printf("usage: %s\n", b)
 	}
+	os.Exit(1) // the test is gone
 }
 
 // needsProc skips where a process cannot be measured.
