@@ -1,5 +1,5 @@
 # The few commands that are typed often. `go build` alone builds everything.
-.PHONY: build test ci full clients bench generate
+.PHONY: build test ci full clients bench reliability generate
 
 build: ## the program, in bin/
 	CGO_ENABLED=0 go build -trimpath -o bin/headrace ./cmd/headrace
@@ -18,6 +18,9 @@ clients: ## real clients against a Headrace of this tree
 
 bench: ## the figures of the README
 	bench/run.sh
+
+reliability: ## the table of docs/reliability.md
+	go test ./test/reliability -update -timeout 30m
 
 generate: ## files that are made from others
 	go generate ./...

@@ -29,7 +29,7 @@ type Options struct {
 	// Probe is how long a breaker stays open before one attempt is let through;
 	// 0: 5 s.
 	Probe time.Duration
-	// Repeats is the share of the attempts under way at a target that may be
+	// Repeats is the share of the attempts at a target, and of those under way, that may be
 	// repeats; 0: 0.1. Three are let through whatever the share.
 	Repeats float64
 	// Exempt says that a target's failures are asked for, as the rehearsal
@@ -82,6 +82,8 @@ type target struct {
 	breaker, rate circuitbreaker.CircuitBreaker[any]
 	running       atomic.Int64
 	repeating     atomic.Int64 // how many of those running are repeats
+	saved         atomic.Int64 // thousandths of repeats that attempts have earned
+	repeated      atomic.Int64 // the last repeat that was not earned, Unix nanoseconds
 	used          atomic.Int64 // Unix nanoseconds
 	answered      atomic.Int64 // the last success, Unix nanoseconds
 	exempt        bool
@@ -124,6 +126,7 @@ func (t *Table) forget() {
 func (t *Table) open(name Target) *target {
 	g := &target{name: name, exempt: t.o.Exempt != nil && t.o.Exempt(name)}
 	g.answered.Store(time.Now().UnixNano()) // a new one has that credit, too
+	g.saved.Store(mostSaved)
 	g.breaker = circuitbreaker.NewBuilder[any]().WithFailureThreshold(t.o.Failures).WithSuccessThreshold(1).WithDelay(t.o.Probe).
 		OnOpen(func(circuitbreaker.StateChangedEvent) {
 			if t.o.Opened != nil {
@@ -171,6 +174,12 @@ func (t *Table) Allow(name Target, repeat bool) (p Permit, wait time.Duration, o
 			g.repeating.Add(-1)
 			return Permit{}, 0, false
 		}
+		if !g.spend(time.Now()) {
+			g.repeating.Add(-1)
+			return Permit{}, 0, false
+		}
+	} else if g.saved.Load() < mostSaved {
+		g.saved.Add(int64(1000 * t.o.Repeats))
 	}
 	if !g.breaker.TryAcquirePermit() {
 		if repeat {
@@ -184,6 +193,22 @@ func (t *Table) Allow(name Target, repeat bool) (p Permit, wait time.Duration, o
 
 // freeRepeats is how many repeats run at once whatever else does.
 const freeRepeats = 3
+
+// mostSaved is how many repeats may be made at once that earlier attempts have
+// earned, in thousandths; a new target has as many.
+const mostSaved = 10_000
+
+// spend takes one repeat out of what was earned. One a second needs not be. A
+// share of what is under way alone would let repeats without number through
+// where a target refuses at once.
+func (g *target) spend(now time.Time) bool {
+	if g.saved.Add(-1000) >= 0 {
+		return true
+	}
+	g.saved.Add(1000)
+	last := g.repeated.Load()
+	return now.UnixNano()-last >= int64(time.Second) && g.repeated.CompareAndSwap(last, now.UnixNano())
+}
 
 // Result is how an attempt went.
 type Result struct {

@@ -212,9 +212,46 @@ func TestRepeats(t *testing.T) {
 	if r, _ := table.Read(here, time.Minute); r.Running != 0 {
 		t.Errorf("%d attempts are running", r.Running)
 	}
+	for range 10 { // they earn one
+		take(false)
+	}
 	if !take(true) {
 		t.Error("a repeat is refused though nothing else runs")
 	}
+}
+
+// TestRepeatsThatEndAtOnce: where a target refuses at once nothing is ever under
+// way, and still a tenth of the attempts are repeats at most, or one a second.
+func TestRepeatsThatEndAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := New(Options{})
+		refuse := func(repeat bool) bool {
+			p, _, ok := table.Allow(here, repeat)
+			p.Done(Result{Class: llm.RateLimited})
+			return ok
+		}
+		repeats := 0
+		for range 10_000 {
+			refuse(false)
+			if refuse(true) {
+				repeats++
+			}
+			time.Sleep(time.Millisecond)
+		}
+		if most := 1000 + 10 + 10; repeats < 900 || repeats > most {
+			t.Errorf("%d repeats of 10,000 attempts in 10 s, want a tenth", repeats)
+		}
+		repeats = 0
+		for range 60 {
+			if refuse(true) {
+				repeats++
+			}
+			time.Sleep(time.Second)
+		}
+		if repeats < 59 {
+			t.Errorf("%d repeats in a minute in which nothing else was asked", repeats)
+		}
+	})
 }
 
 // TestQuantiles compares with the exact ones, over several minutes and with

@@ -562,22 +562,29 @@ const (
 
 // Done gives a place back and settles it on what was really used.
 func (p Place) Done(r Result, now time.Time) {
-	h := p.p
-	if h == nil {
+	if p.p == nil {
 		return
 	}
+	if tell := p.p.end(&r, now); tell != nil {
+		tell()
+	}
+}
+
+// end gives the place back, and what to tell once the lock is free. Whatever
+// goes wrong, the lock is: without it no request reaches the provider.
+func (h *place) end(r *Result, now time.Time) (tell func()) {
 	pool, c := h.pool, h.credential
 	pool.mu.Lock()
+	defer pool.mu.Unlock()
 	if h.done {
-		pool.mu.Unlock()
-		return
+		return nil
 	}
 	h.done = h.metered // the one of a class without limits is shared
 	at := pool.time(now)
 	c.all.running--
 	h.class.running--
 	if h.metered {
-		h.settle(&r, at)
+		h.settle(r, at)
 	}
 	if out := r.Usage.Output; r.Err == nil && r.Usage.Source != "" && out > 0 {
 		if h.class.made == 0 {
@@ -585,11 +592,7 @@ func (p Place) Done(r Result, now time.Time) {
 		}
 		h.class.made += (float64(out) - h.class.made) / 16
 	}
-	tell := h.judge(&r, at)
-	pool.mu.Unlock()
-	if tell != nil {
-		tell()
-	}
+	return h.judge(r, at)
 }
 
 // settle replaces what was reserved by what it came to.

@@ -275,7 +275,7 @@ func faults() (all []*fault) {
 			for _, w := range p.words {
 				p.say(p.v.word(w))
 				select {
-				case <-time.After(250 * time.Millisecond):
+				case <-time.After(300 * time.Millisecond):
 				case <-p.r.Context().Done():
 					return
 				}
@@ -394,7 +394,7 @@ func TestFaults(t *testing.T) {
 			}
 			more := ""
 			if f.quick {
-				more = ", timeouts: {first_byte: 400ms, first_content: 500ms, idle: 600ms, floor: 100, warm_up: 300ms}"
+				more = ", timeouts: {first_byte: 800ms, first_content: 1s, idle: 1200ms, floor: 100, warm_up: 500ms}"
 			}
 			id := f.name + "-" + string(v.dialect)
 			fmt.Fprintf(&yaml, "  %s: {dialect: %s, auth: %s, api_key: %s-%s, base_url: %s, models: [m]%s}\n", id, v.dialect, auth[v.dialect], canary, id, base, more)

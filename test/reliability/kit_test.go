@@ -43,6 +43,10 @@ var update = flag.Bool("update", false, "run everything in full and write docs/r
 // full says that nothing is cut short.
 func full() bool { return *update || os.Getenv("HEADRACE_FULL") == "1" }
 
+// slice says that this is a slice, which runs beside other tests: what depends on
+// how fast the machine is has more room then.
+func slice() bool { return !full() }
+
 // pick takes what fits the run.
 func pick[T any](short, long T) T {
 	if full() {
@@ -405,6 +409,12 @@ func launch(t *testing.T, yaml string, env ...string) *program {
 		<-p.exited
 		for range p.lines { // until it is read to its end
 		}
+		for _, bad := range []string{"DATA RACE", "panic"} {
+			if strings.Contains(p.log.String(), bad) {
+				t.Errorf("%s in the gateway; its log:\n%.3000s", bad, p.log)
+			}
+		}
+		secretless(t, "the log", p.log.String())
 	})
 	line := p.line("is ready on ")
 	_, rest, _ := strings.Cut(line, "is ready on ")
@@ -484,7 +494,8 @@ func (p *program) settled() usage {
 	return u
 }
 
-// control answers questions about this process while it is the gateway.
+// control answers questions about this process while it is the gateway, which
+// ends with the test also where that is killed.
 func control() {
 	for s := bufio.NewScanner(os.Stdin); s.Scan(); {
 		runtime.GC()
@@ -504,6 +515,7 @@ func control() {
 		}
 		fmt.Printf("usage: %s\n", b)
 	}
+	os.Exit(1) // the test is gone
 }
 
 // needsProc skips where a process cannot be measured.
