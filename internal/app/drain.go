@@ -52,7 +52,9 @@ func (a *App) drain(ctx context.Context, server *http.Server, cut context.Cancel
 	if left.Err() == nil {
 		return err
 	}
-	a.log.Warn("requests were still running when the drain ended; they are cut", "running", a.gateway.Running())
+	if n := a.gateway.Running(); n > 0 {
+		a.log.Warn("requests were still running when the drain ended; they are cut", "running", n)
+	}
 	cut(errStopping)
 	a.closeDrains()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
