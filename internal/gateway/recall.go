@@ -133,10 +133,10 @@ func (k *keeping) mayLoop(d *llm.Draft) bool {
 	if d.Dialect == llm.OpenAI && k.o.Recall.Stats().Turns == 0 {
 		return false // its clients bring no maker along, and none is known here
 	}
-	if mark == nil || !bytes.Contains(d.Raw, mark) { // forwards is the fast way
+	at := lastIndex(d.Raw, mark)
+	if mark == nil || at < 0 {
 		return false
 	}
-	at := bytes.LastIndex(d.Raw, mark)
 	near := d.Raw[max(0, at-wrapNear):at]
 	switch {
 	case d.Dialect != llm.OpenAI && (bytes.Contains(near, wrapMark) || bytes.Contains(near, wrapMark64)):
@@ -153,6 +153,19 @@ func (k *keeping) mayLoop(d *llm.Draft) bool {
 		return true
 	}
 	return k.o.Recall.Maker(k.owner, string(id[1:1+end])) != ""
+}
+
+// lastIndex is bytes.LastIndex, forwards: that is searched with the CPU's wide
+// instructions, where backwards each byte is looked at by itself.
+func lastIndex(b, mark []byte) int {
+	at := bytes.Index(b, mark)
+	for n := at; n >= 0 && len(mark) > 0; at += n {
+		if n = bytes.Index(b[at+len(mark):], mark); n < 0 {
+			break
+		}
+		n += len(mark)
+	}
+	return at
 }
 
 // looped gives the maker of the tool loop that a request is in, from its words.

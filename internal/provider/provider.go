@@ -474,7 +474,7 @@ func (p *Provider) request(ctx context.Context, model string, d *llm.Draft, out 
 	if h["User-Agent"] == nil {
 		h["User-Agent"] = []string{"headrace"}
 	}
-	req := &http.Request{Method: method, URL: &u, Host: u.Host, Header: h, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	req := (&http.Request{Method: method, URL: &u, Host: u.Host, Header: h, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(ctx)
 	body, size := out.Body, int64(0)
 	for _, s := range body {
 		size += int64(len(s))
@@ -497,7 +497,7 @@ func (p *Provider) request(ctx context.Context, model string, d *llm.Draft, out 
 	if err := p.signers[d.Credential].Sign(req); err != nil {
 		return nil, &llm.Error{Class: llm.Auth, Provider: p.row.ID, Message: "the credential of " + p.row.ID + " cannot be used", Cause: err}
 	}
-	return req.WithContext(ctx), nil
+	return req, nil
 }
 
 // writeBuffer is each connection's; a request that fits is sent in one write.

@@ -71,8 +71,8 @@ func (Codec) Head(op llm.Op, body []byte) (llm.Head, error) {
 			}
 			messages = true
 		case "tools":
-			a := arrayOf(at(i))
-			h.Tools = a.next()
+			a := span.ReadArray(at(i))
+			h.Tools = a.Next()
 		case "metadata":
 			h.EndUser = text(get(at(i), "user_id"))
 		}

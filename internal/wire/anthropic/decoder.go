@@ -7,6 +7,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // NewDecoder reads one Messages stream. The answer is complete with
@@ -228,20 +229,20 @@ func (d *decoder) begin(dst []llm.Event) []llm.Event {
 func (d *decoder) start(dst []llm.Event, message jsontext.Value) []llm.Event {
 	e := llm.Event{Kind: llm.EventStart, From: llm.Anthropic}
 	told := false
-	for o := objectOf(message); o.next(); {
-		switch string(o.name) {
+	for o := span.ReadObject(message); o.Next(); {
+		switch string(o.Name) {
 		case "id":
-			e.ID = text(o.val)
+			e.ID = text(o.Val)
 		case "model":
-			e.Model = text(o.val)
+			e.Model = text(o.Val)
 		case "usage":
-			d.usage.merge(o.val)
+			d.usage.merge(o.Val)
 			told = true
 		case "stop_reason":
-			d.finish.Native = text(o.val)
+			d.finish.Native = text(o.Val)
 		case "type", "role", "content", "stop_sequence":
 		default:
-			e.Ext = append(e.Ext, llm.Member{Name: string(o.name), Value: o.val})
+			e.Ext = append(e.Ext, llm.Member{Name: string(o.Name), Value: o.Val})
 		}
 	}
 	e.Usage = d.usage.total()
@@ -307,28 +308,28 @@ func (d *decoder) blockStart(dst []llm.Event, v jsontext.Value) ([]llm.Event, er
 	var head llm.BlockHead
 	var ext []llm.Member
 	var said, signature, input string
-	for o := objectOf(block); o.next(); {
-		switch name := typ + "." + string(o.name); name {
+	for o := span.ReadObject(block); o.Next(); {
+		switch name := typ + "." + string(o.Name); name {
 		case typ + ".type":
 		case "text.text", "thinking.thinking":
-			said = text(o.val)
+			said = text(o.Val)
 		case "thinking.signature":
 			// Models that sign say so at once, with an empty one.
-			signature, head.Name = text(o.val), llm.IssuerAnthropic
+			signature, head.Name = text(o.Val), llm.IssuerAnthropic
 		case "redacted_thinking.data":
-			if data := text(o.val); data != "" {
+			if data := text(o.Val); data != "" {
 				head.Opaque = []llm.Opaque{{Issuer: llm.IssuerAnthropic, Kind: llm.OpaqueRedacted, Data: data}}
 			}
 		case "tool_use.id":
-			head.ID = text(o.val)
+			head.ID = text(o.Val)
 		case "tool_use.name":
-			head.Name = text(o.val)
+			head.Name = text(o.Val)
 		case "tool_use.input":
-			if first := objectOf(o.val); first.next() {
-				input = string(o.val)
+			if first := span.ReadObject(o.Val); first.Next() {
+				input = string(o.Val)
 			}
 		default:
-			ext = append(ext, llm.Member{Name: string(o.name), Value: o.val})
+			ext = append(ext, llm.Member{Name: string(o.Name), Value: o.Val})
 		}
 	}
 	switch typ {
@@ -389,13 +390,13 @@ func (d *decoder) delta(dst []llm.Event, v jsontext.Value) ([]llm.Event, error) 
 	}
 	var said string
 	var ext []llm.Member
-	for o := objectOf(delta); o.next(); {
-		switch string(o.name) {
+	for o := span.ReadObject(delta); o.Next(); {
+		switch string(o.Name) {
 		case "type":
 		case member:
-			said = text(o.val)
+			said = text(o.Val)
 		default:
-			ext = append(ext, llm.Member{Name: string(o.name), Value: o.val})
+			ext = append(ext, llm.Member{Name: string(o.Name), Value: o.Val})
 		}
 	}
 	if kind == llm.DeltaOpaque {
@@ -427,35 +428,35 @@ func (d *decoder) messageDelta(dst []llm.Event, v jsontext.Value) []llm.Event {
 		}
 		d.ext = append(d.ext, llm.Member{Name: name, Value: v})
 	}
-	for o := objectOf(v); o.next(); {
-		switch string(o.name) {
+	for o := span.ReadObject(v); o.Next(); {
+		switch string(o.Name) {
 		case "type":
 		case "delta":
-			for in := objectOf(o.val); in.next(); {
-				switch string(in.name) {
+			for in := span.ReadObject(o.Val); in.Next(); {
+				switch string(in.Name) {
 				case "stop_reason":
-					if s, ok := str(in.val); ok {
+					if s, ok := str(in.Val); ok {
 						d.finish.Native = s
 					}
 				case "stop_sequence":
-					if s, ok := str(in.val); ok {
+					if s, ok := str(in.Val); ok {
 						d.finish.StopSequence = s
 					}
 				case "stop_details":
-					if !isNull(in.val) {
-						d.finish.Details = in.val
+					if !isNull(in.Val) {
+						d.finish.Details = in.Val
 					}
 				default:
-					keep("delta."+string(in.name), in.val)
+					keep("delta."+string(in.Name), in.Val)
 				}
 			}
 		case "usage":
-			if kindOf(o.val) == '{' {
-				d.usage.merge(o.val)
+			if kindOf(o.Val) == '{' {
+				d.usage.merge(o.Val)
 				dst = append(dst, llm.Event{Kind: llm.EventUsage, Usage: d.usage.total(), From: llm.Anthropic})
 			}
 		default:
-			keep(string(o.name), o.val)
+			keep(string(o.Name), o.Val)
 		}
 	}
 	return dst

@@ -732,8 +732,8 @@ func (w *requestWriter) item(it *llm.Item, role string) {
 			return
 		}
 		t := w.open(role)
-		for a := arrayOf(append(append([]byte{'['}, raw...), ']')); a.next(); {
-			t.add(a.val, "", true)
+		for a := span.ReadArray(append(append([]byte{'['}, raw...), ']')); a.Next(); {
+			t.add(a.Val, "", true)
 		}
 	case llm.ItemToolCall:
 		t := w.open(role)

@@ -209,55 +209,55 @@ func (Codec) DecodeError(status int, h http.Header, body []byte) *llm.Error {
 
 // readError finds type, code and message in the shapes that are about.
 func readError(e *llm.Error, body []byte) {
-	b := body[skipSpace(body, 0):]
+	b := body[span.SkipSpace(body, 0):]
 	if kindOf(b) == '[' { // Google wraps some errors in an array
-		a := arrayOf(b)
-		if !a.next() {
+		a := span.ReadArray(b)
+		if !a.Next() {
 			return
 		}
-		b = a.val
+		b = a.Val
 	}
-	for o := objectOf(b); o.next(); {
-		switch string(o.name) {
+	for o := span.ReadObject(b); o.Next(); {
+		switch string(o.Name) {
 		case "error":
-			if s, ok := str(o.val); ok {
+			if s, ok := str(o.Val); ok {
 				e.Message = s
 				continue
 			}
-			for in := objectOf(o.val); in.next(); {
-				switch string(in.name) {
+			for in := span.ReadObject(o.Val); in.Next(); {
+				switch string(in.Name) {
 				case "type":
-					e.Type = text(in.val)
+					e.Type = text(in.Val)
 				case "message":
-					e.Message = text(in.val)
+					e.Message = text(in.Val)
 				case "status":
 					if e.Type == "" {
-						e.Type = text(in.val)
+						e.Type = text(in.Val)
 					}
 				case "code":
-					if s, ok := str(in.val); ok {
+					if s, ok := str(in.Val); ok {
 						e.Code = s
 					} else if e.Code == "" {
-						e.Code = string(in.val)
+						e.Code = string(in.Val)
 					}
 				case "param":
-					e.Param = text(in.val)
+					e.Param = text(in.Val)
 				case "details":
-					if s := text(get(in.val, "error_code")); s != "" {
+					if s := text(get(in.Val, "error_code")); s != "" {
 						e.Code = s
 					}
 				}
 			}
 		case "message", "Message":
 			if e.Message == "" {
-				e.Message = text(o.val)
+				e.Message = text(o.Val)
 			}
 		case "detail":
 			if e.Message == "" {
-				e.Message = text(o.val)
+				e.Message = text(o.Val)
 			}
 		case "__type":
-			e.Type = text(o.val)
+			e.Type = text(o.Val)
 		}
 	}
 	if e.Code == "null" {

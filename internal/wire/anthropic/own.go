@@ -379,7 +379,7 @@ func appendSchema(b, schema []byte) []byte {
 		return append(b, schema...)
 	}
 	b = append(b, `{"type":"object"`...)
-	rest := schema[skipSpace(schema, 1):]
+	rest := schema[span.SkipSpace(schema, 1):]
 	if kindOf(rest) != '}' {
 		b = append(b, ',')
 	}
@@ -394,7 +394,7 @@ func appendInput(b []byte, c *llm.Call) []byte {
 		b = append(b, `{"input":`...)
 		return append(span.Quote(b, c.Arguments), '}')
 	}
-	i := skipSpace(c.Arguments, 0)
+	i := span.SkipSpace(c.Arguments, 0)
 	if i == len(c.Arguments) {
 		return append(b, "{}"...)
 	}

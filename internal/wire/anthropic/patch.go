@@ -77,25 +77,25 @@ type patcher struct {
 func (p *patcher) openLoopUnsigned() bool {
 	_, v := p.find("messages")
 	var before, last []byte
-	for a := arrayOf(v); a.next(); {
-		before, last = last, a.val
+	for a := span.ReadArray(v); a.Next(); {
+		before, last = last, a.Val
 	}
 	if text(get(last, "role")) != "user" || text(get(before, "role")) != "assistant" {
 		return false
 	}
 	results := false
-	for a := arrayOf(get(last, "content")); a.next(); {
-		results = results || text(get(a.val, "type")) == "tool_result"
+	for a := span.ReadArray(get(last, "content")); a.Next(); {
+		results = results || text(get(a.Val, "type")) == "tool_result"
 	}
 	if !results {
 		return false
 	}
-	for a := arrayOf(get(before, "content")); a.next(); {
-		switch text(get(a.val, "type")) {
+	for a := span.ReadArray(get(before, "content")); a.Next(); {
+		switch text(get(a.Val, "type")) {
 		case "redacted_thinking":
 			return false
 		case "thinking":
-			if s := text(get(a.val, "signature")); s == "" || strings.HasPrefix(s, wrapped) {
+			if s := text(get(a.Val, "signature")); s == "" || strings.HasPrefix(s, wrapped) {
 				continue // is taken out
 			}
 			return false
@@ -227,16 +227,16 @@ func reshapeThinking(v []byte, t thought) []byte {
 	if t.typ == "enabled" {
 		b = strconv.AppendInt(key(b, "budget_tokens"), t.budget, 10)
 	}
-	for o := objectOf(v); o.next(); {
-		switch name := string(o.name); name {
+	for o := span.ReadObject(v); o.Next(); {
+		switch name := string(o.Name); name {
 		case "type", "budget_tokens":
 		case "block_binding":
 			if t.typ == "adaptive" {
-				b = append(key(b, name), o.val...)
+				b = append(key(b, name), o.Val...)
 			}
 		default:
 			if t.typ == "adaptive" || t.typ == "enabled" {
-				b = append(key(b, name), o.val...)
+				b = append(key(b, name), o.Val...)
 			}
 		}
 	}
@@ -247,19 +247,19 @@ func reshapeThinking(v []byte, t thought) []byte {
 // that set gives.
 func rewrite(v []byte, set func(name string, val []byte) ([]byte, bool), drop ...string) []byte {
 	b := []byte{'{'}
-	for o := objectOf(v); o.next(); {
-		name := string(o.name)
+	for o := span.ReadObject(v); o.Next(); {
+		name := string(o.Name)
 		if slices.Contains(drop, name) {
 			continue
 		}
-		b = append(append(comma(b), o.b[o.key.From:o.key.To]...), ':')
+		b = append(append(comma(b), o.Quoted()...), ':')
 		if set != nil {
-			if now, ok := set(name, o.val); ok {
+			if now, ok := set(name, o.Val); ok {
 				b = append(b, now...)
 				continue
 			}
 		}
-		b = append(b, o.val...)
+		b = append(b, o.Val...)
 	}
 	return append(b, '}')
 }
@@ -286,26 +286,26 @@ func (p *patcher) history(reshape bool) {
 	base := p.d.Head.Members[i].Value.From
 	l := span.List{Open: base + 1}
 	changed := false
-	a := arrayOf(v)
-	for n := 0; a.next(); n++ {
-		from := base + a.from
-		l.At = append(l.At, span.Span{From: from, To: from + len(a.val)})
+	a := span.ReadArray(v)
+	for n := 0; a.Next(); n++ {
+		from := base + a.From
+		l.At = append(l.At, span.Span{From: from, To: from + len(a.Val)})
 		var o span.Op
-		switch text(get(a.val, "role")) {
+		switch text(get(a.Val, "role")) {
 		case "system":
 			if !fold {
 				break
 			}
 			path := "messages." + strconv.Itoa(n)
 			p.warn(path, "approximated: a system message inside the conversation became tagged text of the user's turn")
-			if now := folded(a.val); now != nil {
-				o.Inner = []span.Patch{{At: span.Span{From: from, To: from + len(a.val)}, With: now}}
+			if now := folded(a.Val); now != nil {
+				o.Inner = []span.Patch{{At: span.Span{From: from, To: from + len(a.Val)}, With: now}}
 			} else {
 				o.Remove = true
 			}
 		case "assistant":
 			if bare {
-				o = p.strip(a.val, from, n, reshape)
+				o = p.strip(a.Val, from, n, reshape)
 			}
 		}
 		changed = changed || o.Remove || o.Inner != nil
@@ -321,18 +321,18 @@ func (p *patcher) history(reshape bool) {
 func (p *patcher) strip(message []byte, base, n int, all bool) span.Op {
 	var l span.List
 	dropped := false
-	for o := objectOf(message); o.next(); {
-		if string(o.name) != "content" || kindOf(o.val) != '[' {
+	for o := span.ReadObject(message); o.Next(); {
+		if string(o.Name) != "content" || kindOf(o.Val) != '[' {
 			continue
 		}
-		l.Open = base + o.valFrom + 1
-		a := arrayOf(o.val)
-		for k := 0; a.next(); k++ {
-			from := base + o.valFrom + a.from
-			l.At = append(l.At, span.Span{From: from, To: from + len(a.val)})
+		l.Open = base + o.From + 1
+		a := span.ReadArray(o.Val)
+		for k := 0; a.Next(); k++ {
+			from := base + o.From + a.From
+			l.At = append(l.At, span.Span{From: from, To: from + len(a.Val)})
 			drop := false
-			if text(get(a.val, "type")) == "thinking" {
-				s := text(get(a.val, "signature"))
+			if text(get(a.Val, "type")) == "thinking" {
+				s := text(get(a.Val, "signature"))
 				drop = len(s) >= len(wrapped) && s[:len(wrapped)] == wrapped || all && s == ""
 			}
 			if drop {

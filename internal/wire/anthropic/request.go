@@ -50,9 +50,9 @@ func (Codec) DecodeRequest(body []byte) (*llm.Request, error) {
 			return nil, err
 		}
 	}
-	a := arrayOf(messages)
-	for i := 0; a.next(); i++ {
-		if err := d.message(i, a.val); err != nil {
+	a := span.ReadArray(messages)
+	for i := 0; a.Next(); i++ {
+		if err := d.message(i, a.Val); err != nil {
 			return nil, err
 		}
 	}
@@ -125,8 +125,8 @@ func (d *requestDecoder) member(name string, v jsontext.Value) error {
 			return invalid(name, "must be an array of strings")
 		}
 		r.Stop = []string{}
-		for a := arrayOf(v); a.next(); {
-			s, ok := str(a.val)
+		for a := span.ReadArray(v); a.Next(); {
+			s, ok := str(a.Val)
 			if !ok {
 				return invalid(name, "must be an array of strings")
 			}
@@ -157,12 +157,12 @@ func (d *requestDecoder) member(name string, v jsontext.Value) error {
 			return invalid(name, "must be an object")
 		}
 		n := 0
-		for o := objectOf(v); o.next(); n++ {
-			if s, ok := str(o.val); ok && s != "" && string(o.name) == "user_id" {
+		for o := span.ReadObject(v); o.Next(); n++ {
+			if s, ok := str(o.Val); ok && s != "" && string(o.Name) == "user_id" {
 				r.EndUser = s
 				continue
 			}
-			d.under("metadata.", string(o.name), o.val)
+			d.under("metadata.", string(o.Name), o.Val)
 		}
 		if n == 0 {
 			d.keep(name, v)
@@ -178,42 +178,42 @@ func (d *requestDecoder) tools(v jsontext.Value) error {
 		return invalid("tools", "must be an array")
 	}
 	d.r.Tools = []llm.Tool{}
-	a := arrayOf(v)
-	for i := 0; a.next(); i++ {
-		if kindOf(a.val) != '{' {
+	a := span.ReadArray(v)
+	for i := 0; a.Next(); i++ {
+		if kindOf(a.Val) != '{' {
 			return invalid("tools."+strconv.Itoa(i), "must be an object")
 		}
-		t := llm.Tool{From: llm.Anthropic, Raw: a.val}
-		for o := objectOf(a.val); o.next(); {
+		t := llm.Tool{From: llm.Anthropic, Raw: a.Val}
+		for o := span.ReadObject(a.Val); o.Next(); {
 			known := false
-			switch string(o.name) {
+			switch string(o.Name) {
 			case "name":
-				t.Name, known = str(o.val)
+				t.Name, known = str(o.Val)
 			case "description":
-				t.Description, known = str(o.val)
+				t.Description, known = str(o.Val)
 			case "type":
-				t.Type, known = str(o.val)
+				t.Type, known = str(o.Val)
 				if t.Type == "custom" {
 					t.Type = ""
 				}
-				known = known || isNull(o.val)
+				known = known || isNull(o.Val)
 			case "input_schema":
-				if known = kindOf(o.val) == '{'; known {
-					t.Schema = o.val
+				if known = kindOf(o.Val) == '{'; known {
+					t.Schema = o.Val
 				}
 			case "strict":
-				if known = kindOf(o.val) == 't' || kindOf(o.val) == 'f'; known {
-					strict := kindOf(o.val) == 't'
+				if known = kindOf(o.Val) == 't' || kindOf(o.Val) == 'f'; known {
+					strict := kindOf(o.Val) == 't'
 					t.Strict = &strict
 				}
 			case "cache_control":
-				if known = kindOf(o.val) == '{'; known {
-					t.Cache = o.val
+				if known = kindOf(o.Val) == '{'; known {
+					t.Cache = o.Val
 				}
-				known = known || isNull(o.val)
+				known = known || isNull(o.Val)
 			}
 			if !known {
-				t.Ext = append(t.Ext, llm.Member{Name: string(o.name), Value: o.val})
+				t.Ext = append(t.Ext, llm.Member{Name: string(o.Name), Value: o.Val})
 			}
 		}
 		d.r.Tools = append(d.r.Tools, t)
@@ -239,16 +239,16 @@ func (d *requestDecoder) choice(v jsontext.Value) error {
 		d.keep("tool_choice", v)
 		return nil
 	}
-	for o := objectOf(v); o.next(); {
-		switch name := string(o.name); {
+	for o := span.ReadObject(v); o.Next(); {
+		switch name := string(o.Name); {
 		case name == "type":
-		case name == "name" && c.Mode == llm.ToolOnly && kindOf(o.val) == '"':
-			c.Name = text(o.val)
-		case name == "disable_parallel_tool_use" && (kindOf(o.val) == 't' || kindOf(o.val) == 'f'):
-			parallel := kindOf(o.val) == 'f'
+		case name == "name" && c.Mode == llm.ToolOnly && kindOf(o.Val) == '"':
+			c.Name = text(o.Val)
+		case name == "disable_parallel_tool_use" && (kindOf(o.Val) == 't' || kindOf(o.Val) == 'f'):
+			parallel := kindOf(o.Val) == 'f'
 			d.r.ParallelCalls = &parallel
 		default:
-			d.under("tool_choice.", name, o.val)
+			d.under("tool_choice.", name, o.Val)
 		}
 	}
 	d.r.Choice = c
@@ -273,23 +273,23 @@ func (d *requestDecoder) thinking(v jsontext.Value) error {
 		d.keep("thinking", v)
 		return nil
 	}
-	for o := objectOf(v); o.next(); {
-		name := string(o.name)
+	for o := span.ReadObject(v); o.Next(); {
+		name := string(o.Name)
 		switch name {
 		case "type":
 			continue
 		case "budget_tokens":
-			if n, ok := integer(o.val); ok && n > 0 && r.Mode == llm.ThinkOn {
+			if n, ok := integer(o.Val); ok && n > 0 && r.Mode == llm.ThinkOn {
 				r.Budget = n
 				continue
 			}
 		case "display":
-			if s, ok := str(o.val); ok && s != "" {
+			if s, ok := str(o.Val); ok && s != "" {
 				r.Display = s
 				continue
 			}
 		}
-		d.under("thinking.", name, o.val)
+		d.under("thinking.", name, o.Val)
 	}
 	return nil
 }
@@ -299,20 +299,20 @@ func (d *requestDecoder) outputConfig(v jsontext.Value) error {
 		return invalid("output_config", "must be an object")
 	}
 	n := 0
-	for o := objectOf(v); o.next(); n++ {
-		switch name := string(o.name); name {
+	for o := span.ReadObject(v); o.Next(); n++ {
+		switch name := string(o.Name); name {
 		case "effort":
-			if s, ok := str(o.val); ok && s != "" {
+			if s, ok := str(o.Val); ok && s != "" {
 				d.r.Reasoning.Effort = s
 				continue
 			}
-			d.under("output_config.", name, o.val)
+			d.under("output_config.", name, o.Val)
 		case "format":
-			if !d.format(o.val, "output_config.format.") {
-				d.under("output_config.", name, o.val)
+			if !d.format(o.Val, "output_config.format.") {
+				d.under("output_config.", name, o.Val)
 			}
 		default:
-			d.under("output_config.", name, o.val)
+			d.under("output_config.", name, o.Val)
 		}
 	}
 	if n == 0 {
@@ -328,14 +328,14 @@ func (d *requestDecoder) format(v jsontext.Value, prefix string) bool {
 		return false
 	}
 	f := llm.Format{Kind: llm.FormatJSONSchema}
-	for o := objectOf(v); o.next(); {
-		switch string(o.name) {
+	for o := span.ReadObject(v); o.Next(); {
+		switch string(o.Name) {
 		case "type":
 		case "schema":
-			f.Schema = o.val
+			f.Schema = o.Val
 		default:
 			if prefix != "" {
-				d.under(prefix, string(o.name), o.val)
+				d.under(prefix, string(o.Name), o.Val)
 			}
 		}
 	}
@@ -354,9 +354,9 @@ func (d *requestDecoder) system(v jsontext.Value) error {
 		it.Blocks = []llm.Block{{Kind: llm.BlockText, Text: text(v), From: llm.Anthropic}}
 	case '[':
 		it.Blocks = []llm.Block{}
-		a := arrayOf(v)
-		for i := 0; a.next(); i++ {
-			b, err := decodeBlock(a.val, "system."+strconv.Itoa(i))
+		a := span.ReadArray(v)
+		for i := 0; a.Next(); i++ {
+			b, err := decodeBlock(a.Val, "system."+strconv.Itoa(i))
 			if err != nil {
 				return err
 			}
@@ -377,14 +377,14 @@ func (d *requestDecoder) message(i int, v jsontext.Value) error {
 	var role llm.Role
 	var content jsontext.Value
 	var ext []llm.Member
-	for o := objectOf(v); o.next(); {
-		switch string(o.name) {
+	for o := span.ReadObject(v); o.Next(); {
+		switch string(o.Name) {
 		case "role":
-			role = llm.Role(text(o.val))
+			role = llm.Role(text(o.Val))
 		case "content":
-			content = o.val
+			content = o.Val
 		default:
-			ext = append(ext, llm.Member{Name: string(o.name), Value: o.val})
+			ext = append(ext, llm.Member{Name: string(o.Name), Value: o.Val})
 		}
 	}
 	switch role {
@@ -426,10 +426,10 @@ func decodeContent(items []llm.Item, v jsontext.Value, role llm.Role, path strin
 		return nil, invalid(path+".content", "must be a string or an array of blocks")
 	}
 	first := len(items)
-	a := arrayOf(v)
-	for i := 0; a.next(); i++ {
+	a := span.ReadArray(v)
+	for i := 0; a.Next(); i++ {
 		at := path + ".content." + strconv.Itoa(i)
-		it, whole, err := decodeItem(a.val, role, at)
+		it, whole, err := decodeItem(a.Val, role, at)
 		if err != nil {
 			return nil, err
 		}
@@ -438,7 +438,7 @@ func decodeContent(items []llm.Item, v jsontext.Value, role llm.Role, path strin
 			items = append(items, it)
 			continue
 		}
-		b, err := decodeBlock(a.val, at)
+		b, err := decodeBlock(a.Val, at)
 		if err != nil {
 			return nil, err
 		}
@@ -475,68 +475,68 @@ func decodeItem(v jsontext.Value, role llm.Role, path string) (it llm.Item, whol
 		return it, false, nil
 	case "thinking":
 		it.Kind = llm.ItemReasoning
-		for o := objectOf(v); o.next(); {
-			switch string(o.name) {
+		for o := span.ReadObject(v); o.Next(); {
+			switch string(o.Name) {
 			case "type":
 			case "thinking":
-				if s := text(o.val); s != "" {
+				if s := text(o.Val); s != "" {
 					it.Blocks = []llm.Block{{Kind: llm.BlockText, Text: s, From: llm.Anthropic}}
 				}
 			case "signature":
-				if s, ok := signatureOf(text(o.val)); ok {
+				if s, ok := signatureOf(text(o.Val)); ok {
 					it.Opaque = []llm.Opaque{s}
 				}
 			default:
-				it.Ext = append(it.Ext, llm.Member{Name: string(o.name), Value: o.val})
+				it.Ext = append(it.Ext, llm.Member{Name: string(o.Name), Value: o.Val})
 			}
 		}
 	case "redacted_thinking":
 		it.Kind = llm.ItemReasoning
-		for o := objectOf(v); o.next(); {
-			switch string(o.name) {
+		for o := span.ReadObject(v); o.Next(); {
+			switch string(o.Name) {
 			case "type":
 			case "data":
-				if data := text(o.val); data != "" {
+				if data := text(o.Val); data != "" {
 					it.Opaque = []llm.Opaque{{Issuer: llm.IssuerAnthropic, Kind: llm.OpaqueRedacted, Data: data}}
 				}
 			default:
-				it.Ext = append(it.Ext, llm.Member{Name: string(o.name), Value: o.val})
+				it.Ext = append(it.Ext, llm.Member{Name: string(o.Name), Value: o.Val})
 			}
 		}
 	case "tool_use":
 		it.Kind = llm.ItemToolCall
-		for o := objectOf(v); o.next(); {
-			switch string(o.name) {
+		for o := span.ReadObject(v); o.Next(); {
+			switch string(o.Name) {
 			case "type":
 			case "id":
-				it.Call.ID = text(o.val)
+				it.Call.ID = text(o.Val)
 			case "name":
-				it.Call.Name = text(o.val)
+				it.Call.Name = text(o.Val)
 			case "input":
-				it.Call.Arguments = o.val
+				it.Call.Arguments = o.Val
 			case "cache_control":
-				it.Cache = o.val
+				it.Cache = o.Val
 			default:
-				it.Ext = append(it.Ext, llm.Member{Name: string(o.name), Value: o.val})
+				it.Ext = append(it.Ext, llm.Member{Name: string(o.Name), Value: o.Val})
 			}
 		}
 	case "tool_result":
 		it.Kind = llm.ItemToolResult
-		for o := objectOf(v); o.next(); {
-			switch string(o.name) {
+		for o := span.ReadObject(v); o.Next(); {
+			switch string(o.Name) {
 			case "type":
 			case "tool_use_id":
-				it.Result.CallID = text(o.val)
+				it.Result.CallID = text(o.Val)
 			case "is_error":
-				it.Result.IsError = kindOf(o.val) == 't'
+				it.Result.IsError = kindOf(o.Val) == 't'
 			case "cache_control":
-				it.Cache = o.val
+				it.Cache = o.Val
 			case "content":
-				if it.Blocks, err = decodeBlocks(o.val, path+".content"); err != nil {
+				if it.Blocks, err = decodeBlocks(o.Val, path+".content"); err != nil {
 					return it, false, err
 				}
 			default:
-				it.Ext = append(it.Ext, llm.Member{Name: string(o.name), Value: o.val})
+				it.Ext = append(it.Ext, llm.Member{Name: string(o.Name), Value: o.Val})
 			}
 		}
 	default:
@@ -558,9 +558,9 @@ func decodeBlocks(v jsontext.Value, path string) ([]llm.Block, error) {
 		return []llm.Block{{Kind: llm.BlockText, Text: text(v), From: llm.Anthropic}}, nil
 	case '[':
 		bs := []llm.Block{}
-		a := arrayOf(v)
-		for i := 0; a.next(); i++ {
-			b, err := decodeBlock(a.val, path+"."+strconv.Itoa(i))
+		a := span.ReadArray(v)
+		for i := 0; a.Next(); i++ {
+			b, err := decodeBlock(a.Val, path+"."+strconv.Itoa(i))
 			if err != nil {
 				return nil, err
 			}
@@ -582,27 +582,27 @@ func decodeBlock(v jsontext.Value, path string) (llm.Block, error) {
 		return b, invalid(path+".type", "Field required")
 	}
 	var source jsontext.Value
-	for o := objectOf(v); o.next(); {
-		switch name := string(o.name); {
+	for o := span.ReadObject(v); o.Next(); {
+		switch name := string(o.Name); {
 		case name == "type":
 		case name == "cache_control":
-			if !isNull(o.val) {
-				b.Cache = o.val
+			if !isNull(o.Val) {
+				b.Cache = o.Val
 			}
 		case name == "text" && typ == "text":
-			if b.Text, ok = str(o.val); !ok {
+			if b.Text, ok = str(o.Val); !ok {
 				return b, invalid(path+".text", "must be a string")
 			}
 		case name == "citations" && typ == "text":
-			if kindOf(o.val) == '[' {
-				b.Citations = o.val
+			if kindOf(o.Val) == '[' {
+				b.Citations = o.Val
 			}
 		case name == "source" && (typ == "image" || typ == "document"):
-			source = o.val
+			source = o.Val
 		case name == "title" && typ == "document":
-			b.Media.Name = text(o.val)
+			b.Media.Name = text(o.Val)
 		default:
-			b.Ext = append(b.Ext, llm.Member{Name: name, Value: o.val})
+			b.Ext = append(b.Ext, llm.Member{Name: name, Value: o.Val})
 		}
 	}
 	switch typ {
@@ -646,8 +646,8 @@ func decodeSource(m *llm.Media, v jsontext.Value) bool {
 		if kindOf(content) != '[' {
 			return false
 		}
-		for a := arrayOf(content); a.next(); {
-			s, ok := str(get(a.val, "text"))
+		for a := span.ReadArray(content); a.Next(); {
+			s, ok := str(get(a.Val, "text"))
 			if !ok {
 				return false
 			}

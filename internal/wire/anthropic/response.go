@@ -24,42 +24,42 @@ func (Codec) DecodeResponse(body []byte) (*llm.Response, error) {
 	}
 	r := &llm.Response{From: llm.Anthropic}
 	var details jsontext.Value
-	for o := objectOf(body); o.next(); {
-		switch string(o.name) {
+	for o := span.ReadObject(body); o.Next(); {
+		switch string(o.Name) {
 		case "type", "role":
 		case "id":
-			r.ID = text(o.val)
+			r.ID = text(o.Val)
 		case "model":
-			r.Model = text(o.val)
+			r.Model = text(o.Val)
 		case "content":
 			i := 0
-			a := arrayOf(o.val)
-			for ; a.next(); i++ {
-				it, err := decodeOutput(a.val, "content."+strconv.Itoa(i))
+			a := span.ReadArray(o.Val)
+			for ; a.Next(); i++ {
+				it, err := decodeOutput(a.Val, "content."+strconv.Itoa(i))
 				if err != nil {
 					return nil, malformed(err.Error(), nil)
 				}
 				r.Items = append(r.Items, it)
 			}
-			if a.bad {
+			if a.Bad {
 				return nil, malformed("content is not an array", body)
 			}
 		case "stop_reason":
-			if s, ok := str(o.val); ok {
+			if s, ok := str(o.Val); ok {
 				r.Finish.Native = s
 			}
 		case "stop_sequence":
-			r.Finish.StopSequence = text(o.val)
+			r.Finish.StopSequence = text(o.Val)
 		case "stop_details":
-			if !isNull(o.val) {
-				details = o.val
+			if !isNull(o.Val) {
+				details = o.Val
 			}
 		case "usage":
 			u := usage{}
-			u.merge(o.val)
+			u.merge(o.Val)
 			r.Usage = u.total()
 		default:
-			r.Ext = append(r.Ext, llm.Member{Name: string(o.name), Value: o.val})
+			r.Ext = append(r.Ext, llm.Member{Name: string(o.Name), Value: o.Val})
 		}
 	}
 	r.Finish.Details = details
@@ -71,16 +71,16 @@ func (Codec) DecodeResponse(body []byte) (*llm.Response, error) {
 // under 200, or no message at all.
 func notMessage(body []byte) *llm.Error {
 	content := false
-	for o := objectOf(body); o.next(); {
-		switch string(o.name) {
+	for o := span.ReadObject(body); o.Next(); {
+		switch string(o.Name) {
 		case "content":
 			content = true
 		case "error":
-			if !isNull(o.val) {
+			if !isNull(o.Val) {
 				return streamError(body)
 			}
 		case "type":
-			if text(o.val) == "error" {
+			if text(o.Val) == "error" {
 				return streamError(body)
 			}
 		}
@@ -217,43 +217,43 @@ func (u *usage) merge(v jsontext.Value) {
 	}
 	u.raw = v
 	u.rounds = nil // as old as the figures beside them
-	for o := objectOf(v); o.next(); {
-		if isNull(o.val) {
+	for o := span.ReadObject(v); o.Next(); {
+		if isNull(o.Val) {
 			continue
 		}
-		switch string(o.name) {
+		switch string(o.Name) {
 		case "input_tokens":
-			u.input = count(o.val)
+			u.input = count(o.Val)
 		case "cache_read_input_tokens":
-			u.read = count(o.val)
+			u.read = count(o.Val)
 		case "cache_creation_input_tokens":
-			u.write = count(o.val)
+			u.write = count(o.Val)
 		case "cache_creation":
-			if kindOf(o.val) == '{' {
-				u.write1h = count(get(o.val, "ephemeral_1h_input_tokens"))
-				if sum := u.write1h + count(get(o.val, "ephemeral_5m_input_tokens")); sum > u.write {
+			if kindOf(o.Val) == '{' {
+				u.write1h = count(get(o.Val, "ephemeral_1h_input_tokens"))
+				if sum := u.write1h + count(get(o.Val, "ephemeral_5m_input_tokens")); sum > u.write {
 					u.write = sum
 				}
 			}
 		case "output_tokens":
-			u.output = count(o.val)
+			u.output = count(o.Val)
 		case "output_tokens_details":
-			if n := get(o.val, "thinking_tokens"); n != nil {
+			if n := get(o.Val, "thinking_tokens"); n != nil {
 				u.thinking = count(n)
 			}
 		case "iterations":
 			if !u.round {
-				u.rounds = sumOf(o.val)
+				u.rounds = sumOf(o.Val)
 			}
 		case "service_tier":
-			u.tier = strings.ToLower(text(o.val))
+			u.tier = strings.ToLower(text(o.Val))
 		case "speed":
-			u.fast = text(o.val) == "fast"
+			u.fast = text(o.Val) == "fast"
 		case "inference_geo":
-			u.geo = strings.ToLower(text(o.val))
+			u.geo = strings.ToLower(text(o.Val))
 		case "cost":
 			// OpenRouter tells what it charges, in dollars (recorded).
-			if f, ok := number(o.val); ok && f >= 0 && f < 1e9 {
+			if f, ok := number(o.Val); ok && f >= 0 && f < 1e9 {
 				u.cost, u.hasCost = llm.Nanodollars(math.Round(f*1e9)), true
 			}
 		}
@@ -270,9 +270,9 @@ func sumOf(v jsontext.Value) *usage {
 	}
 	const most = 1 << 40 // beyond it a figure is nonsense, and a sum might wrap
 	var sum usage
-	for a := arrayOf(v); a.next(); {
+	for a := span.ReadArray(v); a.Next(); {
 		one := usage{round: true}
-		one.merge(a.val)
+		one.merge(a.Val)
 		for _, f := range []struct{ to, from *int64 }{{&sum.input, &one.input}, {&sum.read, &one.read}, {&sum.write, &one.write},
 			{&sum.write1h, &one.write1h}, {&sum.output, &one.output}, {&sum.thinking, &one.thinking}} {
 			*f.to = min(*f.to+min(*f.from, most), most)
@@ -416,30 +416,30 @@ func (Codec) Glance(body []byte) (llm.Glance, error) {
 	var g llm.Glance
 	var u usage
 	bad := false
-	o := objectOf(body)
-	for o.next() {
-		switch string(o.name) {
+	o := span.ReadObject(body)
+	for o.Next() {
+		switch string(o.Name) {
 		case "id":
-			g.ID = text(o.val)
+			g.ID = text(o.Val)
 		case "model":
-			g.Model = text(o.val)
+			g.Model = text(o.Val)
 		case "usage":
-			u.merge(o.val)
+			u.merge(o.Val)
 		case "stop_reason":
-			g.Finish.Native = text(o.val)
+			g.Finish.Native = text(o.Val)
 		case "stop_sequence":
-			g.Finish.StopSequence = text(o.val)
+			g.Finish.StopSequence = text(o.Val)
 		case "stop_details":
-			if !isNull(o.val) {
-				g.Finish.Details = o.val
+			if !isNull(o.Val) {
+				g.Finish.Details = o.Val
 			}
 		case "error":
-			bad = bad || !isNull(o.val)
+			bad = bad || !isNull(o.Val)
 		case "type":
-			bad = bad || text(o.val) == "error"
+			bad = bad || text(o.Val) == "error"
 		}
 	}
-	if o.bad {
+	if o.Bad {
 		return g, malformed("the answer is not JSON", body)
 	}
 	if bad {

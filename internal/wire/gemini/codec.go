@@ -119,20 +119,20 @@ func (Codec) Head(op llm.Op, body []byte) (llm.Head, error) {
 				return h, misplaced(m, "generationConfig: must be an object")
 			}
 			limit := false
-			for o := objectOf(v); o.next(); {
-				if canon(o.name) != "maxOutputTokens" {
+			for o := span.ReadObject(v); o.Next(); {
+				if canon(o.Name) != "maxOutputTokens" {
 					continue
 				}
 				if limit {
-					return h, twice(m.Value.From+o.key.From, "maxOutputTokens")
+					return h, twice(m.Value.From+o.Key.From, "maxOutputTokens")
 				}
 				limit = true
-				if isNull(o.val) {
+				if isNull(o.Val) {
 					continue
 				}
-				n, ok := integer(o.val)
+				n, ok := integer(o.Val)
 				if !ok || n < 0 {
-					return h, llm.Errorf(llm.InvalidRequest, "generationConfig.maxOutputTokens: must be a whole number (at byte %d)", m.Value.From+o.valFrom)
+					return h, llm.Errorf(llm.InvalidRequest, "generationConfig.maxOutputTokens: must be a whole number (at byte %d)", m.Value.From+o.From)
 				}
 				h.MaxTokens = n
 			}
@@ -149,8 +149,8 @@ func (Codec) Head(op llm.Op, body []byte) (llm.Head, error) {
 }
 
 func offers(tools []byte) bool {
-	a := manyOf(tools)
-	return a.next()
+	a := span.ReadMany(tools)
+	return a.Next()
 }
 
 // unreadable turns a span error into the client's error.

@@ -19,13 +19,13 @@ func (c Codec) EncodeCount(r *llm.Request, model string, to *llm.Capability) (ll
 		whole = append(whole, s...)
 	}
 	b := span.Quote([]byte(`{"generateContentRequest":{"model":`), "models/"+model)
-	for o := objectOf(whole); o.next(); {
-		switch canon(o.name) {
+	for o := span.ReadObject(whole); o.Next(); {
+		switch canon(o.Name) {
 		case "model", "store", "serviceTier":
 			continue
 		}
-		b = append(append(comma(b), o.b[o.key.From:o.key.To]...), ':')
-		b = append(b, o.val...)
+		b = append(append(comma(b), o.Quoted()...), ':')
+		b = append(b, o.Val...)
 	}
 	e.Body = [][]byte{append(b, "}}"...)}
 	return e, nil

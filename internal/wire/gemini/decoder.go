@@ -7,6 +7,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // NewDecoder reads one stream of generateContent answers: each frame is a
@@ -68,9 +69,9 @@ func (d *decoder) Decode(dst []llm.Event, name, data []byte) ([]llm.Event, error
 			return d.fail(dst, streamError(data)), nil
 		}
 		if v := trim(data); kindOf(v) == '[' && readable(v) { // an array in one piece
-			for a := arrayOf(v); a.next(); {
+			for a := span.ReadArray(v); a.Next(); {
 				var err error
-				if dst, err = d.Decode(dst, name, a.val); err != nil {
+				if dst, err = d.Decode(dst, name, a.Val); err != nil {
 					return dst, err
 				}
 			}
@@ -98,8 +99,8 @@ func (d *decoder) Decode(dst []llm.Event, name, data []byte) ([]llm.Event, error
 			d.keep(m)
 		}
 	}
-	for p := manyOf(a.parts); p.next(); {
-		dst = d.part(dst, p.val)
+	for p := span.ReadMany(a.parts); p.Next(); {
+		dst = d.part(dst, p.Val)
 	}
 	var native []byte
 	tell := func(m *llm.Member) {
@@ -133,9 +134,9 @@ func (d *decoder) Decode(dst []llm.Event, name, data []byte) ([]llm.Event, error
 		// The others have no words; they go to clients of this dialect alone.
 		rest := []byte{'['}
 		n := 0
-		for c := arrayOf(a.candidates); c.next(); n++ {
+		for c := span.ReadArray(a.candidates); c.Next(); n++ {
 			if n > 0 {
-				rest = append(comma(rest), c.val...)
+				rest = append(comma(rest), c.Val...)
 			}
 		}
 		dst = append(dst, llm.Event{Kind: llm.EventDelta, Index: d.index, From: llm.Gemini,
@@ -201,15 +202,15 @@ func (d *decoder) part(dst []llm.Event, v jsontext.Value) []llm.Event {
 		d.calls++
 		head.Kind, kind = llm.ItemToolCall, llm.DeltaArguments
 		p.text = ""
-		for o := objectOf(p.call); o.next(); {
-			switch canon(o.name) {
+		for o := span.ReadObject(p.call); o.Next(); {
+			switch canon(o.Name) {
 			case "id":
-				head.ID = text(o.val)
+				head.ID = text(o.Val)
 			case "name":
-				head.Name = text(o.val)
+				head.Name = text(o.Val)
 			case "args":
-				if !isNull(o.val) {
-					p.text = string(o.val)
+				if !isNull(o.Val) {
+					p.text = string(o.Val)
 				}
 			}
 		}

@@ -30,10 +30,10 @@ func (Codec) DecodeEmbed(body []byte) (*llm.EmbedRequest, error) {
 			if kindOf(v) != '[' {
 				return nil, invalid("requests", "must be an array")
 			}
-			a := arrayOf(v)
-			for n := 0; a.next(); n++ {
+			a := span.ReadArray(v)
+			for n := 0; a.Next(); n++ {
 				one := llm.EmbedRequest{}
-				if err := embedOne(&one, a.val, "requests."+strconv.Itoa(n)+"."); err != nil {
+				if err := embedOne(&one, a.Val, "requests."+strconv.Itoa(n)+"."); err != nil {
 					return nil, err
 				}
 				if n > 0 && (one.Task != r.Task || one.Dimensions != r.Dimensions) {
@@ -61,36 +61,36 @@ func (Codec) DecodeEmbed(body []byte) (*llm.EmbedRequest, error) {
 func embedOne(r *llm.EmbedRequest, v []byte, path string) error {
 	in := llm.EmbedInput{}
 	var content jsontext.Value
-	for o := objectOf(v); o.next(); {
-		if isNull(o.val) {
+	for o := span.ReadObject(v); o.Next(); {
+		if isNull(o.Val) {
 			continue
 		}
-		switch name := canon(o.name); name {
+		switch name := canon(o.Name); name {
 		case "model":
-			r.Model = strings.TrimPrefix(text(o.val), "models/")
+			r.Model = strings.TrimPrefix(text(o.Val), "models/")
 		case "content":
-			content = o.val
+			content = o.Val
 		case "taskType":
-			if r.Task = text(o.val); r.Task == "TASK_TYPE_UNSPECIFIED" {
+			if r.Task = text(o.Val); r.Task == "TASK_TYPE_UNSPECIFIED" {
 				r.Task = ""
 			}
 		case "title":
-			in.Title = text(o.val)
+			in.Title = text(o.Val)
 		case "outputDimensionality":
-			n, ok := integer(o.val)
+			n, ok := integer(o.Val)
 			if !ok || n <= 0 {
 				return invalid(path+name, "must be a whole number above 0")
 			}
 			r.Dimensions = n
 		default:
-			r.Ext = append(r.Ext, llm.Member{Name: name, Value: o.val})
+			r.Ext = append(r.Ext, llm.Member{Name: name, Value: o.Val})
 		}
 	}
 	if kindOf(content) != '{' {
 		return invalid(path+"content", "content is not specified")
 	}
-	for a := manyOf(get(content, "parts")); a.next(); {
-		p := readPart(a.val)
+	for a := span.ReadMany(get(content, "parts")); a.Next(); {
+		p := readPart(a.Val)
 		if !p.hasText {
 			return llm.Errorf(llm.Unsupported, "%scontent: only text can be embedded by another provider", path)
 		}
@@ -222,24 +222,24 @@ func (Codec) DecodeEmbeddings(body []byte) (*llm.Embeddings, error) {
 		e.Vectors = append(e.Vectors, llm.Vector{Floats: values})
 		return nil
 	}
-	for o := objectOf(body); o.next(); {
-		switch name := canon(o.name); name {
+	for o := span.ReadObject(body); o.Next(); {
+		switch name := canon(o.Name); name {
 		case "embedding":
-			if err := take(o.val); err != nil {
+			if err := take(o.Val); err != nil {
 				return nil, err
 			}
 		case "embeddings":
-			for a := arrayOf(o.val); a.next(); {
-				if err := take(a.val); err != nil {
+			for a := span.ReadArray(o.Val); a.Next(); {
+				if err := take(a.Val); err != nil {
 					return nil, err
 				}
 			}
 		case "usageMetadata":
-			e.Usage = usageOf(o.val)
+			e.Usage = usageOf(o.Val)
 		case "error":
 			return nil, streamError(body)
 		default:
-			e.Ext = append(e.Ext, llm.Member{Name: name, Value: o.val})
+			e.Ext = append(e.Ext, llm.Member{Name: name, Value: o.Val})
 		}
 	}
 	if len(e.Vectors) == 0 {
@@ -251,18 +251,18 @@ func (Codec) DecodeEmbeddings(body []byte) (*llm.Embeddings, error) {
 // GlanceEmbed reads the usage of a whole answer without its vectors.
 func (Codec) GlanceEmbed(body []byte) (llm.Glance, error) {
 	var g llm.Glance
-	o := objectOf(body)
-	for o.next() {
-		switch canon(o.name) {
+	o := span.ReadObject(body)
+	for o.Next() {
+		switch canon(o.Name) {
 		case "usageMetadata":
-			g.Usage = usageOf(o.val)
+			g.Usage = usageOf(o.Val)
 		case "error":
-			if !isNull(o.val) {
+			if !isNull(o.Val) {
 				return g, streamError(body)
 			}
 		}
 	}
-	if o.bad {
+	if o.Bad {
 		return g, malformed("the answer is not JSON", body)
 	}
 	return g, nil

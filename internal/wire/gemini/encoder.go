@@ -216,9 +216,9 @@ func (e *encoder) native(dst []byte, ev *llm.Event) []byte {
 		return e.end(flat(b, raw))
 	case "candidate":
 		b := append(e.begin(dst), `{"candidates":[{"index":0`...)
-		for o := objectOf(raw); o.next(); {
-			b = append(append(append(b, ','), o.b[o.key.From:o.key.To]...), ':')
-			b = flat(b, o.val)
+		for o := span.ReadObject(raw); o.Next(); {
+			b = append(append(append(b, ','), o.Quoted()...), ':')
+			b = flat(b, o.Val)
 		}
 		return e.end(append(b, "}]"...))
 	}

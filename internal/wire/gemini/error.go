@@ -207,11 +207,11 @@ type details struct {
 func readError(e *llm.Error, body []byte) (d details) {
 	b := trim(body)
 	if kindOf(b) == '[' { // the OpenAI-compatible endpoints wrap it so
-		a := arrayOf(b)
-		if !a.next() {
+		a := span.ReadArray(b)
+		if !a.Next() {
 			return d
 		}
-		b = a.val
+		b = a.Val
 	}
 	v := get(b, "error")
 	if s, ok := str(v); ok {
@@ -221,21 +221,21 @@ func readError(e *llm.Error, body []byte) (d details) {
 		}
 		return d
 	}
-	for o := objectOf(v); o.next(); {
-		switch string(o.name) {
+	for o := span.ReadObject(v); o.Next(); {
+		switch string(o.Name) {
 		case "message":
-			e.Message = text(o.val)
+			e.Message = text(o.Val)
 		case "status":
-			e.Type = text(o.val)
+			e.Type = text(o.Val)
 		case "code":
-			if s, ok := str(o.val); ok {
+			if s, ok := str(o.Val); ok {
 				e.Code = s
-			} else if !isNull(o.val) {
-				e.Code = string(o.val)
+			} else if !isNull(o.Val) {
+				e.Code = string(o.Val)
 			}
 		case "details":
-			for a := arrayOf(o.val); a.next(); {
-				d.read(e, a.val)
+			for a := span.ReadArray(o.Val); a.Next(); {
+				d.read(e, a.Val)
 			}
 		}
 	}
@@ -254,12 +254,12 @@ func (d *details) read(e *llm.Error, v []byte) {
 			d.quota(limit)
 		}
 	case strings.HasSuffix(typ, "QuotaFailure"):
-		for a := arrayOf(get(v, "violations")); a.next(); {
-			d.quota(text(get(a.val, "quotaId")) + " " + text(get(a.val, "quotaMetric")) + " " + text(get(a.val, "subject")))
+		for a := span.ReadArray(get(v, "violations")); a.Next(); {
+			d.quota(text(get(a.Val, "quotaId")) + " " + text(get(a.Val, "quotaMetric")) + " " + text(get(a.Val, "subject")))
 		}
 	case strings.HasSuffix(typ, "BadRequest"):
-		for a := arrayOf(get(v, "fieldViolations")); a.next() && e.Param == ""; {
-			e.Param = text(get(a.val, "field"))
+		for a := span.ReadArray(get(v, "fieldViolations")); a.Next() && e.Param == ""; {
+			e.Param = text(get(a.Val, "field"))
 		}
 	}
 }

@@ -33,23 +33,23 @@ type node struct {
 // add takes the partialArgs of one part.
 func (g *growing) add(call []byte) {
 	if args := get(call, "args"); kindOf(args) == '{' {
-		for o := objectOf(args); o.next(); {
-			n := g.root.member(string(o.name))
-			n.kind, n.value = 'v', o.val
+		for o := span.ReadObject(args); o.Next(); {
+			n := g.root.member(string(o.Name))
+			n.kind, n.value = 'v', o.Val
 		}
 	}
-	for a := manyOf(get(call, "partialArgs")); a.next(); {
-		n := g.root.at(text(get(a.val, "jsonPath")))
+	for a := span.ReadMany(get(call, "partialArgs")); a.Next(); {
+		n := g.root.at(text(get(a.Val, "jsonPath")))
 		if n == nil {
 			continue
 		}
-		for o := objectOf(a.val); o.next(); {
-			switch canon(o.name) {
+		for o := span.ReadObject(a.Val); o.Next(); {
+			switch canon(o.Name) {
 			case "stringValue":
 				n.kind = '"'
-				n.text += text(o.val)
+				n.text += text(o.Val)
 			case "numberValue", "boolValue":
-				n.kind, n.value = 'v', o.val
+				n.kind, n.value = 'v', o.Val
 			case "nullValue":
 				n.kind, n.value = 'v', jsontext.Value("null")
 			}

@@ -50,20 +50,20 @@ func signatureOf(s string) (llm.Opaque, bool) {
 	if err == nil {
 		b = bytes.TrimPrefix(b, []byte("hr1."))
 		var o llm.Opaque
-		m := objectOf(b)
-		for m.next() {
-			switch string(m.name) {
+		m := span.ReadObject(b)
+		for m.Next() {
+			switch string(m.Name) {
 			case "i":
-				o.Issuer = text(m.val)
+				o.Issuer = text(m.Val)
 			case "b":
-				o.By = text(m.val)
+				o.By = text(m.Val)
 			case "k":
-				o.Kind = text(m.val)
+				o.Kind = text(m.Val)
 			case "d":
-				o.Data = text(m.val)
+				o.Data = text(m.Val)
 			}
 		}
-		if !m.bad && o.Issuer != "" {
+		if !m.Bad && o.Issuer != "" {
 			return o, true
 		}
 	}

@@ -328,15 +328,15 @@ func cleaned(raw []byte) (out []byte, changed bool) {
 		return nil, true
 	}
 	b := []byte{'{'}
-	for o := objectOf(raw); o.next(); {
-		if canon(o.name) == "thoughtSignature" {
+	for o := span.ReadObject(raw); o.Next(); {
+		if canon(o.Name) == "thoughtSignature" {
 			if now != "" {
 				b = span.Quote(key(b, "thoughtSignature"), now)
 			}
 			continue
 		}
-		b = append(append(comma(b), o.b[o.key.From:o.key.To]...), ':')
-		b = append(b, o.val...)
+		b = append(append(comma(b), o.Quoted()...), ':')
+		b = append(b, o.Val...)
 	}
 	return append(b, '}'), true
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // part is one part of a content, read but not yet in words.
@@ -29,29 +30,29 @@ type part struct {
 // readPart reads one part.
 func readPart(v jsontext.Value) part {
 	p := part{raw: v}
-	for o := objectOf(v); o.next(); {
-		if isNull(o.val) {
+	for o := span.ReadObject(v); o.Next(); {
+		if isNull(o.Val) {
 			continue
 		}
-		switch name := canon(o.name); name {
+		switch name := canon(o.Name); name {
 		case "text":
-			p.text, p.hasText = str(o.val)
+			p.text, p.hasText = str(o.Val)
 		case "thought":
-			p.thought = kindOf(o.val) == 't'
+			p.thought = kindOf(o.Val) == 't'
 		case "thoughtSignature":
-			p.signature = text(o.val)
+			p.signature = text(o.Val)
 		case "functionCall":
-			p.call = o.val
+			p.call = o.Val
 		case "functionResponse":
-			p.result = o.val
+			p.result = o.Val
 		case "inlineData":
-			p.inline = o.val
+			p.inline = o.Val
 		case "fileData":
-			p.file = o.val
+			p.file = o.Val
 		case "executableCode", "codeExecutionResult", "toolCall", "toolResponse":
-			p.other, p.otherName = o.val, name
+			p.other, p.otherName = o.Val, name
 		default:
-			p.ext = append(p.ext, llm.Member{Name: name, Value: o.val})
+			p.ext = append(p.ext, llm.Member{Name: name, Value: o.Val})
 		}
 	}
 	if !p.hasText && p.call == nil && p.result == nil && p.inline == nil && p.file == nil && p.other == nil && p.signature == "" && len(p.ext) > 0 {
@@ -89,13 +90,13 @@ type partDecoder struct {
 // that no signature moves.
 func (d *partDecoder) decode(items []llm.Item, parts jsontext.Value, path string) ([]llm.Item, error) {
 	first := len(items)
-	a := manyOf(parts)
-	for i := 0; a.next(); i++ {
+	a := span.ReadMany(parts)
+	for i := 0; a.Next(); i++ {
 		at := path + ".parts." + strconv.Itoa(i)
-		if kindOf(a.val) != '{' {
+		if kindOf(a.Val) != '{' {
 			return items, invalid(at, "must be an object")
 		}
-		p := readPart(a.val)
+		p := readPart(a.Val)
 		it := llm.Item{Role: d.role, Turn: d.turn, Path: at, From: llm.Gemini, Opaque: p.opaque()}
 		var last *llm.Item
 		if len(items) > first && len(items[len(items)-1].Opaque) == 0 {
@@ -103,13 +104,13 @@ func (d *partDecoder) decode(items []llm.Item, parts jsontext.Value, path string
 		}
 		switch {
 		case p.call != nil && !streaming(p.call):
-			it.Kind, it.Raw, it.Ext = llm.ItemToolCall, a.val, p.ext
+			it.Kind, it.Raw, it.Ext = llm.ItemToolCall, a.Val, p.ext
 			d.decodeCall(&it, p.call)
 		case p.result != nil:
-			it.Kind, it.Raw, it.Ext = llm.ItemToolResult, a.val, p.ext
+			it.Kind, it.Raw, it.Ext = llm.ItemToolResult, a.Val, p.ext
 			d.decodeResult(&it, p.result)
 		case p.call != nil:
-			it.Kind, it.Type, it.Raw = llm.ItemOpaque, "functionCall", a.val
+			it.Kind, it.Type, it.Raw = llm.ItemOpaque, "functionCall", a.Val
 		case p.thought && (p.hasText || p.signature != ""):
 			if p.text == "" && strings.HasPrefix(p.signature, wrapped) && last != nil && last.Kind == llm.ItemReasoning {
 				last.Opaque = it.Opaque // what we wrote behind the streamed thought
@@ -123,10 +124,10 @@ func (d *partDecoder) decode(items []llm.Item, parts jsontext.Value, path string
 				}
 				it.Blocks = []llm.Block{p.textBlock()}
 			} else {
-				it.Raw = a.val
+				it.Raw = a.Val
 			}
 		case p.other != nil && d.role == llm.Assistant:
-			it.Kind, it.Type, it.Raw = llm.ItemOpaque, p.otherName, a.val
+			it.Kind, it.Type, it.Raw = llm.ItemOpaque, p.otherName, a.Val
 		default:
 			it.Kind = llm.ItemMessage
 			var b llm.Block
@@ -134,9 +135,9 @@ func (d *partDecoder) decode(items []llm.Item, parts jsontext.Value, path string
 			case p.inline != nil || p.file != nil:
 				b = p.mediaBlock()
 			case p.other != nil:
-				b = llm.Block{Kind: llm.BlockOpaque, Type: p.otherName, From: llm.Gemini, Raw: a.val}
+				b = llm.Block{Kind: llm.BlockOpaque, Type: p.otherName, From: llm.Gemini, Raw: a.Val}
 			case !p.hasText && len(it.Opaque) > 0:
-				it.Raw = a.val
+				it.Raw = a.Val
 				items = append(items, it)
 				continue
 			default:
@@ -158,15 +159,15 @@ func (p *part) textBlock() llm.Block {
 }
 
 func (d *partDecoder) decodeCall(it *llm.Item, v jsontext.Value) {
-	for o := objectOf(v); o.next(); {
-		switch canon(o.name) {
+	for o := span.ReadObject(v); o.Next(); {
+		switch canon(o.Name) {
 		case "id":
-			it.Call.ID = text(o.val)
+			it.Call.ID = text(o.Val)
 		case "name":
-			it.Call.Name = text(o.val)
+			it.Call.Name = text(o.Val)
 		case "args":
-			if !isNull(o.val) {
-				it.Call.Arguments = o.val
+			if !isNull(o.Val) {
+				it.Call.Arguments = o.Val
 			}
 		}
 	}
@@ -175,18 +176,18 @@ func (d *partDecoder) decodeCall(it *llm.Item, v jsontext.Value) {
 
 func (d *partDecoder) decodeResult(it *llm.Item, v jsontext.Value) {
 	var response, parts jsontext.Value
-	for o := objectOf(v); o.next(); {
-		switch canon(o.name) {
+	for o := span.ReadObject(v); o.Next(); {
+		switch canon(o.Name) {
 		case "id":
-			it.Result.CallID = text(o.val)
+			it.Result.CallID = text(o.Val)
 		case "name":
-			it.Result.Name = text(o.val)
+			it.Result.Name = text(o.Val)
 		case "response":
-			response = o.val
+			response = o.Val
 		case "parts":
-			parts = o.val
+			parts = o.Val
 		default:
-			it.Ext = append(it.Ext, llm.Member{Name: canon(o.name), Value: o.val})
+			it.Ext = append(it.Ext, llm.Member{Name: canon(o.Name), Value: o.Val})
 		}
 	}
 	it.Result.CallID = d.result(it.Result.CallID, it.Result.Name)
@@ -194,12 +195,12 @@ func (d *partDecoder) decodeResult(it *llm.Item, v jsontext.Value) {
 		it.Result.IsError = isError
 		it.Blocks = append(it.Blocks, llm.Block{Kind: llm.BlockText, Text: said, From: llm.Gemini})
 	}
-	for a := manyOf(parts); a.next(); {
-		p := readPart(a.val)
+	for a := span.ReadMany(parts); a.Next(); {
+		p := readPart(a.Val)
 		if p.inline != nil || p.file != nil {
 			it.Blocks = append(it.Blocks, p.mediaBlock())
 		} else {
-			it.Blocks = append(it.Blocks, llm.Block{Kind: llm.BlockOpaque, Type: "part", From: llm.Gemini, Raw: a.val})
+			it.Blocks = append(it.Blocks, llm.Block{Kind: llm.BlockOpaque, Type: "part", From: llm.Gemini, Raw: a.Val})
 		}
 	}
 }
@@ -216,12 +217,12 @@ func output(v jsontext.Value) (said string, isError bool) {
 	}
 	n := 0
 	var out jsontext.Value
-	for o := objectOf(v); o.next(); n++ {
-		switch string(o.name) {
+	for o := span.ReadObject(v); o.Next(); n++ {
+		switch string(o.Name) {
 		case "output":
-			out = o.val
+			out = o.Val
 		case "error":
-			out, isError = o.val, true
+			out, isError = o.Val, true
 		}
 	}
 	if n != 1 || out == nil {
@@ -244,16 +245,16 @@ func (p *part) mediaBlock() llm.Block {
 	if v == nil {
 		v = p.file
 	}
-	for o := objectOf(v); o.next(); {
-		switch canon(o.name) {
+	for o := span.ReadObject(v); o.Next(); {
+		switch canon(o.Name) {
 		case "mimeType":
-			b.Media.MIME = text(o.val)
+			b.Media.MIME = text(o.Val)
 		case "data":
-			b.Media.Data = text(o.val)
+			b.Media.Data = text(o.Val)
 		case "fileUri":
-			b.Media.URL = text(o.val)
+			b.Media.URL = text(o.Val)
 		case "displayName":
-			b.Media.Name = text(o.val)
+			b.Media.Name = text(o.Val)
 		}
 	}
 	m := &b.Media

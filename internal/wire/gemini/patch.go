@@ -26,7 +26,7 @@ func (c Codec) Patch(d *llm.Draft, to *llm.Capability) (llm.Encoded, error) {
 		to = &llm.Capability{}
 	}
 	p := patcher{d: d, raw: d.Raw, c: to, model: d.Head.Model, l: span.NewList(len(d.Head.Members))}
-	p.l.Open = skipSpace(d.Raw, 0) + 1
+	p.l.Open = span.SkipSpace(d.Raw, 0) + 1
 	for i, m := range d.Head.Members {
 		p.l.At[i] = span.Span{From: m.Key.From, To: m.Value.To}
 	}
@@ -98,10 +98,10 @@ type thing struct {
 func (p *patcher) object(base int, v []byte) thing {
 	t := thing{raw: p.raw, base: base}
 	t.l.Open = base + 1
-	for o := objectOf(v); o.next(); {
-		t.names = append(t.names, canon(o.name))
-		t.values = append(t.values, span.Span{From: base + o.valFrom, To: base + o.valFrom + len(o.val)})
-		t.l.At = append(t.l.At, span.Span{From: base + o.key.From, To: base + o.valFrom + len(o.val)})
+	for o := span.ReadObject(v); o.Next(); {
+		t.names = append(t.names, canon(o.Name))
+		t.values = append(t.values, span.Span{From: base + o.From, To: base + o.From + len(o.Val)})
+		t.l.At = append(t.l.At, span.Span{From: base + o.Key.From, To: base + o.From + len(o.Val)})
 		t.l.Ops = append(t.l.Ops, span.Op{})
 	}
 	return t
@@ -167,8 +167,8 @@ func (p *patcher) models() {
 			p.l.Ops[i] = span.Op{Inner: modelIn(nil, v, m.Value.From, name)}
 		case "requests":
 			var ps []span.Patch
-			for a := arrayOf(v); a.next(); {
-				ps = modelIn(ps, a.val, m.Value.From+a.from, name)
+			for a := span.ReadArray(v); a.Next(); {
+				ps = modelIn(ps, a.Val, m.Value.From+a.From, name)
 			}
 			p.l.Ops[i] = span.Op{Inner: ps}
 		}
@@ -176,13 +176,13 @@ func (p *patcher) models() {
 }
 
 func modelIn(ps []span.Patch, v []byte, base int, name func([]byte) []byte) []span.Patch {
-	for o := objectOf(v); o.next(); {
-		if string(o.name) != "model" {
+	for o := span.ReadObject(v); o.Next(); {
+		if string(o.Name) != "model" {
 			continue
 		}
-		if now := name(o.val); now != nil {
-			from := base + o.valFrom
-			ps = append(ps, span.Patch{At: span.Span{From: from, To: from + len(o.val)}, With: now})
+		if now := name(o.Val); now != nil {
+			from := base + o.From
+			ps = append(ps, span.Patch{At: span.Span{From: from, To: from + len(o.Val)}, With: now})
 		}
 	}
 	return ps
@@ -232,8 +232,8 @@ func (p *patcher) reshape(config *thing) {
 	}
 	if _, v := p.find("tools"); v != nil && c.MaxTools > 0 {
 		n := 0
-		for a := manyOf(v); a.next(); {
-			for f := manyOf(get(a.val, "functionDeclarations")); f.next(); n++ {
+		for a := span.ReadMany(v); a.Next(); {
+			for f := span.ReadMany(get(a.Val, "functionDeclarations")); f.Next(); n++ {
 			}
 		}
 		if n > c.MaxTools {
@@ -245,8 +245,8 @@ func (p *patcher) reshape(config *thing) {
 	}
 	if _, v := p.find("contents"); v != nil && !c.Can(llm.Prefill) {
 		role := ""
-		for a := manyOf(v); a.next(); {
-			role = text(get(a.val, "role"))
+		for a := span.ReadMany(v); a.Next(); {
+			role = text(get(a.Val, "role"))
 		}
 		if role == "model" {
 			p.Lose(llm.LossRefuse, "contents", "the model does not go on from its own turn")
@@ -299,12 +299,12 @@ func (p *patcher) history(sign bool) {
 	base := p.d.Head.Members[i].Value.From
 	l := span.List{Open: base + 1}
 	changed := false
-	a := manyOf(v)
-	single := a.single
-	for n := 0; a.next(); n++ {
-		from := base + a.from
-		l.At = append(l.At, span.Span{From: from, To: from + len(a.val)})
-		o := p.content(a.val, from, n, sign)
+	a := span.ReadMany(v)
+	single := a.Single()
+	for n := 0; a.Next(); n++ {
+		from := base + a.From
+		l.At = append(l.At, span.Span{From: from, To: from + len(a.Val)})
+		o := p.content(a.Val, from, n, sign)
 		changed = changed || o.Remove || o.Inner != nil
 		l.Ops = append(l.Ops, o)
 	}
@@ -322,19 +322,19 @@ func (p *patcher) content(content []byte, base, n int, sign bool) span.Op {
 	var l span.List
 	changed, single, called := false, false, false
 	model := text(get(content, "role")) == "model"
-	for o := objectOf(content); o.next(); {
-		if canon(o.name) != "parts" {
+	for o := span.ReadObject(content); o.Next(); {
+		if canon(o.Name) != "parts" {
 			continue
 		}
-		l = span.List{Open: base + o.valFrom + 1}
-		a := manyOf(o.val)
-		single = a.single
-		for k := 0; a.next(); k++ {
-			from := base + o.valFrom + a.from
-			l.At = append(l.At, span.Span{From: from, To: from + len(a.val)})
+		l = span.List{Open: base + o.From + 1}
+		a := span.ReadMany(o.Val)
+		single = a.Single()
+		for k := 0; a.Next(); k++ {
+			from := base + o.From + a.From
+			l.At = append(l.At, span.Span{From: from, To: from + len(a.Val)})
 			var this span.Op
-			whole := span.Span{From: from, To: from + len(a.val)}
-			out, dirty := cleaned(a.val)
+			whole := span.Span{From: from, To: from + len(a.Val)}
+			out, dirty := cleaned(a.Val)
 			switch {
 			case dirty && out == nil:
 				this.Remove = true
@@ -344,9 +344,9 @@ func (p *patcher) content(content []byte, base, n int, sign bool) span.Op {
 			if dirty {
 				p.Lose(llm.LossCarry, "contents."+strconv.Itoa(n)+".parts."+strconv.Itoa(k), "left out: state that another vendor made")
 			}
-			if part := readPart(a.val); part.call != nil && model {
-				if sign && !called && !dirty && get(a.val, "thoughtSignature") == nil {
-					at := from + bytes.LastIndexByte(a.val, '}')
+			if part := readPart(a.Val); part.call != nil && model {
+				if sign && !called && !dirty && get(a.Val, "thoughtSignature") == nil {
+					at := from + bytes.LastIndexByte(a.Val, '}')
 					this.Inner = []span.Patch{{At: span.Span{From: at, To: at}, With: []byte(`,"thoughtSignature":"` + SkipSignature + `"`)}}
 				}
 				called = true

@@ -67,9 +67,9 @@ func (Codec) DecodeRequest(body []byte) (*llm.Request, error) {
 	default:
 		return nil, invalid("contents", "must be an array")
 	}
-	a := manyOf(contents)
-	for i := 0; a.next(); i++ {
-		if err := d.content(i, a.val); err != nil {
+	a := span.ReadMany(contents)
+	for i := 0; a.Next(); i++ {
+		if err := d.content(i, a.Val); err != nil {
 			return nil, err
 		}
 	}
@@ -90,23 +90,23 @@ type waiting struct {
 // spelled begins an object whose members the protocol names. As at the top, a
 // member in two spellings is refused; and so is a name with a dot, which no
 // member of the protocol has: what is unknown is kept under dotted names.
-func spelled(path string, v jsontext.Value) (object, error) {
+func spelled(path string, v jsontext.Value) (span.ObjectReader, error) {
 	if kindOf(v) != '{' {
-		return object{}, invalid(path, "must be an object")
+		return span.ObjectReader{}, invalid(path, "must be an object")
 	}
 	var room [16]string
 	names := room[:0]
-	for o := objectOf(v); o.next(); {
-		name := canon(o.name)
+	for o := span.ReadObject(v); o.Next(); {
+		name := canon(o.Name)
 		if strings.IndexByte(name, '.') >= 0 {
-			return object{}, invalid(path, "Unknown name "+strconv.Quote(name)+": Cannot find field.")
+			return span.ObjectReader{}, invalid(path, "Unknown name "+strconv.Quote(name)+": Cannot find field.")
 		}
 		if slices.Contains(names, name) {
-			return object{}, invalid(path+"."+name, "is given in two spellings")
+			return span.ObjectReader{}, invalid(path+"."+name, "is given in two spellings")
 		}
 		names = append(names, name)
 	}
-	return objectOf(v), nil
+	return span.ReadObject(v), nil
 }
 
 func (d *requestDecoder) keep(name string, v jsontext.Value) {
@@ -152,27 +152,27 @@ func (d *requestDecoder) tools(v jsontext.Value) error {
 		return invalid("tools", "must be an array")
 	}
 	d.r.Tools = []llm.Tool{}
-	a := manyOf(v)
-	for i := 0; a.next(); i++ {
+	a := span.ReadMany(v)
+	for i := 0; a.Next(); i++ {
 		path := "tools." + strconv.Itoa(i)
-		if kindOf(a.val) != '{' {
+		if kindOf(a.Val) != '{' {
 			return invalid(path, "must be an object")
 		}
-		for o := objectOf(a.val); o.next(); {
-			name := canon(o.name)
+		for o := span.ReadObject(a.Val); o.Next(); {
+			name := canon(o.Name)
 			if name != "functionDeclarations" {
 				// A built-in tool: {"googleSearch": {}}.
-				raw := append(span.Quote([]byte{'{'}, o.name), ':')
-				raw = append(append(raw, o.val...), '}')
+				raw := append(span.Quote([]byte{'{'}, o.Name), ':')
+				raw = append(append(raw, o.Val...), '}')
 				d.r.Tools = append(d.r.Tools, llm.Tool{Type: name, From: llm.Gemini, Raw: raw})
 				continue
 			}
-			f := manyOf(o.val)
-			for k := 0; f.next(); k++ {
-				if kindOf(f.val) != '{' {
+			f := span.ReadMany(o.Val)
+			for k := 0; f.Next(); k++ {
+				if kindOf(f.Val) != '{' {
 					return invalid(path+".functionDeclarations."+strconv.Itoa(k), "must be an object")
 				}
-				d.r.Tools = append(d.r.Tools, declaration(f.val))
+				d.r.Tools = append(d.r.Tools, declaration(f.Val))
 			}
 		}
 	}
@@ -181,21 +181,21 @@ func (d *requestDecoder) tools(v jsontext.Value) error {
 
 func declaration(v jsontext.Value) llm.Tool {
 	t := llm.Tool{From: llm.Gemini, Raw: v}
-	for o := objectOf(v); o.next(); {
-		if isNull(o.val) {
+	for o := span.ReadObject(v); o.Next(); {
+		if isNull(o.Val) {
 			continue
 		}
-		switch name := canon(o.name); name {
+		switch name := canon(o.Name); name {
 		case "name":
-			t.Name = text(o.val)
+			t.Name = text(o.Val)
 		case "description":
-			t.Description = text(o.val)
+			t.Description = text(o.Val)
 		case "parametersJsonSchema":
-			t.Schema = o.val
+			t.Schema = o.Val
 		case "parameters":
-			t.Schema = jsonSchema(o.val)
+			t.Schema = jsonSchema(o.Val)
 		default:
-			t.Ext = append(t.Ext, llm.Member{Name: name, Value: o.val})
+			t.Ext = append(t.Ext, llm.Member{Name: name, Value: o.Val})
 		}
 	}
 	return t
@@ -206,32 +206,32 @@ func (d *requestDecoder) toolConfig(v jsontext.Value) error {
 	if err != nil {
 		return err
 	}
-	for o.next() {
-		name := canon(o.name)
-		if name != "functionCallingConfig" || kindOf(o.val) != '{' {
-			d.keep("toolConfig."+name, o.val)
+	for o.Next() {
+		name := canon(o.Name)
+		if name != "functionCallingConfig" || kindOf(o.Val) != '{' {
+			d.keep("toolConfig."+name, o.Val)
 			continue
 		}
 		const path = "toolConfig.functionCallingConfig"
-		in, err := spelled(path, o.val)
+		in, err := spelled(path, o.Val)
 		if err != nil {
 			return err
 		}
 		var rawMode, rawNames jsontext.Value
-		for in.next() {
-			switch name := canon(in.name); name {
+		for in.Next() {
+			switch name := canon(in.Name); name {
 			case "mode":
-				rawMode = in.val
+				rawMode = in.Val
 			case "allowedFunctionNames":
-				rawNames = in.val
+				rawNames = in.Val
 			default:
-				d.keep(path+"."+name, in.val)
+				d.keep(path+"."+name, in.Val)
 			}
 		}
 		mode := strings.ToUpper(text(rawMode))
 		var names []string
-		for a := arrayOf(rawNames); a.next(); {
-			names = append(names, text(a.val))
+		for a := span.ReadArray(rawNames); a.Next(); {
+			names = append(names, text(a.Val))
 		}
 		c := &d.r.Choice
 		switch mode {
@@ -274,17 +274,17 @@ func (d *requestDecoder) generation(v jsontext.Value) error {
 		return err
 	}
 	mime := ""
-	for o.next() {
-		if isNull(o.val) {
+	for o.Next() {
+		if isNull(o.Val) {
 			continue
 		}
-		name := canon(o.name)
+		name := canon(o.Name)
 		path := "generationConfig." + name
 		number := func(to *jsontext.Value) error {
-			if k := kindOf(o.val); k != '-' && (k < '0' || k > '9') {
+			if k := kindOf(o.Val); k != '-' && (k < '0' || k > '9') {
 				return invalid(path, "must be a number")
 			}
-			*to = o.val
+			*to = o.Val
 			return nil
 		}
 		switch name {
@@ -301,33 +301,33 @@ func (d *requestDecoder) generation(v jsontext.Value) error {
 		case "seed":
 			err = number(&r.Sampling.Seed)
 		case "maxOutputTokens":
-			n, ok := integer(o.val)
+			n, ok := integer(o.Val)
 			if !ok {
 				return invalid(path, "must be a whole number")
 			}
 			r.MaxTokens = &n
 		case "candidateCount":
-			n, ok := integer(o.val)
+			n, ok := integer(o.Val)
 			if !ok {
 				return invalid(path, "must be a whole number")
 			}
 			r.N = int(n)
 		case "stopSequences":
-			if kindOf(o.val) != '[' {
+			if kindOf(o.Val) != '[' {
 				return invalid(path, "must be an array of strings")
 			}
 			r.Stop = []string{}
-			for a := arrayOf(o.val); a.next(); {
-				s, ok := str(a.val)
+			for a := span.ReadArray(o.Val); a.Next(); {
+				s, ok := str(a.Val)
 				if !ok {
 					return invalid(path, "must be an array of strings")
 				}
 				r.Stop = append(r.Stop, s)
 			}
 		case "responseMimeType":
-			mime = text(o.val)
+			mime = text(o.Val)
 		case "responseSchema", "responseJsonSchema":
-			if kindOf(o.val) != '{' {
+			if kindOf(o.Val) != '{' {
 				return invalid(path, "must be an object")
 			}
 			if r.Format.Schema != nil {
@@ -335,14 +335,14 @@ func (d *requestDecoder) generation(v jsontext.Value) error {
 			}
 			r.Format.Kind = llm.FormatJSONSchema
 			if name == "responseSchema" {
-				r.Format.Schema = jsonSchema(o.val)
+				r.Format.Schema = jsonSchema(o.Val)
 			} else {
-				r.Format.Schema = o.val
+				r.Format.Schema = o.Val
 			}
 		case "thinkingConfig":
-			err = d.thinking(o.val)
+			err = d.thinking(o.Val)
 		default:
-			d.keep(path, o.val)
+			d.keep(path, o.Val)
 		}
 		if err != nil {
 			return err
@@ -369,11 +369,11 @@ func (d *requestDecoder) thinking(v jsontext.Value) error {
 		return err
 	}
 	r := &d.r.Reasoning
-	for o.next() {
-		name := canon(o.name)
+	for o.Next() {
+		name := canon(o.Name)
 		switch name {
 		case "includeThoughts":
-			switch kindOf(o.val) {
+			switch kindOf(o.Val) {
 			case 't':
 				r.Display = "summarized"
 				continue
@@ -382,7 +382,7 @@ func (d *requestDecoder) thinking(v jsontext.Value) error {
 				continue
 			}
 		case "thinkingBudget":
-			n, ok := integer(o.val)
+			n, ok := integer(o.Val)
 			switch {
 			case !ok:
 			case n == 0:
@@ -396,12 +396,12 @@ func (d *requestDecoder) thinking(v jsontext.Value) error {
 				continue
 			}
 		case "thinkingLevel":
-			if s, ok := str(o.val); ok && s != "" && s != "THINKING_LEVEL_UNSPECIFIED" {
+			if s, ok := str(o.Val); ok && s != "" && s != "THINKING_LEVEL_UNSPECIFIED" {
 				r.Effort = strings.ToLower(strings.TrimPrefix(s, "THINKING_LEVEL_"))
 				continue
 			}
 		}
-		d.keep("generationConfig.thinkingConfig."+name, o.val)
+		d.keep("generationConfig.thinkingConfig."+name, o.Val)
 	}
 	return nil
 }
@@ -467,16 +467,16 @@ func (d *requestDecoder) parts(v jsontext.Value, role llm.Role, path string, tur
 	if err != nil {
 		return err
 	}
-	for o.next() {
-		switch name := canon(o.name); name {
+	for o.Next() {
+		switch name := canon(o.Name); name {
 		case "parts":
-			parts = o.val
+			parts = o.Val
 		case "role":
-			if s := text(o.val); s != "user" && s != "model" && s != "" {
-				ext = append(ext, llm.Member{Name: "content.role", Value: o.val})
+			if s := text(o.Val); s != "user" && s != "model" && s != "" {
+				ext = append(ext, llm.Member{Name: "content.role", Value: o.Val})
 			}
 		default:
-			ext = append(ext, llm.Member{Name: "content." + name, Value: o.val})
+			ext = append(ext, llm.Member{Name: "content." + name, Value: o.Val})
 		}
 	}
 	if k := kindOf(parts); k != '[' && k != '{' && k != 0 && k != 'n' {

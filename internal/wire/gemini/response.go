@@ -33,37 +33,37 @@ type answer struct {
 // word holds are in candidate, those beside the candidates in outer.
 func take(body []byte) answer {
 	var a answer
-	for o := objectOf(body); o.next(); {
-		if isNull(o.val) {
+	for o := span.ReadObject(body); o.Next(); {
+		if isNull(o.Val) {
 			continue
 		}
-		switch name := canon(o.name); name {
+		switch name := canon(o.Name); name {
 		case "candidates":
-			a.candidates, a.known = o.val, true
+			a.candidates, a.known = o.Val, true
 			n := 0
-			for c := arrayOf(o.val); c.next(); n++ {
+			for c := span.ReadArray(o.Val); c.Next(); n++ {
 				if n == 0 {
-					a.takeCandidate(c.val)
+					a.takeCandidate(c.Val)
 				}
 			}
 			a.several = n > 1
 		case "promptFeedback":
-			a.feedback, a.known = o.val, true
+			a.feedback, a.known = o.Val, true
 		case "usageMetadata":
-			a.usage, a.known = o.val, true
+			a.usage, a.known = o.Val, true
 		case "modelVersion":
-			a.model = text(o.val)
+			a.model = text(o.Val)
 		case "responseId":
-			a.id = text(o.val)
+			a.id = text(o.Val)
 		case "error":
-			a.failed = o.val
+			a.failed = o.Val
 		case "createTime":
-			if at, err := time.Parse(time.RFC3339, text(o.val)); err == nil {
+			if at, err := time.Parse(time.RFC3339, text(o.Val)); err == nil {
 				a.created = at.Unix()
 			}
-			a.outer = append(a.outer, llm.Member{Name: name, Value: o.val})
+			a.outer = append(a.outer, llm.Member{Name: name, Value: o.Val})
 		default:
-			a.outer = append(a.outer, llm.Member{Name: name, Value: o.val})
+			a.outer = append(a.outer, llm.Member{Name: name, Value: o.Val})
 		}
 	}
 	return a
@@ -71,32 +71,32 @@ func take(body []byte) answer {
 
 func (a *answer) takeCandidate(v jsontext.Value) {
 	var role jsontext.Value
-	for o := objectOf(v); o.next(); {
-		if isNull(o.val) {
+	for o := span.ReadObject(v); o.Next(); {
+		if isNull(o.Val) {
 			continue
 		}
-		switch name := canon(o.name); name {
+		switch name := canon(o.Name); name {
 		case "content":
-			for in := objectOf(o.val); in.next(); {
-				switch name := canon(in.name); name {
+			for in := span.ReadObject(o.Val); in.Next(); {
+				switch name := canon(in.Name); name {
 				case "parts":
-					a.parts = in.val
+					a.parts = in.Val
 				case "role":
-					role = in.val
+					role = in.Val
 				default:
-					a.candidate = append(a.candidate, llm.Member{Name: "content." + name, Value: in.val})
+					a.candidate = append(a.candidate, llm.Member{Name: "content." + name, Value: in.Val})
 				}
 			}
 		case "finishReason":
-			if s, ok := str(o.val); ok {
+			if s, ok := str(o.Val); ok {
 				if s != "FINISH_REASON_UNSPECIFIED" {
 					a.finish = s
 				}
 			} else {
-				a.finish = string(o.val)
+				a.finish = string(o.Val)
 			}
 		default:
-			a.candidate = append(a.candidate, llm.Member{Name: name, Value: o.val})
+			a.candidate = append(a.candidate, llm.Member{Name: name, Value: o.Val})
 		}
 	}
 	if a.parts == nil && role != nil { // a content without anything in it
@@ -337,10 +337,10 @@ func hasState(os []llm.Opaque) bool {
 // cut off, gives one of class MalformedUpstream.
 func (Codec) Glance(body []byte) (llm.Glance, error) {
 	var g llm.Glance
-	o := objectOf(body)
-	for o.next() {
+	o := span.ReadObject(body)
+	for o.Next() {
 	}
-	if o.bad {
+	if o.Bad {
 		return g, malformed("the answer is not JSON", body)
 	}
 	a := take(body)
@@ -348,8 +348,8 @@ func (Codec) Glance(body []byte) (llm.Glance, error) {
 		return g, streamError(body)
 	}
 	calls := false
-	for p := manyOf(a.parts); p.next() && !calls; {
-		calls = get(p.val, "functionCall") != nil
+	for p := span.ReadMany(a.parts); p.Next() && !calls; {
+		calls = get(p.Val, "functionCall") != nil
 	}
 	g.ID, g.Model, g.Usage, g.Finish = a.id, a.model, usageOf(a.usage), a.finished(calls)
 	return g, nil

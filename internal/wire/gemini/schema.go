@@ -49,9 +49,9 @@ func appendSchema(b []byte, v []byte) []byte {
 	}
 	nullable := string(get(v, "nullable")) == "true"
 	b = append(b, '{')
-	for o := objectOf(v); o.next(); {
-		name := string(o.name)
-		switch n := canon(o.name); n {
+	for o := span.ReadObject(v); o.Next(); {
+		name := string(o.Name)
+		switch n := canon(o.Name); n {
 		case "type", "anyOf", "minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties", "propertyOrdering":
 			name = n
 		}
@@ -61,16 +61,16 @@ func appendSchema(b []byte, v []byte) []byte {
 		case "example":
 			name = "examples"
 			put()
-			b = append(append(append(b, '['), o.val...), ']')
+			b = append(append(append(b, '['), o.Val...), ']')
 		case "type":
-			s, ok := str(o.val)
+			s, ok := str(o.Val)
 			if s == "TYPE_UNSPECIFIED" {
 				continue
 			}
 			put()
 			switch {
 			case !ok:
-				b = append(b, o.val...)
+				b = append(b, o.Val...)
 			case nullable && !strings.EqualFold(s, "null"):
 				b = append(span.Quote(append(b, '['), strings.ToLower(s)), `,"null"]`...)
 			default:
@@ -78,27 +78,27 @@ func appendSchema(b []byte, v []byte) []byte {
 			}
 		case "minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties":
 			put()
-			if n, ok := str(o.val); ok {
+			if n, ok := str(o.Val); ok {
 				if _, whole := integer([]byte(n)); whole {
 					b = append(b, n...)
 					continue
 				}
 			}
-			b = append(b, o.val...)
+			b = append(b, o.Val...)
 		case "enum":
 			put()
-			b = append(b, o.val...)
-			if nullable && kindOf(o.val) == '[' && !bytes.Contains(o.val, []byte("null")) {
+			b = append(b, o.Val...)
+			if nullable && kindOf(o.Val) == '[' && !bytes.Contains(o.Val, []byte("null")) {
 				b = append(b[:len(b)-1], ",null]"...)
 			}
 		case "items", "additionalProperties", "not":
 			put()
-			b = appendSchema(b, o.val)
+			b = appendSchema(b, o.Val)
 		case "anyOf", "oneOf", "allOf", "prefixItems":
 			put()
 			b = append(b, '[')
-			for a := arrayOf(o.val); a.next(); {
-				b = appendSchema(comma(b), a.val)
+			for a := span.ReadArray(o.Val); a.Next(); {
+				b = appendSchema(comma(b), a.Val)
 			}
 			if name == "anyOf" && nullable && get(v, "type") == nil {
 				b = append(comma(b), `{"type":"null"}`...)
@@ -107,14 +107,14 @@ func appendSchema(b []byte, v []byte) []byte {
 		case "properties", "$defs", "definitions":
 			put()
 			b = append(b, '{')
-			for p := objectOf(o.val); p.next(); {
-				b = append(append(comma(b), p.b[p.key.From:p.key.To]...), ':')
-				b = appendSchema(b, p.val)
+			for p := span.ReadObject(o.Val); p.Next(); {
+				b = append(append(comma(b), p.Quoted()...), ':')
+				b = appendSchema(b, p.Val)
 			}
 			b = append(b, '}')
 		default:
 			put()
-			b = append(b, o.val...)
+			b = append(b, o.Val...)
 		}
 	}
 	return append(b, '}')

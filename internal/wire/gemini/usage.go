@@ -7,6 +7,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
+	"headrace/internal/wire/span"
 )
 
 // usageOf reads usageMetadata. promptTokenCount includes what came from a
@@ -18,9 +19,9 @@ func usageOf(v jsontext.Value) llm.Usage {
 	}
 	var prompt, cached, tools, candidates, thoughts int64
 	told, tier := false, ""
-	for o := objectOf(v); o.next(); {
+	for o := span.ReadObject(v); o.Next(); {
 		to := &prompt
-		switch canon(o.name) {
+		switch canon(o.Name) {
 		case "promptTokenCount":
 		case "cachedContentTokenCount":
 			to = &cached
@@ -34,13 +35,13 @@ func usageOf(v jsontext.Value) llm.Usage {
 			told = true
 			continue
 		case "serviceTier":
-			tier = strings.ToLower(text(o.val))
+			tier = strings.ToLower(text(o.Val))
 			continue
 		default:
 			continue
 		}
 		told = true
-		*to = max(count(o.val), 0)
+		*to = max(count(o.Val), 0)
 	}
 	if !told {
 		return llm.Usage{}

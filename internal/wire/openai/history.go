@@ -27,51 +27,40 @@ func (p *patcher) spoken(messages []byte) bool {
 	return false
 }
 
-// reshapeSpoken fits the ids of calls and results, and takes out what only an
-// answer has. m is the message, which begins at offset in the body.
-func (p *patcher) reshapeSpoken(inner *span.Plan, m []byte, offset int, role string) {
-	ids := requestEncoder{c: p.c}
-	rename := func(on *span.Plan, in []byte, name string) {
-		if id := span.Text(span.Field(in, name)); id != "" {
-			if now := ids.callID(id); now != id {
-				on.Put(name, span.Quote(nil, now))
-			}
-		}
-	}
+// reshapeSpoken fits the ids of calls and results of a message, and takes out
+// what only an answer has.
+func (p *patcher) reshapeSpoken(inner *span.Plan, role string) {
 	switch role {
 	case "tool":
-		rename(inner, m, "tool_call_id")
+		p.rename(inner, "tool_call_id")
 	case "assistant":
 		for _, name := range ofAnswers {
-			if v := span.Field(m, name); v != nil && (span.IsNull(v) || span.Blank(v)) {
+			if v := p.in(inner, name); v != nil && (span.IsNull(v) || span.Blank(v)) {
 				inner.Remove(name)
 			}
 		}
 		if p.c.ToolIDLength == 0 { // Mistral alone has parts of thinking
-			p.plainContent(inner, m)
+			p.plainContent(inner)
 		}
 		at := inner.Find("tool_calls")
 		if at < 0 {
 			return
 		}
 		where := inner.On[at].Value
-		calls := m[where.From-offset : where.To-offset]
+		calls := p.d.Raw[where.From:where.To]
 		if !span.IsArray(calls) {
 			return
 		}
 		var inside []span.Patch
+		var fields []span.Member // of the call at hand
 		for from := span.SkipSpace(calls, 1); from < len(calls) && calls[from] == '{'; {
 			to := span.Skip(calls, from)
-			call := calls[from:to]
-			fields, err := moved(call, where.From+from)
+			fields = span.Places(fields[:0], calls[from:to], where.From+from)
 			if from = span.SkipSpace(calls, to); from < len(calls) && calls[from] == ',' {
 				from = span.SkipSpace(calls, from+1)
 			}
-			if err != nil {
-				continue // Head has validated it
-			}
 			on := span.Plan{On: fields}
-			rename(&on, call, "id")
+			p.rename(&on, "id")
 			on.Remove("index") // belongs to streams, stands in some vendors' whole answers
 			if on.Find(extraContent) >= 0 {
 				on.Remove(extraContent)
@@ -87,20 +76,19 @@ func (p *patcher) reshapeSpoken(inner *span.Plan, m []byte, offset int, role str
 	}
 }
 
-// moved gives the members of an object that begins at offset, with their
-// places in the whole body.
-func moved(object []byte, offset int) ([]span.Member, error) {
-	fields, err := span.Members(nil, object, nil)
-	for k := range fields {
-		fields[k].Key.From, fields[k].Key.To = fields[k].Key.From+offset, fields[k].Key.To+offset
-		fields[k].Value.From, fields[k].Value.To = fields[k].Value.From+offset, fields[k].Value.To+offset
+// rename gives the call that a member names the id that it has for the target.
+func (p *patcher) rename(on *span.Plan, name string) {
+	ids := requestEncoder{c: p.c}
+	if id := span.Text(p.in(on, name)); id != "" {
+		if now := ids.callID(id); now != id {
+			on.Put(name, span.Quote(nil, now))
+		}
 	}
-	return fields, err
 }
 
 // plainContent takes the parts of thinking out of a message's content.
-func (p *patcher) plainContent(inner *span.Plan, m []byte) {
-	content := span.Field(m, "content")
+func (p *patcher) plainContent(inner *span.Plan) {
+	content := p.in(inner, "content")
 	if !span.IsArray(content) || !bytes.Contains(content, []byte(`"thinking"`)) {
 		return
 	}

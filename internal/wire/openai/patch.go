@@ -48,9 +48,13 @@ type patcher struct {
 	losses  []llm.Loss
 }
 
-func (p *patcher) value(name string) []byte {
-	if i := p.plan.Find(name); i >= 0 {
-		return p.d.Raw[p.members[i].Value.From:p.members[i].Value.To]
+func (p *patcher) value(name string) []byte { return p.in(&p.plan, name) }
+
+// in gives the value of a member of the object that a plan is for, or nil.
+func (p *patcher) in(plan *span.Plan, name string) []byte {
+	if i := plan.Find(name); i >= 0 {
+		v := plan.On[i].Value
+		return p.d.Raw[v.From:v.To]
 	}
 	return nil
 }
@@ -267,6 +271,7 @@ func (p *patcher) reshapeMessages() {
 		return
 	}
 	var inside []span.Patch
+	var fields []span.Member // of the message at hand
 	lost := false
 	for from := span.SkipSpace(messages, 1); from < len(messages) && messages[from] == '{'; {
 		to := span.Skip(messages, from)
@@ -274,25 +279,22 @@ func (p *patcher) reshapeMessages() {
 		if from = span.SkipSpace(messages, to); from < len(messages) && messages[from] == ',' {
 			from = span.SkipSpace(messages, from+1)
 		}
-		role := span.Text(span.Field(m, "role"))
+		fields = span.Places(fields[:0], m, offset)
+		inner := span.Plan{On: fields}
+		role := span.Text(p.in(&inner, "role"))
 		switch {
 		case role == "assistant", role == "tool", developer && role == "developer":
 		default:
 			continue // nothing of the others is fitted
 		}
-		fields, err := moved(m, offset)
-		if err != nil {
-			continue // Head has validated it
-		}
-		inner := span.Plan{On: fields}
 		if developer && role == "developer" {
 			inner.Put("role", []byte(`"system"`))
 		}
 		if thinking && role == "assistant" {
-			lost = p.reshapeThinking(&inner, m, require) || lost
+			lost = p.reshapeThinking(&inner, require) || lost
 		}
 		if spoken {
-			p.reshapeSpoken(&inner, m, offset, role)
+			p.reshapeSpoken(&inner, role)
 		}
 		if !inner.Empty() {
 			inside = inner.Patches(inside)
@@ -306,7 +308,7 @@ func (p *patcher) reshapeMessages() {
 	}
 }
 
-func (p *patcher) reshapeThinking(inner *span.Plan, m []byte, require bool) (lost bool) {
+func (p *patcher) reshapeThinking(inner *span.Plan, require bool) (lost bool) {
 	keep := p.c.ReasoningField
 	has := keep != "" && inner.Find(keep) >= 0
 	for _, name := range reasoningMembers {
@@ -314,7 +316,7 @@ func (p *patcher) reshapeThinking(inner *span.Plan, m []byte, require bool) (los
 		if at < 0 || name == keep {
 			continue
 		}
-		v := span.Field(m, name)
+		v := p.in(inner, name)
 		plain := name != "reasoning_details" && keep != "reasoning_details"
 		if keep != "" && !has && plain && span.IsString(v) {
 			inner.Rename(name, keep)
@@ -324,7 +326,7 @@ func (p *patcher) reshapeThinking(inner *span.Plan, m []byte, require bool) (los
 		inner.Remove(name)
 		lost = lost || !span.IsNull(v) && !has
 	}
-	if require && !has && keep != "reasoning_details" && span.IsArray(span.Field(m, "tool_calls")) {
+	if require && !has && keep != "reasoning_details" && span.IsArray(p.in(inner, "tool_calls")) {
 		inner.Put(keep, []byte(`""`))
 	}
 	return lost

@@ -125,7 +125,7 @@ var known = func() map[string]string {
 		temperature top_p top_k system stop stop_sequences metadata user thinking output_config response_format reasoning_effort
 		parallel_tool_calls n seed service_tier context_management prompt_cache_key store include_usage frequency_penalty
 		presence_penalty logprobs top_logprobs type role content id name usage choices delta index sequence_number output_index content_index summary_index item_id item
-		logprobs obfuscation response text part arguments`) {
+		logprobs obfuscation response text part arguments function tool_calls tool_call_id reasoning_content refusal annotations`) {
 		m[s] = s
 	}
 	return m

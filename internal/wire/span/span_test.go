@@ -213,6 +213,9 @@ func FuzzMembers(f *testing.F) {
 		if d := cmp.Diff(want, got); d != "" {
 			t.Fatalf("%q: members differ (-careful +quick):\n%s", body, d)
 		}
+		if d := cmp.Diff(want, span.Places(nil, body, 0)); d != "" {
+			t.Fatalf("%q: the walker's members differ (-careful +walker):\n%s", body, d)
+		}
 		against(t, body, got)
 	})
 }

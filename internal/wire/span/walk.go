@@ -123,6 +123,33 @@ func Fields(raw []byte) iter.Seq2[[]byte, jsontext.Value] {
 	}
 }
 
+// Places appends the members of an object; offset is where raw begins in the
+// body that the places are to count in.
+func Places(dst []Member, raw []byte, offset int) []Member {
+	i := SkipSpace(raw, 0)
+	if i >= len(raw) || raw[i] != '{' {
+		return dst
+	}
+	for i = SkipSpace(raw, i+1); i < len(raw) && raw[i] == '"'; {
+		end := SkipString(raw, i)
+		colon := SkipSpace(raw, end)
+		if end-i < 2 || colon >= len(raw) || raw[colon] != ':' {
+			break
+		}
+		from := SkipSpace(raw, colon+1)
+		to := Skip(raw, from)
+		if to <= from {
+			break
+		}
+		dst = append(dst, Member{Name: name(raw[i:end]), Key: Span{offset + i, offset + end}, Value: Span{offset + from, offset + to}})
+		if i = SkipSpace(raw, to); i >= len(raw) || raw[i] != ',' {
+			break
+		}
+		i = SkipSpace(raw, i+1)
+	}
+	return dst
+}
+
 // Elements walks the elements of an array.
 func Elements(raw []byte) iter.Seq2[int, jsontext.Value] {
 	return func(yield func(int, jsontext.Value) bool) {

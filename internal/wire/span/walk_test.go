@@ -70,5 +70,37 @@ func FuzzWalk(f *testing.F) {
 		for _, v := range span.Elements(b) {
 			span.Field(v, "a")
 		}
+		// The readers find the same as the walkers where there is JSON to find.
+		valid := span.Valid(b)
+		var names, values []string
+		for k, v := range span.Fields(b) {
+			names, values = append(names, string(k)), append(values, string(v))
+		}
+		n := 0
+		o := span.ReadObject(b)
+		for ; o.Next(); n++ {
+			if valid && (n >= len(names) || string(o.Name) != names[n] || string(o.Val) != values[n] || string(b[o.From:o.From+len(o.Val)]) != values[n]) {
+				t.Fatalf("member %d of %q: %q %q", n, b, o.Name, o.Val)
+			}
+		}
+		if valid && span.IsObject(b) && (o.Bad || n != len(names)) {
+			t.Fatalf("%d of %d members of %q, bad %v", n, len(names), b, o.Bad)
+		}
+		values, n = nil, 0
+		for _, v := range span.Elements(b) {
+			values = append(values, string(v))
+		}
+		a := span.ReadMany(b)
+		if a.Single() {
+			return // the object alone
+		}
+		for ; a.Next(); n++ {
+			if valid && (n >= len(values) || string(a.Val) != values[n] || string(b[a.From:a.From+len(a.Val)]) != values[n]) {
+				t.Fatalf("element %d of %q: %q", n, b, a.Val)
+			}
+		}
+		if valid && span.IsArray(b) && (a.Bad || n != len(values)) {
+			t.Fatalf("%d of %d elements of %q, bad %v", n, len(values), b, a.Bad)
+		}
 	})
 }

@@ -177,9 +177,12 @@ func TestBufferedRun(t *testing.T) {
 	for i := range 400 {
 		fmt.Fprintf(&text, "data: %s\n\n", strings.Repeat("x", i%90))
 	}
-	for _, size := range []int{7, 100, 1000, 5000} {
+	for _, size := range []int{7, 100, 1000, 5000, 20_000} {
 		var sizes []int
-		for range text.Len()/size + 1 {
+		for i := range text.Len() {
+			if i%5 == 4 { // a calm after the storm
+				sizes = append(sizes, 3)
+			}
 			sizes = append(sizes, size)
 		}
 		r := sse.NewReader(&cuts{text.String(), sizes}, 0)
