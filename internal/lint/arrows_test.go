@@ -26,6 +26,7 @@ var arrows = []struct{ room, may string }{
 	{"limit", "llm"},
 	{"admission", "llm"},
 	{"health", "llm"},
+	{"trial", "llm"},
 	{"recall", "llm"},
 	{"meter", "llm health limit admission"},
 	{"provider/cred", "llm"},
