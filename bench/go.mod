@@ -1,3 +1,0 @@
-module headrace/bench
-
-go 1.26
