@@ -39,6 +39,7 @@ var arrows = []struct{ room, may string }{
 	{"wire/ollama", "llm wire/sse wire/span"},
 	{"tokens", "llm catalog"},
 	{"route", "llm catalog"},
+	{"learn", "llm catalog"},
 	{"provider", "llm catalog provider/cred provider/direct wire/sse wire/span wire/openai wire/responses wire/anthropic wire/gemini wire/ollama"},
 	{"provider/rehearsal", "llm wire/sse wire/span wire/openai wire/responses wire/anthropic wire/gemini wire/ollama"},
 	{"wire/wiretest", "llm wire/sse wire/span wire/openai wire/responses wire/anthropic wire/gemini wire/ollama"},
