@@ -376,6 +376,23 @@ func (l *Learner) best() int {
 	return best
 }
 
+// Review goes once more through the prompts that are kept. Those that came last
+// have been gone through least: it is worth doing now and then while few labels
+// come, and before a snapshot. It takes some 20 us a prompt, and lets decisions
+// pass between them.
+func (l *Learner) Review() {
+	for i := 0; ; i++ {
+		l.mu.Lock()
+		if i >= len(l.replay) {
+			l.mu.Unlock()
+			return
+		}
+		p := &l.replay[i]
+		l.learn(&p.text, p.rung, p.score, p.weight, p.logit)
+		l.mu.Unlock()
+	}
+}
+
 func (l *Learner) keep(s lesson) {
 	if len(l.replay) < mostLessons {
 		l.replay = append(l.replay, s)

@@ -465,3 +465,23 @@ func TestPrior(t *testing.T) {
 		t.Errorf("priors %.2f %.2f %.2f", priced(0.4), priced(5), priced(75))
 	}
 }
+
+// TestReview: going through few prompts again makes more of them.
+func TestReview(t *testing.T) {
+	t.Parallel()
+	l := learn.New(ladder[:1], learn.Options{})
+	var f learn.Features
+	f.Read([]byte("an unusual word"))
+	for range 4 {
+		l.Teach(&learn.Outcome{Task: 1, Text: &f, Rung: 0, Score: 0})
+	}
+	var before, after learn.Choice
+	l.Decide(&learn.Ask{Task: 1, Text: &f}, &before)
+	for range 3 {
+		l.Review()
+	}
+	l.Decide(&learn.Ask{Task: 1, Text: &f}, &after)
+	if after.Success[0] >= before.Success[0] {
+		t.Errorf("success %.3f before, %.3f after", before.Success[0], after.Success[0])
+	}
+}
