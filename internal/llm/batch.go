@@ -9,7 +9,10 @@ type BatchLine struct {
 	ID    string
 	Op    Op
 	Model string
-	Body  []byte
+	// Path is the provider's endpoint for the line, where a batch is of one
+	// endpoint: lines of one Op may have several. Empty where it does not matter.
+	Path string
+	Body []byte
 }
 
 // BatchPhase is how far a provider's batch has come.

@@ -1,0 +1,311 @@
+package provider
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"headrace/internal/llm"
+)
+
+// messageBatches is Anthropic's: the requests are in the body that starts it.
+type messageBatches struct{}
+
+func (messageBatches) after() string { return "after_id" }
+
+func (messageBatches) path(id string) string {
+	if id == "" {
+		return "/v1/messages/batches"
+	}
+	return "/v1/messages/batches/" + url.PathEscape(id)
+}
+
+func (messageBatches) refused(members map[string]jsontext.Value) string {
+	for _, name := range []string{"speed", "fallbacks", "thread"} {
+		if members[name] != nil {
+			return name
+		}
+	}
+	switch {
+	case string(members["max_tokens"]) == "0":
+		return "max_tokens"
+	case strings.Contains(string(members["billing_policy"]), `"user_profile"`):
+		return "billing_policy"
+	}
+	return ""
+}
+
+func (s messageBatches) create(ctx context.Context, b *Bulk, _ string, lines []llm.BatchLine) (llm.BatchStatus, error) {
+	body := make([][]byte, 0, 2*len(lines)+1)
+	before := `{"requests":[`
+	for i := range lines {
+		body = append(body, []byte(before+`{"custom_id":"`+lines[i].ID+`","params":`), lines[i].Body)
+		before = "},"
+	}
+	body = append(body, []byte("}]}"))
+	if err := b.fits(body); err != nil {
+		return llm.BatchStatus{}, err
+	}
+	answer, err := b.read(ctx, http.MethodPost, s.path(""), "", "application/json", body)
+	if err != nil {
+		return llm.BatchStatus{}, err
+	}
+	st, err := s.status(answer)
+	return st, b.p.malformed(err, "")
+}
+
+var messagePhases = map[string]llm.BatchPhase{"in_progress": llm.BatchRunning, "canceling": llm.BatchCanceling, "ended": llm.BatchEnded}
+
+func (messageBatches) status(body []byte) (llm.BatchStatus, error) {
+	var v struct {
+		ID      string     `json:"id"`
+		Status  string     `json:"processing_status"`
+		Created time.Time  `json:"created_at"`
+		Expires time.Time  `json:"expires_at"`
+		Ended   *time.Time `json:"ended_at"`
+		Counts  struct {
+			Processing int64 `json:"processing"`
+			Succeeded  int64 `json:"succeeded"`
+			Errored    int64 `json:"errored"`
+			Canceled   int64 `json:"canceled"`
+			Expired    int64 `json:"expired"`
+		} `json:"request_counts"`
+	}
+	if err := json.Unmarshal(body, &v); err != nil {
+		return llm.BatchStatus{}, err
+	}
+	phase, ok := messagePhases[v.Status]
+	if !ok || v.ID == "" {
+		return llm.BatchStatus{}, fmt.Errorf("a batch %q with the status %q", v.ID, v.Status)
+	}
+	c := v.Counts
+	st := llm.BatchStatus{ID: v.ID, Phase: phase, Created: v.Created, Expires: v.Expires,
+		Total:     c.Processing + c.Succeeded + c.Errored + c.Canceled + c.Expired,
+		Succeeded: c.Succeeded, Errored: c.Errored, Canceled: c.Canceled, Expired: c.Expired}
+	if v.Ended != nil {
+		st.Ended = *v.Ended
+	}
+	return st, nil
+}
+
+func (s messageBatches) results(_ context.Context, _ *Bulk, id string) ([]string, error) {
+	return []string{s.path(id) + "/results"}, nil // not results_url, which could lead elsewhere with our key
+}
+
+// messageStatuses are the statuses that go with the error types of Anthropic:
+// an errored line has none of its own.
+var messageStatuses = map[string]int{
+	"invalid_request_error": 400, "authentication_error": 401, "billing_error": 402, "permission_error": 403,
+	"not_found_error": 404, "request_too_large": 413, "rate_limit_error": 429, "timeout_error": 504, "overloaded_error": 529,
+}
+
+func (messageBatches) result(b *Bulk, line []byte) (llm.BatchResult, error) {
+	var v struct {
+		ID     string `json:"custom_id"`
+		Result struct {
+			Type    llm.BatchOutcome `json:"type"`
+			Message jsontext.Value   `json:"message"`
+			Error   jsontext.Value   `json:"error"`
+		} `json:"result"`
+	}
+	if err := json.Unmarshal(line, &v); err != nil {
+		return llm.BatchResult{}, err
+	}
+	r := llm.BatchResult{ID: v.ID, Outcome: v.Result.Type}
+	switch r.Outcome {
+	case llm.BatchSucceeded:
+		r.Body = v.Result.Message
+	case llm.BatchErrored:
+		var e struct {
+			RequestID string                `json:"request_id"`
+			Error     struct{ Type string } `json:"error"`
+		}
+		if err := json.Unmarshal(v.Result.Error, &e, json.MatchCaseInsensitiveNames(true)); err != nil {
+			return r, err
+		}
+		r.UpstreamID = e.RequestID
+		r.Err = b.lineError(cmp.Or(messageStatuses[e.Error.Type], 500), v.Result.Error)
+	case llm.BatchCanceled, llm.BatchExpired:
+	default:
+		return r, fmt.Errorf("a result of type %q", r.Outcome)
+	}
+	return r, nil
+}
+
+// lineError reads the error body of one line.
+func (b *Bulk) lineError(status int, body []byte) *llm.Error {
+	return b.p.own(b.p.wires[0].DecodeError(status, http.Header{}, b.p.hide(body)), "")
+}
+
+// fileBatches is OpenAI's: the requests are a file, and so are the results.
+type fileBatches struct{}
+
+func (fileBatches) after() string { return "after" }
+
+func (fileBatches) path(id string) string {
+	if id == "" {
+		return "/batches"
+	}
+	return "/batches/" + url.PathEscape(id)
+}
+
+func (fileBatches) refused(map[string]jsontext.Value) string { return "" }
+
+func (s fileBatches) create(ctx context.Context, b *Bulk, ref string, lines []llm.BatchLine) (llm.BatchStatus, error) {
+	file := make([][]byte, 0, 2*len(lines)+2)
+	between := ""
+	for i := range lines {
+		file = append(file, []byte(between+`{"custom_id":"`+lines[i].ID+`","method":"POST","url":"`+lines[i].Path+`","body":`), lines[i].Body)
+		between = "}\n"
+	}
+	file = append(file, []byte("}\n"))
+	if err := b.fits(file); err != nil {
+		return llm.BatchStatus{}, err
+	}
+	edge := "headrace-" + rand.Text()
+	head := "--" + edge + "\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--" + edge +
+		"\r\nContent-Disposition: form-data; name=\"file\"; filename=\"batch.jsonl\"\r\nContent-Type: application/jsonl\r\n\r\n"
+	form := append(slices.Insert(file, 0, []byte(head)), []byte("\r\n--"+edge+"--\r\n"))
+	answer, err := b.read(ctx, http.MethodPost, "/files", "", "multipart/form-data; boundary="+edge, form)
+	if err != nil {
+		return llm.BatchStatus{}, err
+	}
+	var up struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal(answer, &up); err != nil || up.ID == "" {
+		return llm.BatchStatus{}, &llm.Error{Class: llm.MalformedUpstream, Provider: b.p.row.ID, Message: "the answer to an upload names no file", Cause: err}
+	}
+	ask, err := json.Marshal(map[string]any{"input_file_id": up.ID, "endpoint": lines[0].Path, "completion_window": "24h", "metadata": map[string]string{"headrace": ref}}, json.Deterministic(true))
+	if err != nil {
+		return llm.BatchStatus{}, err
+	}
+	if answer, err = b.read(ctx, http.MethodPost, s.path(""), "", "application/json", [][]byte{ask}); err != nil {
+		return llm.BatchStatus{}, err
+	}
+	st, err := s.status(answer)
+	return st, b.p.malformed(err, "")
+}
+
+// fileBatch is OpenAI's batch.
+type fileBatch struct {
+	ID        string            `json:"id"`
+	Status    string            `json:"status"`
+	Created   int64             `json:"created_at"`
+	Expires   int64             `json:"expires_at"`
+	Completed int64             `json:"completed_at"`
+	Failed    int64             `json:"failed_at"`
+	Expired   int64             `json:"expired_at"`
+	Cancelled int64             `json:"cancelled_at"`
+	Output    string            `json:"output_file_id"`
+	Error     string            `json:"error_file_id"`
+	Metadata  map[string]string `json:"metadata"`
+	Counts    struct {
+		Total     int64 `json:"total"`
+		Completed int64 `json:"completed"`
+		Failed    int64 `json:"failed"`
+	} `json:"request_counts"`
+	Errors struct {
+		Data []struct {
+			Message string `json:"message"`
+			Line    int    `json:"line"`
+		} `json:"data"`
+	} `json:"errors"`
+}
+
+var filePhases = map[string]llm.BatchPhase{
+	"validating": llm.BatchRunning, "in_progress": llm.BatchRunning, "finalizing": llm.BatchRunning, "cancelling": llm.BatchCanceling,
+	"completed": llm.BatchEnded, "expired": llm.BatchEnded, "cancelled": llm.BatchEnded, "failed": llm.BatchFailed,
+}
+
+func (fileBatches) status(body []byte) (llm.BatchStatus, error) {
+	var v fileBatch
+	if err := json.Unmarshal(body, &v); err != nil {
+		return llm.BatchStatus{}, err
+	}
+	phase, ok := filePhases[v.Status]
+	if !ok || v.ID == "" {
+		return llm.BatchStatus{}, fmt.Errorf("a batch %q with the status %q", v.ID, v.Status)
+	}
+	st := llm.BatchStatus{ID: v.ID, Phase: phase, Created: unix(v.Created), Expires: unix(v.Expires), Ended: unix(cmp.Or(v.Completed, v.Failed, v.Expired, v.Cancelled)),
+		Total: v.Counts.Total, Succeeded: v.Counts.Completed, Errored: v.Counts.Failed, Ref: v.Metadata["headrace"]}
+	if phase == llm.BatchFailed {
+		st.Why = "no reason was given"
+		if len(v.Errors.Data) > 0 {
+			st.Why = fmt.Sprintf("line %d: %s", v.Errors.Data[0].Line, v.Errors.Data[0].Message)
+		}
+	}
+	return st, nil
+}
+
+// unix is the time of seconds; zero stays zero.
+func unix(s int64) time.Time {
+	if s == 0 {
+		return time.Time{}
+	}
+	return time.Unix(s, 0)
+}
+
+func (s fileBatches) results(ctx context.Context, b *Bulk, id string) (paths []string, err error) {
+	body, err := b.read(ctx, http.MethodGet, s.path(id), "", "", nil)
+	if err != nil {
+		return nil, err
+	}
+	var v fileBatch
+	if err := json.Unmarshal(body, &v); err != nil {
+		return nil, b.p.malformed(err, "")
+	}
+	for _, file := range []string{v.Output, v.Error} {
+		if file != "" {
+			paths = append(paths, "/files/"+url.PathEscape(file)+"/content")
+		}
+	}
+	return paths, nil
+}
+
+func (fileBatches) result(b *Bulk, line []byte) (llm.BatchResult, error) {
+	var v struct {
+		ID       string `json:"custom_id"`
+		Response *struct {
+			Status    int            `json:"status_code"`
+			RequestID string         `json:"request_id"`
+			Body      jsontext.Value `json:"body"`
+		} `json:"response"`
+		Error *struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	if err := json.Unmarshal(line, &v); err != nil {
+		return llm.BatchResult{}, err
+	}
+	r := llm.BatchResult{ID: v.ID}
+	if v.Response != nil {
+		r.UpstreamID = v.Response.RequestID
+	}
+	switch {
+	case v.Error != nil && v.Error.Code == "batch_expired":
+		r.Outcome = llm.BatchExpired
+	case v.Error != nil && v.Error.Code == "batch_cancelled":
+		r.Outcome = llm.BatchCanceled
+	case v.Response != nil && v.Response.Status >= 200 && v.Response.Status <= 299 && v.Error == nil:
+		r.Outcome, r.Body = llm.BatchSucceeded, v.Response.Body
+	case v.Response != nil && v.Response.Status >= 300:
+		r.Outcome, r.Err = llm.BatchErrored, b.lineError(v.Response.Status, v.Response.Body)
+	case v.Error != nil:
+		r.Outcome = llm.BatchErrored
+		r.Err = b.p.own(&llm.Error{Class: llm.ServerError, Code: v.Error.Code, Message: v.Error.Message}, "")
+	default:
+		return r, fmt.Errorf("the line of %q has neither an answer nor an error", v.ID)
+	}
+	return r, nil
+}
