@@ -1,8 +1,9 @@
 // Package rehearsal is the provider that is always there: an upstream inside
 // the process that speaks the Chat Completions and the Messages dialect, and
-// OpenAI's of embeddings, in real wire bytes. It is not a model. It answers every request sensibly and
-// the same way each time, from the request alone (no clock, no randomness),
-// and it fails on demand, so that a first run, a test or a drill needs no key
+// OpenAI's of embeddings, in real wire bytes. It is not a model. It answers
+// every request sensibly and the same way each time, from the request alone
+// (no randomness, and no clock but for batches, which it keeps in memory), and
+// it fails on demand, so that a first run, a test or a drill needs no key
 // and no network. docs/rehearsal.md says what can be asked of it.
 package rehearsal
 
@@ -61,6 +62,7 @@ type Options struct {
 type Provider struct {
 	o     Options
 	tally tally
+	bulks bulks
 }
 
 // New makes a Provider.
@@ -197,6 +199,9 @@ func (p *Provider) answer(r *http.Request, body []byte) (*http.Response, error) 
 	dialect, op, known := door(r.URL.Path)
 	c := &call{ctx: r.Context(), dialect: dialect, op: op, codec: p.o.Codecs[dialect], orders: orders{cut: -1}}
 	c.seed = seed(string(dialect), r.URL.Path, string(body))
+	if api, rest := bulkPath(r.URL.Path); api != "" && c.codec != nil && int64(len(body)) <= p.o.MaxBody {
+		return p.bulk(c, r, body, api, rest)
+	}
 	if !known || c.codec == nil {
 		e := llm.Errorf(llm.NotFound, "The rehearsal provider has no %s %s; it knows POST /v1/chat/completions, /v1/embeddings, /v1/messages and /v1/messages/count_tokens.", r.Method, r.URL.Path)
 		if c.codec == nil {
