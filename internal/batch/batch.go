@@ -74,7 +74,7 @@ type Item struct {
 	Why  string
 	// Target is who answers it; Batch is the provider's batch that it is in.
 	Target  route.Target
-	Batch   string
+	Batch   SentID
 	Tries   int
 	Changed time.Time
 	// Answer is set once State is final.

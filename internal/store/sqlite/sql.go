@@ -46,6 +46,13 @@ var onWriter = map[string]bool{
 	"budget_put": true, "budget_drop": true, "budget_raise_version": true, "budget_account": true,
 	"budget_own": true, "budget_lease": true, "budget_charge": true, "budget_settle_lost": true,
 	"recall_put": true, "recall_drop": true, "recall_drop_live": true, "recall_sweep": true,
+	"batch_begin_job": true, "batch_add_item": true, "batch_add_body": true, "batch_put_key": true,
+	"batch_ready_job": true, "batch_drop_bodies": true, "batch_drop_items": true, "batch_drop_job": true,
+	"batch_end_jobs": true, "batch_cancel_job": true, "batch_claim_items": true, "batch_move_item": true,
+	"batch_move_job": true, "batch_finish_item": true, "batch_finish_body": true, "batch_drop_answer": true,
+	"batch_reopen_job": true, "batch_reopen_items": true, "batch_intend": true, "batch_intend_item": true,
+	"batch_size": true, "batch_save": true, "batch_run_items": true, "batch_end_items": true,
+	"batch_claim_sent": true, "batch_sweep_keys": true, "batch_get_key": true, "batch_owner": true,
 }
 
 // prepare reads and prepares every statement, so that a wrong one is found at

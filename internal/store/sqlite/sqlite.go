@@ -19,6 +19,7 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"headrace/internal/access"
+	"headrace/internal/batch"
 	"headrace/internal/budget"
 	"headrace/internal/ledger"
 	"headrace/internal/recall"
@@ -46,6 +47,7 @@ var (
 	_ recall.Store  = (*DB)(nil)
 	_ budget.Store  = (*DB)(nil)
 	_ ledger.Pruner = (*DB)(nil)
+	_ batch.Store   = (*DB)(nil)
 )
 
 // readers bounds the read pool: each connection has a page cache of 2 MB.

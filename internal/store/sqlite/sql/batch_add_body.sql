@@ -1,0 +1,1 @@
+INSERT INTO batch_body (item, body, answer) VALUES ($1, $2, '')

@@ -1,0 +1,1 @@
+DELETE FROM batch_item WHERE job = $1

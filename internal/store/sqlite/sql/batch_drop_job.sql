@@ -1,0 +1,1 @@
+DELETE FROM batch_job WHERE id = $1

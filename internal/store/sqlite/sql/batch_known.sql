@@ -1,0 +1,1 @@
+SELECT id FROM batch_sent WHERE provider = $1 AND upstream = $2 LIMIT 1

@@ -1,0 +1,1 @@
+DELETE FROM batch_key WHERE expires <= $1
