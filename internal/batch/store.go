@@ -114,6 +114,8 @@ type Store interface {
 	// DropBatchJob deletes a job and all of it.
 	DropBatchJob(ctx context.Context, owner string, id JobID) error
 	BatchJob(ctx context.Context, owner string, id JobID) (Job, error)
+	// BatchJobOf reads a ready job of any owner, without counts.
+	BatchJobOf(ctx context.Context, id JobID) (Job, bool, error)
 	// BatchJobs lists the owner's ready jobs below before (0: all), the newest
 	// first.
 	BatchJobs(ctx context.Context, owner string, before JobID, limit int) ([]Job, error)

@@ -1,6 +1,7 @@
 package recall
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
@@ -144,4 +145,25 @@ func (s *Seal) open(r *Sealed) ([]byte, error) {
 // bound is what a sealed text is bound to.
 func (r *Sealed) bound() []byte {
 	return []byte(string(r.Kind) + "\x00" + r.Owner + "\x00" + r.ID)
+}
+
+// Close encrypts plain for rooms that keep sealed texts of their own; label
+// binds it to what it is. The key's id goes before the text.
+func (s *Seal) Close(label string, plain []byte) []byte {
+	k := &s.keys[0]
+	return k.aead.Seal([]byte(k.id), nil, plain, []byte(label))
+}
+
+// Open decrypts what Close wrote under the same label.
+func (s *Seal) Open(label string, sealed []byte) ([]byte, error) {
+	for i := range s.keys {
+		if text, ok := bytes.CutPrefix(sealed, []byte(s.keys[i].id)); ok {
+			plain, err := s.keys[i].aead.Open(nil, nil, text, []byte(label))
+			if err != nil {
+				return nil, fmt.Errorf("open what is sealed: %w", err)
+			}
+			return plain, nil
+		}
+	}
+	return nil, fmt.Errorf("open what is sealed: %w", ErrNoKey)
 }

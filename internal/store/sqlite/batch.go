@@ -150,7 +150,17 @@ func each(ctx context.Context, s *sql.Stmt, args []any, f func(*sql.Rows) error)
 	return rows.Err()
 }
 
-func (d *DB) batchJobs(ctx context.Context, name string, args ...any) ([]batch.Job, error) {
+// BatchJobOf implements [batch.Store].
+func (d *DB) BatchJobOf(ctx context.Context, id batch.JobID) (batch.Job, bool, error) {
+	js, err := d.readJobs(ctx, "batch_any_job", int64(id))
+	if err != nil || len(js) == 0 {
+		return batch.Job{}, false, err
+	}
+	return js[0], true, nil
+}
+
+// readJobs reads jobs without their counts.
+func (d *DB) readJobs(ctx context.Context, name string, args ...any) ([]batch.Job, error) {
 	var js []batch.Job
 	err := each(ctx, d.stmts[name], args, func(rows *sql.Rows) error {
 		var j batch.Job
@@ -163,6 +173,14 @@ func (d *DB) batchJobs(ctx context.Context, name string, args ...any) ([]batch.J
 		js = append(js, j)
 		return nil
 	})
+	if err != nil {
+		return nil, fmt.Errorf("read jobs: %w", err)
+	}
+	return js, nil
+}
+
+func (d *DB) batchJobs(ctx context.Context, name string, args ...any) ([]batch.Job, error) {
+	js, err := d.readJobs(ctx, name, args...)
 	for i := range js {
 		if err != nil {
 			break

@@ -1,0 +1,801 @@
+package batch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"headrace/internal/ledger"
+	"headrace/internal/llm"
+	"headrace/internal/route"
+)
+
+// Way is where an item can be answered.
+type Way struct {
+	Target route.Target
+	// Discount is how much less a batch costs there: 0.5 is half price.
+	Discount float64
+}
+
+// Engine brings items to their answers. All it knows is in the store, and work
+// is taken by leases, so that several engines may share one store, and one that
+// dies is taken over from. Set the fields before Run; it is safe for concurrent
+// use then.
+type Engine struct {
+	Store Store
+	Seal  Sealer
+	Rule  Rule
+	// Rate is what real time can take now of what more urgent traffic leaves.
+	Rate func() Rate
+	// Plan finds the way of an item.
+	Plan func(ctx context.Context, j *Job, it *Item) (Way, *llm.Error)
+	// Provider gives the batch API of an account, nil where there is none.
+	Provider func(id string) Provider
+	Runner   Runner
+	// Ended is told of jobs that have ended, at least once; nil for nobody.
+	Ended func(ctx context.Context, id JobID)
+	// Worker names this process among others; it must be unique.
+	Worker string
+	// Window is how long items wait for others to share a batch, 0 means 1 min.
+	Window time.Duration
+	// Items and Bytes bound a batch besides the provider's own bounds; 0 means
+	// 10,000 and 32 MiB, which is held in memory while it is posted.
+	Items int
+	Bytes int64
+	// Parallel bounds the calls in real time, 0 means 16; Call bounds one, 0
+	// means 5 min. It is also how long the item of an engine that died waits.
+	Parallel int
+	Call     time.Duration
+	// Tick is the time between two rounds, 0 means 1 s.
+	Tick time.Duration
+	// Keep is how long jobs stay after their end, 0 means 29 days.
+	Keep time.Duration
+	Log  *slog.Logger
+
+	ids    ledger.IDs
+	mu     sync.Mutex // guards curves
+	curves map[string]*Curve
+	// Dropped counts results that were late or came twice.
+	Dropped atomic.Int64
+}
+
+// The engine's own times and bounds.
+const (
+	// leased is how long a claim on a batch lasts: longer than one call to a
+	// provider's batch API takes.
+	leased = 2 * time.Minute
+	// claimed is how many rows are claimed at once.
+	claimed = 5000
+	// tries is how often an item is tried before it has failed; batched is
+	// how many of those may be batches.
+	tries, batched = 20, 2
+)
+
+// Run works until ctx ends, and waits for the calls that it has begun.
+func (e *Engine) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() {
+		for {
+			if err := e.Step(ctx); err != nil && ctx.Err() == nil {
+				e.log().Error("batch engine: a round failed", "error", err)
+			}
+			if pause(ctx, cmp.Or(e.Tick, time.Second)) != nil {
+				return
+			}
+		}
+	})
+	slots := make(chan struct{}, cmp.Or(e.Parallel, 16))
+	for ctx.Err() == nil {
+		n, err := e.callSome(ctx, &wg, slots)
+		if err != nil && ctx.Err() == nil {
+			e.log().Error("batch engine: no work taken", "error", err)
+		}
+		if n == 0 && pause(ctx, min(cmp.Or(e.Tick, time.Second), 200*time.Millisecond)) != nil {
+			return
+		}
+	}
+}
+
+func (e *Engine) log() *slog.Logger {
+	if e.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return e.Log
+}
+
+// Step does one round of all but calls in real time.
+func (e *Engine) Step(ctx context.Context) error {
+	open, err := e.Store.OpenBatchJobs(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, f := range []func(context.Context, []Job) error{e.end, e.leave, e.choose, e.coalesce, e.post, e.reconcile, e.poll, e.close} {
+		errs = append(errs, f(ctx, open))
+	}
+	return errors.Join(errs...)
+}
+
+// waiting are the states before an item is in a batch, within those in one.
+var (
+	waiting = []State{Queued, Coalescing, Retrying}
+	within  = []State{Submitted, Running, Ended}
+)
+
+// end ends the items of jobs that were canceled or whose deadline is over.
+func (e *Engine) end(ctx context.Context, open []Job) error {
+	now := time.Now()
+	for i := range open {
+		j := &open[i]
+		to, why := Expired, "the deadline was over"
+		switch {
+		case !j.Canceled.IsZero():
+			to, why = Canceled, "the job was canceled"
+		case j.Deadline.After(now):
+			continue
+		}
+		if err := e.cancelBatches(ctx, j, true); err != nil {
+			return err
+		}
+		for _, from := range slices.Concat(waiting, within, []State{RealTime}) {
+			if _, err := e.Store.MoveBatchJob(ctx, j.ID, Move{From: from, To: to, Why: why}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// cancelBatches asks for the end of the batches that a job is in; alone leaves
+// those that others are in too.
+func (e *Engine) cancelBatches(ctx context.Context, j *Job, alone bool) error {
+	sent, err := e.Store.BatchesOf(ctx, j.ID)
+	for i := range sent {
+		s := &sent[i]
+		if s.Phase != PhaseRunning {
+			continue
+		}
+		if alone {
+			rows, err := e.Store.SentItems(ctx, s.ID)
+			if err != nil {
+				return err
+			}
+			if slices.ContainsFunc(rows, func(r Row) bool { return r.Job != j.ID }) {
+				continue
+			}
+		}
+		p := e.Provider(s.Provider)
+		if p == nil {
+			continue
+		}
+		if _, err := p.Cancel(ctx, s.Upstream); err != nil {
+			// It is asked again with the next round; the deadline is kept either way.
+			e.log().Warn("batch engine: cancel", "batch", s.Upstream, "error", err)
+		} else {
+			s.Phase = PhaseCanceling
+		}
+		s.Canceled, s.Due = cmpTime(s.Canceled, time.Now()), time.Now()
+		if err := e.Store.SaveBatch(ctx, s); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+func cmpTime(a, b time.Time) time.Time {
+	if a.IsZero() {
+		return b
+	}
+	return a
+}
+
+// leave takes jobs out of batches by the deadline rule.
+func (e *Engine) leave(ctx context.Context, open []Job) error {
+	now := time.Now()
+	byID := map[JobID]*Job{}
+	var ds []Demand
+	for i, d := range demands(open) {
+		if open[i].Canceled.IsZero() && d.Left > 0 {
+			byID[d.Job], ds = &open[i], append(ds, d)
+		}
+	}
+	const why = "the deadline rule: it is the last safe moment"
+	for _, id := range e.Rule.Switch(now, ds, e.Rate()) {
+		j := byID[id]
+		for _, from := range waiting {
+			if _, err := e.Store.MoveBatchJob(ctx, id, Move{From: from, To: RealTime, Path: PathRealTime, Why: why}); err != nil {
+				return err
+			}
+		}
+		if err := e.cancelBatches(ctx, j, false); err != nil {
+			return err
+		}
+		sent, err := e.Store.BatchesOf(ctx, id)
+		if err != nil {
+			return err
+		}
+		for i := range sent {
+			s := &sent[i]
+			// What is finished is taken first, but no longer than the provider's
+			// time to cancel; what may never have arrived is not waited for.
+			if !s.Canceled.IsZero() && now.Sub(s.Canceled) < e.Rule.filled().Cancel {
+				continue
+			}
+			rows, err := e.Store.SentItems(ctx, s.ID)
+			if err != nil {
+				return err
+			}
+			for _, from := range within {
+				if err := e.move(ctx, rows, func(r *Row) bool { return r.Job == id && r.State == from },
+					Move{From: from, To: RealTime, Path: PathRealTime, Why: why}); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// move moves those rows that are picked.
+func (e *Engine) move(ctx context.Context, rows []Row, pick func(*Row) bool, m Move) error {
+	for i := range rows {
+		if pick(&rows[i]) {
+			m.Items = append(m.Items, rows[i].ID)
+		}
+	}
+	if len(m.Items) == 0 {
+		return nil
+	}
+	_, err := e.Store.MoveBatchItems(ctx, m)
+	return err
+}
+
+func (e *Engine) curve(provider, model string, use func(*Curve)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.curves == nil {
+		e.curves = map[string]*Curve{}
+	}
+	c := e.curves[provider+"/"+model]
+	if c == nil {
+		c = &Curve{}
+		e.curves[provider+"/"+model] = c
+	}
+	use(c)
+}
+
+// moveKey is what items have in common that are moved together.
+type moveKey struct {
+	to                   State
+	path                 Path
+	why, provider, model string
+}
+
+// choose chooses the path of what is new and of what must be tried again.
+func (e *Engine) choose(ctx context.Context, open []Job) error {
+	now := time.Now()
+	byID := map[JobID]*Job{}
+	for i := range open {
+		byID[open[i].ID] = &open[i]
+	}
+	all, admitted := demands(open), map[JobID]Admission{}
+	for _, from := range []State{Queued, Retrying} {
+		rows, err := e.Store.ClaimBatchItems(ctx, from, Claim{e.Worker, now, now.Add(leased), claimed})
+		if err != nil {
+			return err
+		}
+		moves := map[moveKey][]ItemID{}
+		for i := range rows {
+			r := &rows[i]
+			j := byID[r.Job]
+			if j == nil { // it became ready after the round began
+				late, ok, err := e.Store.BatchJobOf(ctx, r.Job)
+				if err != nil {
+					return err
+				}
+				if !ok {
+					continue
+				}
+				j, byID[r.Job] = &late, &late
+			}
+			way, fail := e.Plan(ctx, j, &r.Item)
+			if fail != nil {
+				if err := e.finish(ctx, r, Failed, Answer{Status: cmp.Or(fail.Status, 400), Err: fail}, "no way to an answer"); err != nil {
+					return err
+				}
+				continue
+			}
+			a, ok := admitted[j.ID]
+			if !ok {
+				others := slices.DeleteFunc(slices.Clone(all), func(d Demand) bool { return d.Job == j.ID })
+				a = e.Rule.Admit(now, j.Deadline, j.Counts.Left(), others, e.Rate())
+				admitted[j.ID] = a
+			}
+			var c Choice
+			able := e.Provider(way.Target.Provider) != nil && r.Path != PathRealTime && r.Tries < batched
+			e.curve(way.Target.Provider, way.Target.Model, func(curve *Curve) { c = Choose(a, now, able, way.Discount, curve) })
+			to := Coalescing
+			if c.Path == PathRealTime {
+				to = RealTime
+			}
+			k := moveKey{to, c.Path, c.Why, way.Target.Provider, way.Target.Model}
+			moves[k] = append(moves[k], r.ID)
+		}
+		for k, ids := range moves {
+			m := Move{Items: ids, From: from, To: k.to, Path: k.path, Why: k.why, Provider: k.provider, Model: k.model}
+			if _, err := e.Store.MoveBatchItems(ctx, m); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// coalesce makes intents of what waits for a batch: of as much as a batch
+// takes, or of what there is when the oldest has waited for the window.
+func (e *Engine) coalesce(ctx context.Context, _ []Job) error {
+	now := time.Now()
+	// The claim ends at once: an intent only takes what no other has taken.
+	rows, err := e.Store.ClaimBatchItems(ctx, Coalescing, Claim{e.Worker, now, now, 20 * claimed})
+	if err != nil {
+		return err
+	}
+	type group struct {
+		provider, model string
+		op              llm.Op
+	}
+	groups := map[group][]Row{}
+	for i := range rows {
+		p := e.Provider(rows[i].Target.Provider)
+		if p == nil {
+			m := Move{From: Coalescing, To: RealTime, Path: PathRealTime, Why: "the provider has no batches any more", Items: []ItemID{rows[i].ID}}
+			if _, err := e.Store.MoveBatchItems(ctx, m); err != nil {
+				return err
+			}
+			continue
+		}
+		g, t := group{provider: rows[i].Target.Provider}, p.Terms()
+		if t.OneModel {
+			g.model = rows[i].Target.Model
+		}
+		if t.OneOp {
+			g.op = rows[i].Op
+		}
+		groups[g] = append(groups[g], rows[i])
+	}
+	for _, g := range slices.SortedFunc(maps.Keys(groups), func(a, b group) int {
+		return cmp.Or(cmp.Compare(a.provider, b.provider), cmp.Compare(a.model, b.model), cmp.Compare(a.op, b.op))
+	}) {
+		t := e.Provider(g.provider).Terms()
+		most, bytes := cmp.Or(e.Items, 10_000), cmp.Or(e.Bytes, 32<<20)
+		if t.Items > 0 {
+			most = min(most, t.Items)
+		}
+		if t.Bytes > 0 {
+			// A line is longer than the body in it.
+			bytes = min(bytes, t.Bytes*3/4)
+		}
+		rest := groups[g]
+		for len(rest) > 0 {
+			n, size, oldest := 0, int64(0), rest[0].Changed
+			for n < len(rest) && n < most && (n == 0 || size+rest[n].Size+200 <= bytes) {
+				size += rest[n].Size + 200
+				oldest = minTime(oldest, rest[n].Changed)
+				n++
+			}
+			if n == len(rest) && n < most && now.Sub(oldest) < cmp.Or(e.Window, time.Minute) {
+				break
+			}
+			if err := e.intend(ctx, g.provider, g.model, rest[:n]); err != nil {
+				return err
+			}
+			rest = rest[n:]
+		}
+	}
+	return nil
+}
+
+func minTime(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func (e *Engine) intend(ctx context.Context, provider, model string, rows []Row) error {
+	ids := make([]ItemID, len(rows))
+	for i := range rows {
+		ids[i] = rows[i].ID
+	}
+	now := time.Now()
+	_, err := e.Store.IntendBatch(ctx, &Sent{ID: SentID(e.ids.New(now)), Provider: provider, Model: model, Phase: PhaseIntent, Created: now, Due: now}, ids)
+	return err
+}
+
+// some claims batches of a phase and does f with each.
+func (e *Engine) some(ctx context.Context, phase Phase, f func(context.Context, *Sent, Provider) error) error {
+	now := time.Now()
+	sent, err := e.Store.ClaimBatches(ctx, phase, Claim{e.Worker, now, now.Add(leased), 16})
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for i := range sent {
+		s := &sent[i]
+		if p := e.Provider(s.Provider); p != nil {
+			errs = append(errs, f(ctx, s, p))
+			continue
+		}
+		errs = append(errs, e.giveBack(ctx, s, "the provider is not there any more", PathRealTime))
+	}
+	return errors.Join(errs...)
+}
+
+// giveBack ends a batch and sends all that has no answer on.
+func (e *Engine) giveBack(ctx context.Context, s *Sent, why string, path Path) error {
+	rows, err := e.Store.SentItems(ctx, s.ID)
+	if err != nil {
+		return err
+	}
+	for _, from := range within {
+		if err := e.move(ctx, rows, func(r *Row) bool { return r.State == from }, Move{From: from, To: Retrying, Path: path, Why: why, Tried: true}); err != nil {
+			return err
+		}
+	}
+	s.Phase, s.Ended = PhaseOver, time.Now()
+	return e.Store.SaveBatch(ctx, s)
+}
+
+// post posts intents.
+func (e *Engine) post(ctx context.Context, _ []Job) error {
+	return e.some(ctx, PhaseIntent, func(ctx context.Context, s *Sent, p Provider) error {
+		rows, err := e.Store.SentItems(ctx, s.ID)
+		if err != nil {
+			return err
+		}
+		lines, ok := make([]llm.BatchLine, 0, len(rows)), make([]Row, 0, len(rows))
+		for i := range rows {
+			r := &rows[i]
+			if err := open(e.Seal, r); err != nil {
+				return err
+			}
+			line, fail := e.line(ctx, p, r)
+			if fail != nil {
+				m := Move{Items: []ItemID{r.ID}, From: Submitted, To: RealTime, Path: PathRealTime, Why: "not in a batch: " + fail.Message}
+				if _, err := e.Store.MoveBatchItems(ctx, m); err != nil {
+					return err
+				}
+				continue
+			}
+			line.ID = strconv.FormatInt(int64(r.ID), 10)
+			lines, ok = append(lines, line), append(ok, *r)
+		}
+		if len(lines) == 0 {
+			s.Phase, s.Ended = PhaseOver, time.Now()
+			return e.Store.SaveBatch(ctx, s)
+		}
+		// From here on it may have arrived.
+		s.Phase, s.Due = PhaseHeld, time.Now().Add(time.Minute)
+		if err := e.Store.SaveBatch(ctx, s); err != nil {
+			return err
+		}
+		st, err := p.Create(ctx, ref(s.ID), lines)
+		if err == nil {
+			return e.started(ctx, s, st)
+		}
+		fail, is := errors.AsType[*llm.Error](err)
+		switch {
+		case ctx.Err() != nil || !is:
+			return err
+		case fail.Class == llm.RateLimited, fail.Class == llm.QuotaExhausted, fail.Class == llm.Auth:
+			s.Phase, s.Polls = PhaseIntent, s.Polls+1
+			s.Due = time.Now().Add(max(fail.RetryAfter, backOff(s.Polls)))
+			return e.Store.SaveBatch(ctx, s)
+		case fail.Class == llm.InvalidRequest, fail.Class == llm.TooLarge, fail.Class == llm.ModelNotFound, fail.Class == llm.Unsupported:
+			return e.split(ctx, s, ok, fail.Message)
+		}
+		e.log().Warn("batch engine: a batch may have been posted", "intent", s.ID, "error", err)
+		return nil
+	})
+}
+
+// line writes an item for the provider. The target is planned anew: what it can
+// do is not stored.
+func (e *Engine) line(ctx context.Context, p Provider, r *Row) (llm.BatchLine, *llm.Error) {
+	t, fail := e.target(ctx, r)
+	if fail != nil {
+		return llm.BatchLine{}, fail
+	}
+	return p.Line(&t, &r.Item)
+}
+
+func (e *Engine) target(ctx context.Context, r *Row) (route.Target, *llm.Error) {
+	way, fail := e.Plan(ctx, &Job{ID: r.Job, Deadline: r.Deadline}, &r.Item)
+	if fail == nil && (way.Target.Provider != r.Target.Provider || way.Target.Model != r.Target.Model) {
+		return r.Target, nil // the route has changed since; the batch is where it is
+	}
+	return way.Target, fail
+}
+
+func ref(id SentID) string { return "headrace-" + strconv.FormatInt(int64(id), 10) }
+
+// backOff is how long to wait after n looks: 5 s, 10, 20 and then half a minute.
+func backOff(n int) time.Duration { return min(5*time.Second<<min(max(n-1, 0), 3), 30*time.Second) }
+
+// started notes that a batch is at the provider.
+func (e *Engine) started(ctx context.Context, s *Sent, st llm.BatchStatus) error {
+	s.Upstream, s.Phase, s.Polls, s.Due = st.ID, PhaseRunning, 0, time.Now().Add(backOff(1))
+	return e.Store.SaveBatch(ctx, s)
+}
+
+// split halves a batch that was refused whole; what is refused alone goes in
+// real time, where it gets an error of its own.
+func (e *Engine) split(ctx context.Context, s *Sent, rows []Row, why string) error {
+	if len(rows) <= 1 {
+		return e.giveBack(ctx, s, "the provider refused it in a batch: "+why, PathRealTime)
+	}
+	for _, from := range []State{Submitted, Running} {
+		if err := e.move(ctx, rows, func(r *Row) bool { return r.State == from }, Move{From: from, To: Coalescing, Why: "its batch was refused whole and is split"}); err != nil {
+			return err
+		}
+	}
+	half := len(rows) / 2
+	for _, part := range [][]Row{rows[:half], rows[half:]} {
+		if err := e.intend(ctx, s.Provider, s.Model, part); err != nil {
+			return err
+		}
+	}
+	s.Phase, s.Ended = PhaseOver, time.Now()
+	return e.Store.SaveBatch(ctx, s)
+}
+
+// reconcile looks for batches that may have arrived. One that is not found stays
+// held until the deadline rule takes its items.
+func (e *Engine) reconcile(ctx context.Context, _ []Job) error {
+	return e.some(ctx, PhaseHeld, func(ctx context.Context, s *Sent, p Provider) error {
+		s.Polls++
+		s.Due = time.Now().Add(backOff(s.Polls))
+		rows, err := e.Store.SentItems(ctx, s.ID)
+		if err == nil && len(rows) == 0 {
+			s.Phase, s.Ended = PhaseOver, time.Now()
+			return e.Store.SaveBatch(ctx, s)
+		}
+		var found *llm.BatchStatus
+		for st, listErr := range p.List(ctx, s.Created.Add(-time.Minute)) {
+			if err = listErr; err != nil {
+				break
+			}
+			var is bool
+			if is, err = e.matches(ctx, s, p, &st, rows); is || err != nil {
+				found = &st
+				break
+			}
+		}
+		if err != nil {
+			return errors.Join(err, e.Store.SaveBatch(ctx, s))
+		}
+		if found == nil {
+			return e.Store.SaveBatch(ctx, s)
+		}
+		return e.started(ctx, s, *found)
+	})
+}
+
+// matches says whether a listed batch is the one of an intent: by the name that
+// we gave it, or else by the ids in its results.
+func (e *Engine) matches(ctx context.Context, s *Sent, p Provider, st *llm.BatchStatus, rows []Row) (bool, error) {
+	if p.Terms().Refs {
+		return st.Ref == ref(s.ID), nil
+	}
+	if st.Phase != llm.BatchEnded || (!st.Created.IsZero() && st.Created.Before(s.Created.Add(-time.Minute))) {
+		return false, nil
+	}
+	if known, err := e.Store.KnownBatch(ctx, s.Provider, st.ID); known || err != nil {
+		return false, err
+	}
+	for r, err := range p.Results(ctx, st.ID) {
+		if err != nil {
+			return false, err
+		}
+		return slices.ContainsFunc(rows, func(row Row) bool { return strconv.FormatInt(int64(row.ID), 10) == r.ID }), nil
+	}
+	return false, nil
+}
+
+// poll looks at batches that run or are being canceled.
+func (e *Engine) poll(ctx context.Context, _ []Job) error {
+	look := func(ctx context.Context, s *Sent, p Provider) error {
+		s.Polls++
+		s.Due = time.Now().Add(backOff(s.Polls))
+		if s.Phase == PhaseCanceling {
+			s.Due = time.Now().Add(backOff(1))
+		}
+		st, err := p.Get(ctx, s.Upstream)
+		if err != nil {
+			return errors.Join(err, e.Store.SaveBatch(ctx, s))
+		}
+		switch st.Phase {
+		case llm.BatchFailed:
+			rows, err := e.Store.SentItems(ctx, s.ID)
+			if err != nil {
+				return err
+			}
+			return e.split(ctx, s, rows, st.Why)
+		case llm.BatchEnded:
+			took := time.Since(s.Created)
+			if s.Canceled.IsZero() {
+				e.curve(s.Provider, s.Model, func(c *Curve) { c.Add(took) })
+			}
+			// Its items are ended before they are merged.
+			s.Ended = time.Now()
+			if err := e.Store.SaveBatch(ctx, s); err != nil {
+				return err
+			}
+			return e.merge(ctx, s, p)
+		}
+		return e.Store.SaveBatch(ctx, s)
+	}
+	return errors.Join(e.some(ctx, PhaseRunning, look), e.some(ctx, PhaseCanceling, look))
+}
+
+// final are the classes of errors that another try does not mend.
+var final = map[llm.Class]bool{llm.InvalidRequest: true, llm.ContextOverflow: true, llm.ContentRefused: true, llm.TooLarge: true,
+	llm.Unsupported: true, llm.ModelNotFound: true, llm.NotFound: true, llm.Forbidden: true, llm.Unauthenticated: true}
+
+// merge gives each item its result. It may be done again from the start: what
+// has its answer keeps it.
+func (e *Engine) merge(ctx context.Context, s *Sent, p Provider) error {
+	rows, err := e.Store.SentItems(ctx, s.ID)
+	if err != nil {
+		return err
+	}
+	byID := make(map[ItemID]*Row, len(rows))
+	for i := range rows {
+		byID[rows[i].ID] = &rows[i]
+	}
+	seen := map[ItemID]bool{}
+	for res, err := range p.Results(ctx, s.Upstream) {
+		if err != nil {
+			return err
+		}
+		n, err := strconv.ParseInt(res.ID, 10, 64)
+		id := ItemID(n)
+		if err != nil || seen[id] {
+			e.Dropped.Add(1)
+			continue
+		}
+		seen[id] = true
+		r := byID[id]
+		if r == nil {
+			// It has left the batch, or was never in it.
+			late, ok, err := e.Store.BatchItem(ctx, id)
+			if err != nil {
+				return err
+			}
+			if !ok || late.Batch != s.ID || late.Path != PathRealTime || res.Outcome != llm.BatchSucceeded {
+				continue
+			}
+			r = &late
+		}
+		if err := e.result(ctx, r, p, &res); err != nil {
+			return err
+		}
+	}
+	return e.giveBack(ctx, s, "the batch ended without its result", "")
+}
+
+func (e *Engine) result(ctx context.Context, r *Row, p Provider, res *llm.BatchResult) error {
+	fail := res.Err
+	switch res.Outcome {
+	case llm.BatchSucceeded:
+		if err := open(e.Seal, r); err != nil {
+			return err
+		}
+		t, _ := e.target(ctx, r)
+		a, bad := p.Answer(&t, &r.Item, res)
+		if bad == nil {
+			return e.finish(ctx, r, Succeeded, a, "answered in a batch")
+		}
+		fail = bad
+	case llm.BatchErrored:
+		if fail != nil && final[fail.Class] {
+			return e.finish(ctx, r, Failed, Answer{Status: cmp.Or(fail.Status, 400), Err: fail}, "refused in a batch")
+		}
+	}
+	why := "its result in the batch was " + string(res.Outcome)
+	if fail != nil {
+		why += ": " + string(fail.Class)
+	}
+	for _, from := range within {
+		if err := e.move(ctx, []Row{*r}, func(r *Row) bool { return r.State == from }, Move{From: from, To: Retrying, Why: why, Tried: true}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish answers an item, unless it has its answer.
+func (e *Engine) finish(ctx context.Context, r *Row, to State, a Answer, why string) error {
+	raw, err := appendAnswer(a)
+	if err != nil {
+		return err
+	}
+	first, err := e.Store.FinishBatchItem(ctx, Final{r.ID, to, why, e.Seal.Close(label(r.ID)+" answer", raw), a.Cost, a.RealTime}, time.Now())
+	if err == nil && !first {
+		e.Dropped.Add(1)
+	}
+	return err
+}
+
+// close notes which jobs are over, and deletes what is kept long enough.
+func (e *Engine) close(ctx context.Context, _ []Job) error {
+	now := time.Now()
+	ids, err := e.Store.EndBatchJobs(ctx, now)
+	for _, id := range ids {
+		if e.Ended != nil {
+			e.Ended(ctx, id)
+		}
+	}
+	_, sweep := e.Store.SweepBatches(ctx, now.Add(-cmp.Or(e.Keep, 29*24*time.Hour)), now.Add(-24*time.Hour), now)
+	return errors.Join(err, sweep)
+}
+
+// callSome begins calls in real time for as many items as there are slots, the
+// earliest deadline first, and says how many.
+func (e *Engine) callSome(ctx context.Context, wg *sync.WaitGroup, slots chan struct{}) (int, error) {
+	free := cap(slots) - len(slots)
+	if free == 0 {
+		return 0, nil
+	}
+	now, call := time.Now(), cmp.Or(e.Call, 5*time.Minute)
+	rows, err := e.Store.ClaimBatchItems(ctx, RealTime, Claim{e.Worker, now, now.Add(call + 10*time.Second), free})
+	if err != nil {
+		return 0, err
+	}
+	for i := range rows {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if err := e.call(ctx, rows[i].ID, call); err != nil && ctx.Err() == nil {
+				e.log().Error("batch engine: a call", "item", rows[i].ID, "error", err)
+			}
+		})
+	}
+	return len(rows), nil
+}
+
+func (e *Engine) call(ctx context.Context, id ItemID, limit time.Duration) error {
+	r, ok, err := e.Store.BatchItem(ctx, id)
+	if err != nil || !ok || r.State != RealTime {
+		return err
+	}
+	j, ok, err := e.Store.BatchJobOf(ctx, r.Job)
+	if err != nil || !ok {
+		return err
+	}
+	if err := open(e.Seal, &r); err != nil {
+		return err
+	}
+	run, cancel := context.WithTimeout(ctx, limit)
+	a := e.Runner.Run(run, &j, &r.Item)
+	cancel()
+	// What was paid for is written even when the engine stops.
+	done := context.WithoutCancel(ctx)
+	switch {
+	case a.Err == nil:
+		return e.finish(done, &r, Succeeded, a, "answered in real time")
+	case final[a.Err.Class] || r.Tries+1 >= tries:
+		return e.finish(done, &r, Failed, a, "failed in real time: "+string(a.Err.Class))
+	}
+	_, err = e.Store.MoveBatchItems(done, Move{Items: []ItemID{id}, From: RealTime, To: Retrying, Path: PathRealTime,
+		Why: "failed in real time: " + string(a.Err.Class), Tried: true, Due: time.Now().Add(max(a.Err.RetryAfter, time.Second<<min(r.Tries, 5)))})
+	return err
+}

@@ -1,0 +1,421 @@
+package batch_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"headrace/internal/batch"
+	"headrace/internal/llm"
+	"headrace/internal/recall"
+	"headrace/internal/route"
+	"headrace/internal/store/sqlite"
+)
+
+// fake is a provider whose batches behave as its fields say.
+type fake struct {
+	takes time.Duration
+	refs  bool
+	// create, when set, answers a POST before or instead of the fake; arrived
+	// says whether the batch is there all the same.
+	create func(n int, lines []llm.BatchLine) (arrived bool, err error)
+	// result, when set, changes results: nil loses it.
+	result func(n int, r llm.BatchResult) []llm.BatchResult
+
+	mu      sync.Mutex
+	batches []*fakeBatch
+	posts   int
+}
+
+type fakeBatch struct {
+	st    llm.BatchStatus
+	lines []llm.BatchLine
+}
+
+func (f *fake) Terms() llm.BatchTerms {
+	return llm.BatchTerms{Items: 1000, Bytes: 1 << 20, Window: 24 * time.Hour, Refs: f.refs}
+}
+
+func (f *fake) Line(t *route.Target, it *batch.Item) (llm.BatchLine, *llm.Error) {
+	if t.Provider == "" || len(it.Body) == 0 {
+		return llm.BatchLine{}, llm.Errorf(llm.Unsupported, "no target or body")
+	}
+	return llm.BatchLine{Model: t.Model, Body: it.Body}, nil
+}
+
+func (f *fake) Create(_ context.Context, ref string, lines []llm.BatchLine) (llm.BatchStatus, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.posts++
+	arrived, err := true, error(nil)
+	if f.create != nil {
+		arrived, err = f.create(f.posts, lines)
+	}
+	st := llm.BatchStatus{ID: fmt.Sprintf("up_%d", f.posts), Phase: llm.BatchRunning, Created: time.Now(), Ref: ref}
+	if arrived {
+		f.batches = append(f.batches, &fakeBatch{st, slices.Clone(lines)})
+	}
+	return st, err
+}
+
+func (f *fake) find(id string) *fakeBatch {
+	for _, b := range f.batches {
+		if b.st.ID == id {
+			if b.st.Phase == llm.BatchRunning && time.Since(b.st.Created) >= f.takes {
+				b.st.Phase = llm.BatchEnded
+			}
+			return b
+		}
+	}
+	return nil
+}
+
+func (f *fake) Get(_ context.Context, id string) (llm.BatchStatus, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.find(id).st, nil
+}
+
+func (f *fake) Cancel(_ context.Context, id string) (llm.BatchStatus, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	b := f.find(id)
+	if b.st.Phase == llm.BatchRunning {
+		b.st.Phase, b.st.Canceled = llm.BatchEnded, int64(len(b.lines))
+	}
+	return b.st, nil
+}
+
+func (f *fake) List(context.Context, time.Time) iter.Seq2[llm.BatchStatus, error] {
+	return func(yield func(llm.BatchStatus, error) bool) {
+		f.mu.Lock()
+		var all []llm.BatchStatus
+		for _, b := range f.batches {
+			all = append(all, f.find(b.st.ID).st)
+		}
+		f.mu.Unlock()
+		for _, st := range all {
+			if !yield(st, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (f *fake) Results(_ context.Context, id string) iter.Seq2[llm.BatchResult, error] {
+	return func(yield func(llm.BatchResult, error) bool) {
+		f.mu.Lock()
+		b := f.find(id)
+		lines := slices.Clone(b.lines)
+		canceled := b.st.Canceled > 0
+		f.mu.Unlock()
+		slices.Reverse(lines) // the order is the provider's
+		for n, l := range lines {
+			r := llm.BatchResult{ID: l.ID, Outcome: llm.BatchSucceeded, Body: append([]byte("batch:"), l.Body...)}
+			if canceled {
+				r.Outcome, r.Body = llm.BatchCanceled, nil
+			}
+			out := []llm.BatchResult{r}
+			if f.result != nil {
+				out = f.result(n, r)
+			}
+			for _, r := range out {
+				if !yield(r, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (f *fake) Answer(_ *route.Target, _ *batch.Item, r *llm.BatchResult) (batch.Answer, *llm.Error) {
+	return batch.Answer{Status: 200, Body: r.Body, Cost: 50, RealTime: 100, Priced: true}, nil
+}
+
+// runner answers at once, but as fail says.
+type runner struct {
+	mu    sync.Mutex
+	calls int
+	fail  func(n int) *llm.Error
+}
+
+func (r *runner) Run(_ context.Context, _ *batch.Job, it *batch.Item) batch.Answer {
+	time.Sleep(time.Second)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.calls++
+	if r.fail != nil {
+		if e := r.fail(r.calls); e != nil {
+			return batch.Answer{Err: e}
+		}
+	}
+	return batch.Answer{Status: 200, Body: append([]byte("now:"), it.Body...), Cost: 100, RealTime: 100, Priced: true}
+}
+
+type bench struct {
+	*testing.T
+	db  *sqlite.DB
+	svc *batch.Service
+	eng *batch.Engine
+	p   *fake
+	run *runner
+}
+
+func newBench(t *testing.T, p *fake) *bench {
+	t.Helper()
+	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "b.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seal, err := recall.NewSeal([]byte(strings.Repeat("k", 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rate := func() batch.Rate { return 60 }
+	b := &bench{T: t, db: db, p: p, run: &runner{}, svc: &batch.Service{Store: db, Seal: seal, Rate: rate}}
+	b.eng = &batch.Engine{Store: db, Seal: seal, Rate: rate, Runner: b.run, Worker: "w1", Window: 10 * time.Second,
+		Plan: func(context.Context, *batch.Job, *batch.Item) (batch.Way, *llm.Error) {
+			return batch.Way{Target: route.Target{Provider: "p", Model: "m"}, Discount: .5}, nil
+		},
+		Provider: func(string) batch.Provider { return p }}
+	return b
+}
+
+func some(n int) iter.Seq2[batch.Item, error] {
+	return func(yield func(batch.Item, error) bool) {
+		for i := range n {
+			if !yield(batch.Item{CustomID: fmt.Sprintf("c%d", i), Model: "m", Op: llm.OpChat, Body: fmt.Appendf(nil, "body %d", i)}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (b *bench) submit(n int, in time.Duration) batch.Job {
+	b.Helper()
+	j, err := b.svc.Submit(b.Context(), batch.Job{Owner: "key_a", Form: batch.FormLines, Deadline: time.Now().Add(in)}, "", some(n))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return j
+}
+
+// work runs the engine until the job ends and gives the job and its items.
+func (b *bench) work(j batch.Job) (batch.Job, []batch.Item) {
+	b.Helper()
+	ctx, stop := context.WithCancel(b.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); b.eng.Run(ctx) }()
+	var last batch.Job
+	for got, err := range b.svc.Watch(ctx, "key_a", j.ID) {
+		if err != nil {
+			b.Fatal(err)
+		}
+		last = got
+	}
+	stop()
+	<-done
+	var items []batch.Item
+	for it, err := range b.svc.Items(b.Context(), "key_a", j.ID) {
+		if err != nil {
+			b.Fatal(err)
+		}
+		if !it.State.Final() || it.Answer == nil {
+			b.Fatalf("item %d is %s with answer %v", it.Index, it.State, it.Answer)
+		}
+		if it.Index != len(items) || it.CustomID != fmt.Sprintf("c%d", it.Index) {
+			b.Fatalf("item %d has index %d and custom id %q", len(items), it.Index, it.CustomID)
+		}
+		if it.State == batch.Succeeded && !strings.HasSuffix(string(it.Answer.Body), fmt.Sprintf(":body %d", it.Index)) {
+			b.Fatalf("item %d has the answer of another: %q", it.Index, it.Answer.Body)
+		}
+		items = append(items, it)
+	}
+	return last, items
+}
+
+func TestEngine(t *testing.T) {
+	t.Parallel()
+	timeout := &llm.Error{Class: llm.Timeout, Message: "no answer came"}
+	for _, c := range []struct {
+		name     string
+		p        *fake
+		n        int
+		deadline time.Duration
+		fail     func(int) *llm.Error
+		// what must come of it
+		succeeded, failed, expired int64
+		spent                      llm.Nanodollars
+		posts, calls               int
+	}{
+		{name: "by batch", p: &fake{takes: 20 * time.Minute}, n: 30, deadline: 4 * time.Hour, succeeded: 30, spent: 30 * 50, posts: 1},
+		{name: "no time for a batch", p: &fake{}, n: 30, deadline: 3 * time.Minute, succeeded: 30, spent: 30 * 100, calls: 30},
+		{name: "a batch that never ends", p: &fake{takes: 1000 * time.Hour}, n: 30, deadline: time.Hour, succeeded: 30, spent: 30 * 100, posts: 1, calls: 30},
+		{name: "results lost and doubled", p: &fake{takes: time.Minute, result: func(n int, r llm.BatchResult) []llm.BatchResult {
+			if n == 3 {
+				return nil
+			}
+			return []llm.BatchResult{r, r}
+		}}, n: 30, deadline: 4 * time.Hour, succeeded: 30, spent: 30 * 50, posts: 2},
+		{name: "an invalid item is final", p: &fake{takes: time.Minute, result: func(n int, r llm.BatchResult) []llm.BatchResult {
+			if n == 3 {
+				r.Outcome, r.Body, r.Err = llm.BatchErrored, nil, llm.Errorf(llm.InvalidRequest, "bad")
+			}
+			return []llm.BatchResult{r}
+		}}, n: 30, deadline: 4 * time.Hour, succeeded: 29, failed: 1, spent: 29 * 50, posts: 1},
+		{name: "posted, but no answer", p: &fake{takes: time.Minute, refs: true, create: func(int, []llm.BatchLine) (bool, error) { return true, timeout }},
+			n: 30, deadline: 4 * time.Hour, succeeded: 30, spent: 30 * 50, posts: 1},
+		{name: "posted, no answer and no refs", p: &fake{takes: time.Minute, create: func(int, []llm.BatchLine) (bool, error) { return true, timeout }},
+			n: 30, deadline: 4 * time.Hour, succeeded: 30, spent: 30 * 50, posts: 1},
+		{name: "never arrived, held to the deadline rule", p: &fake{takes: time.Minute, refs: true, create: func(int, []llm.BatchLine) (bool, error) { return false, timeout }},
+			n: 30, deadline: time.Hour, succeeded: 30, spent: 30 * 100, posts: 1, calls: 30},
+		{name: "refused whole for one item", p: &fake{takes: time.Minute, create: func(_ int, lines []llm.BatchLine) (bool, error) {
+			if slices.ContainsFunc(lines, func(l llm.BatchLine) bool { return string(l.Body) == "body 5" }) {
+				return false, llm.Errorf(llm.InvalidRequest, "the file is bad")
+			}
+			return true, nil
+		}}, n: 8, deadline: 4 * time.Hour, succeeded: 8, spent: 7*50 + 100, posts: 7, calls: 1},
+		{name: "real time fails for a while", p: &fake{}, n: 5, deadline: 3 * time.Minute, fail: func(n int) *llm.Error {
+			if n <= 5 {
+				return llm.Errorf(llm.Overloaded, "busy")
+			}
+			return nil
+		}, succeeded: 5, spent: 500, calls: 10},
+		{name: "real time fails to the deadline", p: &fake{}, n: 2, deadline: time.Minute, fail: func(int) *llm.Error { return llm.Errorf(llm.Overloaded, "busy") },
+			expired: 2, calls: 12},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, c.p)
+				b.run.fail = c.fail
+				j, _ := b.work(b.submit(c.n, c.deadline))
+				if late := j.Ended.Sub(j.Deadline); late > 0 && c.expired == 0 {
+					t.Errorf("it ended %s after the deadline", late)
+				}
+				if j.Counts[batch.Succeeded] != c.succeeded || j.Counts[batch.Failed] != c.failed || j.Counts[batch.Expired] != c.expired {
+					t.Errorf("counts %v", j.Counts)
+				}
+				if j.Spent != c.spent || j.Double != 0 || c.p.posts != c.posts || b.run.calls != c.calls {
+					t.Errorf("spent %d, twice %d, %d posts, %d calls; want %d, 0, %d, %d", j.Spent, j.Double, c.p.posts, b.run.calls, c.spent, c.posts, c.calls)
+				}
+				if err := b.db.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+func TestSubmit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &fake{})
+		submit := func(n int, key string) (batch.Job, error) {
+			return b.svc.Submit(t.Context(), batch.Job{Owner: "key_a", Deadline: time.Now().Add(time.Hour)}, key, some(n))
+		}
+		first, err := submit(3, "k")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := submit(3, "k"); err != nil || again.ID != first.ID {
+			t.Errorf("the same again: job %d, %v", again.ID, err)
+		}
+		if _, err := submit(4, "k"); !errors.Is(err, batch.ErrConflict) {
+			t.Errorf("other items under the key: %v", err)
+		}
+		var wg sync.WaitGroup
+		ids := make([]batch.JobID, 8)
+		for i := range ids {
+			wg.Go(func() {
+				j, err := submit(5, "k2")
+				if err != nil {
+					t.Error(err)
+				}
+				ids[i] = j.ID
+			})
+		}
+		wg.Wait()
+		if len(slices.Compact(ids)) != 1 {
+			t.Errorf("eight at once made jobs %v", ids)
+		}
+		time.Sleep(8 * 24 * time.Hour)
+		if j, err := submit(3, "k"); err != nil || j.ID == first.ID {
+			t.Errorf("after 8 days: job %d, %v", j.ID, err)
+		}
+		if _, err := b.svc.Submit(t.Context(), batch.Job{Owner: "key_a", Deadline: time.Now().Add(time.Hour)}, "", func(yield func(batch.Item, error) bool) {
+			_ = yield(batch.Item{CustomID: "x"}, nil) && yield(batch.Item{CustomID: "x"}, nil)
+		}); !errors.Is(err, batch.ErrDuplicate) {
+			t.Errorf("a doubled custom id: %v", err)
+		}
+		var late *batch.LateError
+		if _, err := b.svc.Submit(t.Context(), batch.Job{Owner: "key_a", Deadline: time.Now().Add(time.Minute)}, "", some(600)); !errors.As(err, &late) || !late.Earliest.After(time.Now().Add(10*time.Minute)) {
+			t.Errorf("600 items at 60 a minute within a minute: %v", err)
+		}
+		if js, err := b.svc.Jobs(t.Context(), "key_a", 0, 100); err != nil || len(js) != 3 {
+			t.Errorf("%d jobs, %v; want 3 with nothing of those refused", len(js), err)
+		}
+		for _, err := range []error{
+			func() error { _, err := b.svc.Job(t.Context(), "key_b", first.ID); return err }(),
+			func() error { _, err := b.svc.Cancel(t.Context(), "key_b", first.ID); return err }(),
+			func() error {
+				_, err := b.svc.Retry(t.Context(), "key_b", first.ID, time.Now().Add(time.Hour))
+				return err
+			}(),
+			b.svc.Delete(t.Context(), "key_b", first.ID),
+		} {
+			if !errors.Is(err, batch.ErrNotFound) {
+				t.Errorf("another's job: %v", err)
+			}
+		}
+		for _, err := range b.svc.Items(t.Context(), "key_b", first.ID) {
+			if !errors.Is(err, batch.ErrNotFound) {
+				t.Errorf("another's items: %v", err)
+			}
+		}
+		if err := b.svc.Delete(t.Context(), "key_a", first.ID); !errors.Is(err, batch.ErrBusy) {
+			t.Errorf("deleted while it works: %v", err)
+		}
+		if err := b.db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestCancelAndRetry(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &fake{takes: 30 * time.Minute})
+		j := b.submit(20, 4*time.Hour)
+		go func() {
+			time.Sleep(5 * time.Minute)
+			if _, err := b.svc.Cancel(t.Context(), "key_a", j.ID); err != nil {
+				t.Error(err)
+			}
+		}()
+		got, items := b.work(j)
+		if got.Counts[batch.Canceled] != 20 || got.Spent != 0 || b.p.batches[0].st.Canceled != 20 || items[0].Answer.Err == nil {
+			t.Errorf("canceled: %v, spent %d, provider %+v", got.Counts, got.Spent, b.p.batches[0].st)
+		}
+		if n, err := b.svc.Retry(t.Context(), "key_a", j.ID, time.Now().Add(2*time.Hour)); err != nil || n != 20 {
+			t.Errorf("retried %d: %v", n, err)
+		}
+		if got, _ := b.work(j); got.Counts[batch.Succeeded] != 20 || got.Spent != 20*50 {
+			t.Errorf("retried: %v, spent %d", got.Counts, got.Spent)
+		}
+		if err := b.svc.Delete(t.Context(), "key_a", j.ID); err != nil {
+			t.Error(err)
+		}
+		if err := b.db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
