@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"headrace/internal/access"
+	"headrace/internal/batch"
 	"headrace/internal/budget"
 	"headrace/internal/ledger"
 	"headrace/internal/llm"
@@ -30,6 +31,7 @@ type Store interface {
 	recall.Store
 	budget.Store
 	ledger.Pruner
+	batch.Store
 	Close() error
 }
 
@@ -87,6 +89,7 @@ func Run(t *testing.T, open Open) {
 		{"sealed at once", "writers at the same time must all be heard, and readers see whole rows", sealedAtOnce},
 		{"sealed and closed", "a store that is closed must give errors, not results", sealedClosed},
 		{"state", "a tool loop must go on after a restart", wholeState},
+		{"batch items", "an item must be worked on by one, be in one batch and be answered once", batchItems},
 		{"responses", "a stored response must outlive the process, for its owner alone", wholeResponses},
 	} {
 		t.Run(c.name, func(t *testing.T) {
