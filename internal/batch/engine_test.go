@@ -352,7 +352,11 @@ func TestSubmit(t *testing.T) {
 			t.Errorf("after 8 days: job %d, %v", j.ID, err)
 		}
 		if _, err := b.svc.Submit(t.Context(), batch.Job{Owner: "key_a", Deadline: time.Now().Add(time.Hour)}, "", func(yield func(batch.Item, error) bool) {
-			_ = yield(batch.Item{CustomID: "x"}, nil) && yield(batch.Item{CustomID: "x"}, nil)
+			for range 2 {
+				if !yield(batch.Item{CustomID: "x"}, nil) {
+					return
+				}
+			}
 		}); !errors.Is(err, batch.ErrDuplicate) {
 			t.Errorf("a doubled custom id: %v", err)
 		}
