@@ -9,10 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -114,35 +112,17 @@ func batchSeal() *recall.Seal {
 
 // impatient is the store on a clock of its own: what is due within an hour is
 // due now, so that a restart need not wait for leases and back-off. Only one
-// process uses it; what it has claimed itself is not given to it again, as the
-// leases in force would see to.
-type impatient struct {
-	*sqlite.DB
-	mu      sync.Mutex // guards claimed
-	claimed map[claimedItem]bool
-}
+// process uses it.
+type impatient struct{ *sqlite.DB }
 
-type claimedItem struct {
-	state batch.State
-	id    batch.ItemID
-}
-
-func (s *impatient) ClaimBatches(ctx context.Context, p batch.Phase, c batch.Claim) ([]batch.Sent, error) {
+func (s impatient) ClaimBatches(ctx context.Context, p batch.Phase, c batch.Claim) ([]batch.Sent, error) {
 	c.Now = c.Now.Add(time.Hour)
 	return s.DB.ClaimBatches(ctx, p, c)
 }
 
-func (s *impatient) ClaimBatchItems(ctx context.Context, st batch.State, c batch.Claim) ([]batch.Row, error) {
+func (s impatient) ClaimBatchItems(ctx context.Context, st batch.State, c batch.Claim) ([]batch.Row, error) {
 	c.Now = c.Now.Add(time.Hour)
-	rows, err := s.DB.ClaimBatchItems(ctx, st, c)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.DeleteFunc(rows, func(r batch.Row) bool {
-		k := claimedItem{st, r.ID}
-		mine := s.claimed[k]
-		s.claimed[k] = true
-		return mine
-	}), err
+	return s.DB.ClaimBatchItems(ctx, st, c)
 }
 
 func beBatcher(path string) error {
@@ -152,7 +132,7 @@ func beBatcher(path string) error {
 		return err
 	}
 	dir := folder{filepath.Dir(path)}
-	e := &batch.Engine{Store: &impatient{DB: db, claimed: map[claimedItem]bool{}}, Seal: batchSeal(), Runner: dir, Worker: strconv.Itoa(os.Getpid()), Window: time.Nanosecond, Items: 50,
+	e := &batch.Engine{Store: impatient{db}, Seal: batchSeal(), Runner: dir, Worker: strconv.Itoa(os.Getpid()), Window: time.Nanosecond, Items: 50,
 		Rate: func() batch.Rate { return 1e6 },
 		Plan: func(context.Context, *batch.Job, *batch.Item) (batch.Way, *llm.Error) {
 			return batch.Way{Target: route.Target{Provider: "p", Model: "m"}, Discount: .5}, nil
