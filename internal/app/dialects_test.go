@@ -335,6 +335,22 @@ func TestOllamaHouse(t *testing.T) {
 			t.Errorf("show %s: %d %s", m.Name, a.status, a.body)
 		}
 	}
+	for path, asks := range map[string]string{"/api/chat": `"messages":[{"role":"user","content":"Hi"}]`, "/api/generate": `"prompt":"Hi"`, "/v1/chat/completions": `"messages":[{"role":"user","content":"Hi"}]`} {
+		for _, name := range []string{"rehearsal/quick:latest", "rehearsal/quick"} {
+			a := h.call("POST", path, `{"model":"`+name+`",`+asks+`}`)
+			if a.status != 200 || a.header.Get("X-Headrace-Model") != "rehearsal/quick" {
+				t.Errorf("%s %s: %d %s", path, name, a.status, a.body)
+			}
+		}
+	}
+	if a := h.call("POST", "/api/chat", `{"model":"rehearsal/nobody:latest","messages":[{"role":"user","content":"Hi"}]}`); a.status != 404 || !strings.Contains(a.body, "nobody:latest") {
+		t.Errorf("a model that is not there: %d %s", a.status, a.body)
+	}
+	if !slices.ContainsFunc(tags.Models, func(m struct{ Name, Model string }) bool {
+		return m.Name == "rehearsal/quick:latest" && m.Model == m.Name
+	}) {
+		t.Errorf("tags %v", tags)
+	}
 	if a := h.call("POST", "/api/show", `{"name":"rehearsal/quick"}`); a.status != 200 {
 		t.Errorf("show by the old name: %d %s", a.status, a.body)
 	}
