@@ -303,6 +303,29 @@ func TestCountEverywhere(t *testing.T) {
 	}
 }
 
+// TestNamelessAnswer: where the provider does not say which model answered, the
+// client is told the one that it asked for.
+func TestNamelessAnswer(t *testing.T) {
+	t.Parallel()
+	u, yaml := world(t)
+	u.answer = func(w http.ResponseWriter, _ *http.Request) {
+		write(w, "application/json", strings.Replace(gemAnswer, `,"modelVersion":"g"`, "", 1))
+	}
+	h := open(t, u, yaml)
+	for path, body := range map[string]string{
+		"/v1/chat/completions": `{"model":"gem/g","messages":[{"role":"user","content":"Hi"}]}`,
+		"/v1/messages":         `{"model":"gem/g","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}`,
+		"/v1/responses":        `{"model":"gem/g","input":"Hi"}`,
+		"/api/chat":            `{"model":"gem/g","stream":false,"messages":[{"role":"user","content":"Hi"}]}`,
+	} {
+		var said struct{ Model string }
+		a := h.call("POST", path, body)
+		if err := json.Unmarshal([]byte(a.body), &said); err != nil || a.status != 200 || said.Model != "gem/g" {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+}
+
 // TestOllamaHouse: what Ollama's clients ask beside models' answers.
 func TestOllamaHouse(t *testing.T) {
 	t.Parallel()
