@@ -48,7 +48,7 @@ func DefaultPolicy() []Rule {
 		{llm.Timeout, StepNext, 0, 0, 0, "the provider did not answer in time: the same target would cost as long again"},
 		{llm.SlowStart, StepNext, 0, 0, 0, "no first byte in time, nothing sent yet: the next target"},
 		{llm.SlowStream, StepNext, 0, 0, 0, "the stream stalled before its content: the next target"},
-		{llm.ContentRefused, StepStop, 0, 0, 0, "the provider refused the content: the same prompt is never sent again"},
+		{llm.ContentRefused, StepStop, 0, 0, 0, "the provider refused the content: the same prompt is never sent there again, and to another target only where the operator says so"},
 		{llm.ContextOverflow, StepStop, 0, 0, 0, "the prompt does not fit: told in words that the client's own recovery knows"},
 		{llm.InvalidRequest, StepStop, 0, 0, 0, "the request itself is wrong: back to the client unchanged"},
 		{llm.Auth, StepNext, 0, 0, 0, "the provider refused our credential: the next target, and an alarm for the operator"},
