@@ -303,6 +303,40 @@ func TestCountEverywhere(t *testing.T) {
 	}
 }
 
+// TestRoutesAreDescribed: a route shows what all of its targets have in common,
+// and nothing where one of them is unknown.
+func TestRoutesAreDescribed(t *testing.T) {
+	t.Parallel()
+	u, yaml := world(t)
+	h := open(t, u, yaml+`
+routes:
+  both: [rehearsal/thinker, rehearsal/quick]
+  deep: [rehearsal/thinker, cohere/not-configured]
+  blind: [rehearsal/thinker, lama/nobody-knows-it]
+  vectors: [rehearsal/embed]
+`)
+	for name, want := range map[string]struct {
+		window       int64
+		capabilities string
+	}{
+		"both":    {1_000_000, "completion tools vision"},
+		"deep":    {1_000_000, "completion tools vision thinking"},
+		"blind":   {0, "completion tools"},
+		"vectors": {1_000_000, "embedding"},
+	} {
+		var shown struct {
+			Capabilities []string
+			Details      struct {
+				Window int64 `json:"context_length"`
+			}
+		}
+		a := h.call("POST", "/api/show", `{"model":"`+name+`"}`)
+		if err := json.Unmarshal([]byte(a.body), &shown); err != nil || shown.Details.Window != want.window || strings.Join(shown.Capabilities, " ") != want.capabilities {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+	}
+}
+
 // TestNamelessAnswer: where the provider does not say which model answered, the
 // client is told the one that it asked for.
 func TestNamelessAnswer(t *testing.T) {
