@@ -244,6 +244,9 @@ func (p *Provider) send(ctx context.Context, model string, d *llm.Draft, out *ou
 		Header: passHeader(resp.Header), Losses: out.Losses, UpstreamID: upstreamID(resp.Header),
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		if d.Op == llm.OpRaw {
+			return nil, p.rawFailed(ctx, out.codec, resp)
+		}
 		return nil, p.failed(ctx, model, out.codec, resp)
 	}
 	if d.Op == llm.OpRaw {
@@ -551,6 +554,17 @@ func (p *Provider) failed(ctx context.Context, model string, codec Codec, resp *
 	e := p.own(codec.DecodeError(resp.StatusCode, resp.Header, p.hide(body)), model)
 	e.UpstreamID = upstreamID(resp.Header)
 	return e
+}
+
+// rawFailed is failed for a raw path.
+func (p *Provider) rawFailed(ctx context.Context, codec Codec, resp *http.Response) error {
+	err := p.failed(ctx, "", codec, resp)
+	if e, ok := errors.AsType[*llm.Error](err); ok && e.Class == llm.Auth && e.Status == http.StatusForbidden {
+		// It is about the thing that was asked for: Gemini answers 403 for a file
+		// that is not there any more (googleapis/python-genai#1218, 2025-08).
+		e.Class = llm.Forbidden
+	}
+	return err
 }
 
 // hide takes our credentials out of a body that repeats one, before anything
