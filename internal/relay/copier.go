@@ -1,9 +1,11 @@
 package relay
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -257,5 +259,5 @@ func (c *copier) silence() {
 
 // clone copies a piece that must outlive the next read.
 func clone(p llm.Piece) llm.Piece {
-	return llm.Piece{Raw: append([]byte(nil), p.Raw...), Events: append([]llm.Event(nil), p.Events...)}
+	return llm.Piece{Raw: bytes.Clone(p.Raw), Data: bytes.Clone(p.Data), Events: slices.Clone(p.Events)}
 }
