@@ -234,11 +234,11 @@ func TestFileBatches(t *testing.T) {
 	if ans, bad := b.Answer("target", &llm.Capability{}, other, &one); bad != nil || ans.Response.Items[0].Text() != "hello" || ans.Glance.Usage.Input != 7 {
 		t.Errorf("answer: %+v %v", ans, bad)
 	}
-	lines[1].Path = "/v1/responses"
+	lines[1].Path = "/responses"
 	if _, err := b.Create(t.Context(), "9", lines); !isClass(err, llm.InvalidRequest) {
 		t.Errorf("two endpoints in one batch: %v", err)
 	}
-	b.terms.Bytes = 10
+	b.api.Terms.Bytes = 10
 	if _, err := b.Create(t.Context(), "9", lines[:1]); !isClass(err, llm.TooLarge) {
 		t.Errorf("too many bytes: %v", err)
 	}
