@@ -52,9 +52,12 @@ func (s *bulkServer) RoundTrip(r *http.Request) (*http.Response, error) {
 func bulkAt(t *testing.T, id string, answers map[string]string) (*Bulk, *bulkServer) {
 	t.Helper()
 	s := &bulkServer{t: t, answers: answers, sent: map[string][]byte{}, kinds: map[string]string{}}
-	d, base := llm.Anthropic, "https://x.test"
-	if id == "openai" {
-		d, base = llm.OpenAI, "https://x.test/v1"
+	d, base := llm.OpenAI, "https://x.test/v1"
+	switch id {
+	case "anthropic":
+		d, base = llm.Anthropic, "https://x.test"
+	case "gemini":
+		d, base = llm.Gemini, "https://x.test"
 	}
 	p, err := New(Options{Row: &catalog.Provider{ID: id, Dialect: d, Auth: catalog.NoAuth, BaseURL: base}, Transport: s})
 	if err != nil {
