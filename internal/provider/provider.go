@@ -187,6 +187,12 @@ func transport(connect time.Duration) *http.Transport {
 	}
 }
 
+// isJSON says whether a content type is JSON, with or without parameters.
+func isJSON(contentType string) bool {
+	const j = "application/json"
+	return len(contentType) >= len(j) && strings.EqualFold(contentType[:len(j)], j)
+}
+
 // ID is the provider's id.
 func (p *Provider) ID() string { return p.row.ID }
 
@@ -466,8 +472,8 @@ func (p *Provider) request(ctx context.Context, model string, d *llm.Draft, out 
 	}
 	maps.Copy(h, p.header)
 	maps.Copy(h, out.Header)
-	if h["Content-Type"] == nil && len(d.Raw) > 0 {
-		h["Content-Type"] = []string{"application/json"}
+	if len(d.Raw) > 0 && (h["Content-Type"] == nil || d.Op != llm.OpRaw && !isJSON(h["Content-Type"][0])) {
+		h["Content-Type"] = []string{"application/json"} // curl -d says it is a form
 	}
 	// Without this Go would ask for gzip, and the frames could not be read.
 	h["Accept-Encoding"] = []string{"identity"}
