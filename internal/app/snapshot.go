@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -88,10 +89,33 @@ func (p permit) Done(a *relay.Attempt) {
 
 // prepare fits a request that named a route to the target's model.
 func prepare(t *route.Target, d llm.Draft) llm.Draft {
-	if t.Reshape && d.Op == llm.OpChat {
-		return d.With(llm.Edit{Kind: llm.EditReshape})
+	if d.Op != llm.OpChat {
+		return d
+	}
+	if t.Reshape {
+		d = d.With(llm.Edit{Kind: llm.EditReshape})
+	}
+	if level := cmp.Or(d.Think, t.Think); level != "" {
+		d = provider.Think(d, level)
 	}
 	return d
+}
+
+// routes are what the operator says of them: lists, and ladders.
+func routes(cfg *config.Config) (lists map[string][]string, ladders map[string]*route.Ladder) {
+	lists, ladders = map[string][]string{}, map[string]*route.Ladder{}
+	for name, r := range cfg.Routes {
+		if len(r.Ladder) == 0 {
+			lists[name] = r.Targets
+			continue
+		}
+		l := &route.Ladder{}
+		for _, rung := range r.Ladder {
+			l.Rungs = append(l.Rungs, route.Rung{Model: rung.Model, Think: rung.Thinking})
+		}
+		ladders[name] = l
+	}
+	return lists, ladders
 }
 
 // snapshot builds what requests see from what is known now; a.mu is held, or
@@ -99,7 +123,8 @@ func prepare(t *route.Target, d llm.Draft) llm.Draft {
 func (a *App) snapshot(cfg *config.Config) *gateway.Snapshot {
 	providers := map[string]*provider.Provider{}
 	room := &reserver{pools: map[string]*limit.Pool{}, catalog: a.catalog, seed: a.seed}
-	policy := &route.Policy{Routes: cfg.Routes, Configured: map[string]bool{}}
+	policy := &route.Policy{Configured: map[string]bool{}}
+	policy.Routes, policy.Ladders = routes(cfg)
 	for i := range a.found {
 		f := &a.found[i]
 		if !f.Ready {
@@ -336,6 +361,9 @@ func models(c *catalog.Catalog, p *route.Policy) []llm.ModelInfo {
 	var routes []llm.ModelInfo
 	for name, targets := range p.Routes {
 		routes = append(routes, common(name, targets, c, p))
+	}
+	for name := range p.Ladders {
+		routes = append(routes, llm.ModelInfo{ID: name, Name: name, OwnedBy: "headrace"})
 	}
 	slices.SortFunc(routes, func(x, y llm.ModelInfo) int { return strings.Compare(x.ID, y.ID) })
 	return append(routes, all...)
