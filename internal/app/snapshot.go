@@ -113,6 +113,10 @@ func routes(cfg *config.Config) (lists map[string][]string, ladders map[string]*
 		for _, rung := range r.Ladder {
 			l.Rungs = append(l.Rungs, route.Rung{Model: rung.Model, Think: rung.Thinking})
 		}
+		if must := r.Success; must != nil {
+			not := func(word string) bool { return slices.Contains(must.Not, word) }
+			l.Success = &route.Success{Schema: must.Schema, ToolsValid: must.ToolsValid, Refusal: not("refusal"), Truncated: not("truncated"), Empty: not("empty")}
+		}
 		ladders[name] = l
 	}
 	return lists, ladders
@@ -150,7 +154,7 @@ func (a *App) snapshot(cfg *config.Config) *gateway.Snapshot {
 	r := relay.New(relay.Options{
 		Sender: send, Prepare: prepare, Reserver: room, Breaker: guard, Policy: rules(cfg, ""),
 		Attempts: cfg.Retries.Attempts, Hold: limited(cfg.Timeouts.Hold),
-		Limits: attemptLimits(cfg.Timeouts), Providers: ownLimits(cfg, a.catalog, nil), Routes: routeTerms(cfg, a.catalog), Drains: a.drainers(cfg), Hedge: a.hedger(cfg),
+		Limits: attemptLimits(cfg.Timeouts), Providers: ownLimits(cfg, a.catalog, nil), Routes: routeTerms(cfg, a.catalog), Drains: a.drainers(cfg), Hedge: a.hedger(cfg), Judge: judge{},
 	})
 	c := a.catalog
 	return &gateway.Snapshot{

@@ -78,6 +78,10 @@ type Route struct {
 	// Ladder are the rungs, cheapest first. A rung that a request cannot use (its
 	// window, tools, images or schema) is passed over.
 	Ladder []Rung `yaml:"ladder"`
+	// Success is what an answer that is not streamed must be; the next rung is
+	// asked when it is not. If no rung does better the client gets the answer all
+	// the same. Left out, nothing is checked.
+	Success *Success `yaml:"success"`
 }
 
 // Rung is one way to answer: a model and how hard it thinks.
@@ -87,6 +91,18 @@ type Rung struct {
 	// Thinking is how hard it thinks, in each vendor's own words. Left out, the
 	// request says it. x-headrace-thinking of a request wins over it.
 	Thinking string `yaml:"thinking" enum:"off,low,medium,high,max"`
+}
+
+// Success is what an answer that is not streamed must be.
+type Success struct {
+	// Schema: the text fits the JSON Schema that the request asks for.
+	Schema bool `yaml:"schema"`
+	// ToolsValid: tool calls name tools that were offered, with arguments that
+	// fit their schemas.
+	ToolsValid bool `yaml:"tools_valid"`
+	// Not is what it must not be: refused, cut at the output cap, without words
+	// and calls.
+	Not []string `yaml:"not" enum:"refusal,truncated,empty"`
 }
 
 // Each gives the models of a route with their paths below it.

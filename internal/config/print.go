@@ -81,7 +81,7 @@ func (p *printer) member(prefix, name, path string, v reflect.Value) {
 		p.line(key+" "+text, path, true)
 		return
 	}
-	if r, ok := v.Interface().(Route); ok && len(r.Ladder) == 0 {
+	if r, ok := v.Interface().(Route); ok && len(r.Ladder) == 0 && r.Success == nil {
 		v = v.FieldByName("Targets") // the short form
 	}
 	switch v.Kind() {

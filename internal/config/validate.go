@@ -121,6 +121,9 @@ func (c *Config) validate() error {
 				bad(at+"."+path, "%q is not provider/model", clip(target))
 			}
 		}
+		if r.Success != nil && len(r.Ladder) == 1 {
+			bad(join(at, "success"), "a ladder with one rung has no other one to ask")
+		}
 		for i, target := range r.Targets {
 			if slices.Index(r.Targets, target) < i {
 				bad(join(at, strconv.Itoa(i)), "%s is in this route already", target)

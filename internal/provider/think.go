@@ -117,6 +117,22 @@ func put(object []byte, path []string, value []byte) []byte {
 	return slices.Concat(object[:end], []byte(comma+quote(path[0])+":"), put(nil, path[1:], value), object[end:])
 }
 
+// Words gives a whole answer to a chat draft in words, whatever form it came in.
+func Words(d *llm.Draft, a *llm.Answer) (*llm.Response, error) {
+	if a.Response != nil {
+		return a.Response, nil
+	}
+	s := codecs[d.Dialect]
+	if s == nil || !a.Native {
+		return nil, llm.Errorf(llm.Unsupported, "a %s answer has no words", d.Dialect)
+	}
+	way := s.way(d.Op, d.Form)
+	if way == nil {
+		return nil, llm.Errorf(llm.Unsupported, "%s has no %s", d.Dialect, d.Op)
+	}
+	return s.of(way).DecodeResponse(a.Body)
+}
+
 // told is the loss that tells the client how hard it was made to think.
 func told(d *llm.Draft) []llm.Loss {
 	if e, ok := d.Edit(llm.EditThink); ok {

@@ -10,11 +10,22 @@ import (
 // Ladder is a route of rungs, cheapest first.
 type Ladder struct {
 	Rungs []Rung
+	// Success is what a whole answer must be; nil checks nothing.
+	Success *Success
 }
 
 // Rung is one way to answer: a model, written provider/model, and how hard it
 // thinks (off, low, medium, high, max; empty leaves it to the request).
 type Rung struct{ Model, Think string }
+
+// Success says what a whole answer must be for no further rung to be asked.
+type Success struct {
+	// Schema: its text fits the schema that was asked for. ToolsValid: calls name
+	// tools that were offered, with arguments that fit.
+	Schema, ToolsValid bool
+	// Refusal, Truncated and Empty say that it must not be that.
+	Refusal, Truncated, Empty bool
+}
 
 // Needs is what a request needs of a model.
 type Needs struct {
@@ -42,7 +53,7 @@ var featureNames = []struct {
 
 // plan gives the rungs that a request can use, in their order.
 func (l *Ladder) plan(f Facts, c *catalog.Catalog, p *Policy) (Plan, *llm.Error) {
-	plan := Plan{Asked: f.Model}
+	plan := Plan{Asked: f.Model, Success: l.Success}
 	configured, allowed := 0, 0
 	for i, r := range l.Rungs {
 		t, ok := pinned(r.Model, c, p)

@@ -35,6 +35,9 @@ type Plan struct {
 	Targets []Target
 	// Left are the rungs of a ladder that the request cannot use.
 	Left []Left
+	// Success is what a whole answer must be for the next target not to be asked;
+	// nil where nothing is said of it.
+	Success *Success
 }
 
 // Prefer puts the targets of a provider first; all else stays in its order, and
