@@ -145,6 +145,11 @@ func (a *App) snapshot(cfg *config.Config) *gateway.Snapshot {
 		}
 		policy.Configured[f.Row.ID] = true
 	}
+	for name, l := range route.Ready(a.catalog, policy.Configured) {
+		if !policy.Is(name) {
+			policy.Ladders[name] = l
+		}
+	}
 	a.providers = providers
 	send := sender{providers, &a.alarm}
 	var guard relay.Breaker
@@ -366,8 +371,12 @@ func models(c *catalog.Catalog, p *route.Policy) []llm.ModelInfo {
 	for name, targets := range p.Routes {
 		routes = append(routes, common(name, targets, c, p))
 	}
-	for name := range p.Ladders {
-		routes = append(routes, llm.ModelInfo{ID: name, Name: name, OwnedBy: "headrace"})
+	for name, l := range p.Ladders {
+		var targets []string
+		for _, r := range l.Rungs {
+			targets = append(targets, r.Model)
+		}
+		routes = append(routes, common(name, targets, c, p))
 	}
 	slices.SortFunc(routes, func(x, y llm.ModelInfo) int { return strings.Compare(x.ID, y.ID) })
 	return append(routes, all...)

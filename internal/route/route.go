@@ -197,7 +197,7 @@ func notFound(f Facts, c *catalog.Catalog, p *Policy) *llm.Error {
 		return llm.Errorf(llm.ModelNotFound, "model: %s: there is no provider or route %q", f.Model, id)
 	}
 	if f.Model == "auto" {
-		return llm.Errorf(llm.ModelNotFound, "model: auto is not there yet; name a route or a model")
+		return llm.Errorf(llm.ModelNotFound, "model: auto has no provider to choose from; configure one")
 	}
 	if ms := c.Offers(f.Model); len(ms) > 0 {
 		var at []string
