@@ -58,10 +58,11 @@ func (Program) Check(c *config.Config, env config.Env) error {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Routes)) {
-		for i, target := range c.Routes[name] {
+		r := c.Routes[name]
+		for path, target := range r.Each() {
 			id, _, _ := strings.Cut(target, "/")
 			if _, ok := rows.Provider(id); !ok {
-				return c.ErrorAt(fmt.Sprintf("routes.%s.%d", name, i), "there is no provider %q", id)
+				return c.ErrorAt(fmt.Sprintf("routes.%s.%s", name, path), "there is no provider %q", id)
 			}
 		}
 	}

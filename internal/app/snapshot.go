@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -88,10 +89,37 @@ func (p permit) Done(a *relay.Attempt) {
 
 // prepare fits a request that named a route to the target's model.
 func prepare(t *route.Target, d llm.Draft) llm.Draft {
-	if t.Reshape && d.Op == llm.OpChat {
-		return d.With(llm.Edit{Kind: llm.EditReshape})
+	if d.Op != llm.OpChat {
+		return d
+	}
+	if t.Reshape {
+		d = d.With(llm.Edit{Kind: llm.EditReshape})
+	}
+	if level := cmp.Or(d.Think, t.Think); level != "" {
+		d = provider.Think(d, level)
 	}
 	return d
+}
+
+// routes are what the operator says of them: lists, and ladders.
+func routes(cfg *config.Config) (lists map[string][]string, ladders map[string]*route.Ladder) {
+	lists, ladders = map[string][]string{}, map[string]*route.Ladder{}
+	for name, r := range cfg.Routes {
+		if len(r.Ladder) == 0 {
+			lists[name] = r.Targets
+			continue
+		}
+		l := &route.Ladder{}
+		for _, rung := range r.Ladder {
+			l.Rungs = append(l.Rungs, route.Rung{Model: rung.Model, Think: rung.Thinking})
+		}
+		if must := r.Success; must != nil {
+			not := func(word string) bool { return slices.Contains(must.Not, word) }
+			l.Success = &route.Success{Schema: must.Schema, ToolsValid: must.ToolsValid, Refusal: not("refusal"), Truncated: not("truncated"), Empty: not("empty")}
+		}
+		ladders[name] = l
+	}
+	return lists, ladders
 }
 
 // snapshot builds what requests see from what is known now; a.mu is held, or
@@ -99,7 +127,8 @@ func prepare(t *route.Target, d llm.Draft) llm.Draft {
 func (a *App) snapshot(cfg *config.Config) *gateway.Snapshot {
 	providers := map[string]*provider.Provider{}
 	room := &reserver{pools: map[string]*limit.Pool{}, catalog: a.catalog, seed: a.seed}
-	policy := &route.Policy{Routes: cfg.Routes, Configured: map[string]bool{}}
+	policy := &route.Policy{Configured: map[string]bool{}}
+	policy.Routes, policy.Ladders = routes(cfg)
 	for i := range a.found {
 		f := &a.found[i]
 		if !f.Ready {
@@ -116,6 +145,11 @@ func (a *App) snapshot(cfg *config.Config) *gateway.Snapshot {
 		}
 		policy.Configured[f.Row.ID] = true
 	}
+	for name, l := range route.Ready(a.catalog, policy.Configured) {
+		if !policy.Is(name) {
+			policy.Ladders[name] = l
+		}
+	}
 	a.providers = providers
 	send := sender{providers, &a.alarm}
 	var guard relay.Breaker
@@ -125,7 +159,7 @@ func (a *App) snapshot(cfg *config.Config) *gateway.Snapshot {
 	r := relay.New(relay.Options{
 		Sender: send, Prepare: prepare, Reserver: room, Breaker: guard, Policy: rules(cfg, ""),
 		Attempts: cfg.Retries.Attempts, Hold: limited(cfg.Timeouts.Hold),
-		Limits: attemptLimits(cfg.Timeouts), Providers: ownLimits(cfg, a.catalog, nil), Routes: routeTerms(cfg, a.catalog), Drains: a.drainers(cfg), Hedge: a.hedger(cfg),
+		Limits: attemptLimits(cfg.Timeouts), Providers: ownLimits(cfg, a.catalog, nil), Routes: routeTerms(cfg, a.catalog), Drains: a.drainers(cfg), Hedge: a.hedger(cfg), Judge: judge{},
 	})
 	c := a.catalog
 	return &gateway.Snapshot{
@@ -335,6 +369,13 @@ func models(c *catalog.Catalog, p *route.Policy) []llm.ModelInfo {
 	slices.SortFunc(all, func(x, y llm.ModelInfo) int { return strings.Compare(x.ID, y.ID) })
 	var routes []llm.ModelInfo
 	for name, targets := range p.Routes {
+		routes = append(routes, common(name, targets, c, p))
+	}
+	for name, l := range p.Ladders {
+		var targets []string
+		for _, r := range l.Rungs {
+			targets = append(targets, r.Model)
+		}
 		routes = append(routes, common(name, targets, c, p))
 	}
 	slices.SortFunc(routes, func(x, y llm.ModelInfo) int { return strings.Compare(x.ID, y.ID) })

@@ -87,7 +87,8 @@ func astray(cfg *config.Config, found []Found, c *catalog.Catalog) (notes []stri
 		ready[found[i].Row.ID] = found[i].Ready
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Routes)) {
-		for _, target := range cfg.Routes[name] {
+		r := cfg.Routes[name]
+		for _, target := range r.Each() {
 			id, _, _ := strings.Cut(target, "/")
 			row, ok := c.Provider(id)
 			if !ok || ready[row.ID] {

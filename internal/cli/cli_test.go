@@ -137,8 +137,8 @@ func (f *fakeApp) Admin(_ context.Context, c *config.Config, _ config.Env) (http
 }
 
 func (f *fakeApp) Check(c *config.Config, _ config.Env) error {
-	for name, targets := range c.Routes {
-		for i, t := range targets {
+	for name, r := range c.Routes {
+		for i, t := range r.Targets {
 			if strings.HasPrefix(t, "nobody/") {
 				return config.Errors{c.ErrorAt(fmt.Sprintf("routes.%s.%d", name, i), "there is no provider %q", "nobody")}
 			}

@@ -4,6 +4,8 @@
 package config
 
 import (
+	"iter"
+	"strconv"
 	"time"
 
 	"headrace/internal/llm"
@@ -34,10 +36,10 @@ type Config struct {
 	// catalogue row, mostly nothing but api_key. Any other id is a provider of
 	// your own and needs base_url and dialect.
 	Providers map[string]Provider `yaml:"providers"`
-	// Routes are names of your own for ordered lists of provider/model. A
-	// request for the name is answered by the first target that can; the next
-	// one is tried when a target fails before its first word.
-	Routes map[string][]string `yaml:"routes"`
+	// Routes are names of your own for ordered lists of provider/model, or for
+	// ladders. A request for the name is answered by the first target that can;
+	// the next one is tried when a target fails before its first word.
+	Routes map[string]Route `yaml:"routes"`
 	// Models override or add catalogue rows, by provider/model.
 	Models map[string]Model `yaml:"models"`
 	// Limits bound what one request and one key may use.
@@ -67,6 +69,56 @@ type Config struct {
 	Shutdown Shutdown `yaml:"shutdown"`
 
 	loaded *loaded
+}
+
+// Route is a list of provider/model, best first, or keys that describe a ladder.
+type Route struct {
+	// Targets are those of the list form, as provider/model, best first.
+	Targets []string
+	// Ladder are the rungs, cheapest first. A rung that a request cannot use (its
+	// window, tools, images or schema) is passed over.
+	Ladder []Rung `yaml:"ladder"`
+	// Success is what an answer that is not streamed must be; the next rung is
+	// asked when it is not. If no rung does better the client gets the answer all
+	// the same. Left out, nothing is checked.
+	Success *Success `yaml:"success"`
+}
+
+// Rung is one way to answer: a model and how hard it thinks.
+type Rung struct {
+	// Model is written provider/model.
+	Model string `yaml:"model"`
+	// Thinking is how hard it thinks, in each vendor's own words. Left out, the
+	// request says it. x-headrace-thinking of a request wins over it.
+	Thinking string `yaml:"thinking" enum:"off,low,medium,high,max"`
+}
+
+// Success is what an answer that is not streamed must be.
+type Success struct {
+	// Schema: the text fits the JSON Schema that the request asks for.
+	Schema bool `yaml:"schema"`
+	// ToolsValid: tool calls name tools that were offered, with arguments that
+	// fit their schemas.
+	ToolsValid bool `yaml:"tools_valid"`
+	// Not is what it must not be: refused, cut at the output cap, without words
+	// and calls.
+	Not []string `yaml:"not" enum:"refusal,truncated,empty"`
+}
+
+// Each gives the models of a route with their paths below it.
+func (r *Route) Each() iter.Seq2[string, string] {
+	return func(yield func(path, model string) bool) {
+		for i, t := range r.Targets {
+			if !yield(strconv.Itoa(i), t) {
+				return
+			}
+		}
+		for i := range r.Ladder {
+			if !yield("ladder."+strconv.Itoa(i)+".model", r.Ladder[i].Model) {
+				return
+			}
+		}
+	}
 }
 
 // Log says what is logged to standard error, and how.

@@ -87,8 +87,20 @@ func TestErrors(t *testing.T) {
 			"f.yaml:1:21: retries.attempts: want a whole number, got the text \"5\"\n    1 | retries: {attempts: \"5\"}\n      |                     ^"},
 		{"wrong type: list for keys", "limits: [1]\n",
 			"f.yaml:1:9: limits: want keys with values, got a list\n    1 | limits: [1]\n      |         ^"},
-		{"wrong type: keys for a list", "routes:\n  a:\n    b: c\n",
-			"f.yaml:3:5: routes.a: want a list, got keys with values\n    3 |     b: c\n      |     ^"},
+		{"wrong type: keys for a list", "providers:\n  x:\n    models:\n      b: c\n",
+			"f.yaml:4:7: providers.x.models: want a list, got keys with values\n    4 |       b: c\n      |       ^"},
+		{"a route's unknown key", "routes:\n  a:\n    lader: []\n",
+			"f.yaml:3:5: routes.a.lader: unknown key (did you mean \"ladder\"?)\n    3 |     lader: []\n      |     ^"},
+		{"a route that is text", "routes:\n  a: anthropic/claude\n",
+			"f.yaml:2:6: routes.a: want keys with values, got text\n    2 |   a: anthropic/claude\n      |      ^"},
+		{"a ladder without rungs", "routes:\n  a: {ladder: []}\n",
+			"f.yaml:2:3: routes.a: the route has no targets: write [provider/model, ...] or ladder: [{model: provider/model}, ...]\n    2 |   a: {ladder: []}\n      |   ^"},
+		{"a rung's level", "routes:\n  a:\n    ladder:\n      - {model: a/b, thinking: hi}\n",
+			"f.yaml:4:32: routes.a.ladder.0.thinking: want one of off, low, medium, high, max, got \"hi\"\n    4 |       - {model: a/b, thinking: hi}\n      |                                ^"},
+		{"a rung's model", "routes:\n  a:\n    ladder:\n      - {model: gpt-5}\n",
+			"f.yaml:4:17: routes.a.ladder.0.model: \"gpt-5\" is not provider/model\n    4 |       - {model: gpt-5}\n      |                 ^"},
+		{"a rung twice", "routes:\n  a:\n    ladder:\n      - {model: a/b}\n      - {model: a/b}\n",
+			"f.yaml:5:9: routes.a.ladder.1: this rung is in the ladder already\n    5 |       - {model: a/b}\n      |         ^"},
 		{"wrong type: keys for text", "listen:\n  host: x\n",
 			"f.yaml:2:3: listen: want text, got keys with values\n    2 |   host: x\n      |   ^"},
 		{"wrong type: word for a switch", "discover: yes\n",
@@ -131,7 +143,7 @@ func TestErrors(t *testing.T) {
 		{"route target twice", "routes: {s: [a/b, a/b]}\n",
 			"f.yaml:1:19: routes.s.1: a/b is in this route already\n    1 | routes: {s: [a/b, a/b]}\n      |                   ^"},
 		{"empty route", "routes: {s: []}\n",
-			"f.yaml:1:10: routes.s: the route has no targets: write [provider/model, ...]\n    1 | routes: {s: []}\n      |          ^"},
+			"f.yaml:1:10: routes.s: the route has no targets: write [provider/model, ...] or ladder: [{model: provider/model}, ...]\n    1 | routes: {s: []}\n      |          ^"},
 		{"empty entry", "routes:\n  s:\n    - a/b\n    -\n",
 			"f.yaml:4:7: routes.s.1: the list has an empty entry\n    4 |     -\n      |      ^"},
 		{"route name", "routes: {auto: [a/b]}\n",
@@ -517,4 +529,34 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%s\n%s", d, b.String())
 		}
 	})
+}
+
+// TestLadderPrinted: what a ladder is printed as reads back the same.
+func TestLadderPrinted(t *testing.T) {
+	none := func(string) string { return "" }
+	c, err := Parse("f.yaml", []byte("routes:\n  list: [a/b, c/d]\n  up:\n    ladder:\n      - {model: a/b, thinking: off}\n      - {model: c/d}\n"), none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := c.Print(&b); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Parse("g.yaml", []byte(b.String()), none)
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, b.String())
+	}
+	if d := cmp.Diff(c.Routes, again.Routes); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+	var paths []string
+	for _, name := range []string{"list", "up"} {
+		r := again.Routes[name]
+		for path, model := range r.Each() {
+			paths = append(paths, path+"="+model)
+		}
+	}
+	if got := strings.Join(paths, " "); got != "0=a/b 1=c/d ladder.0.model=a/b ladder.1.model=c/d" {
+		t.Error(got)
+	}
 }

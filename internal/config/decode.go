@@ -146,6 +146,9 @@ func (d *decoder) value(n ast.Node, v reflect.Value, path string, tag reflect.St
 		v.Set(reflect.New(v.Type().Elem()))
 		v = v.Elem()
 	}
+	if _, list := n.(*ast.SequenceNode); list && v.Type() == reflect.TypeFor[Route]() {
+		v = v.FieldByName("Targets") // the short form
+	}
 	switch {
 	case reflect.PointerTo(v.Type()).Implements(textUnmarshaler):
 		d.scalar(n, v, path, tag)

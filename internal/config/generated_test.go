@@ -154,6 +154,8 @@ func rows(b *strings.Builder, path string, t reflect.Type, defaults reflect.Valu
 			rows(b, key, ft, one)
 		case ft.Kind() == reflect.Map && ft.Elem().Kind() == reflect.Struct:
 			rows(b, key+".*", ft.Elem(), reflect.Value{})
+		case ft.Kind() == reflect.Slice && ft.Elem().Kind() == reflect.Struct && fields(ft.Elem()) != nil:
+			rows(b, key+".*", ft.Elem(), reflect.Value{})
 		}
 	}
 }

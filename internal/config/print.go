@@ -81,6 +81,9 @@ func (p *printer) member(prefix, name, path string, v reflect.Value) {
 		p.line(key+" "+text, path, true)
 		return
 	}
+	if r, ok := v.Interface().(Route); ok && len(r.Ladder) == 0 && r.Success == nil {
+		v = v.FieldByName("Targets") // the short form
+	}
 	switch v.Kind() {
 	case reflect.Struct:
 		before := len(p.lines)
@@ -117,10 +120,31 @@ func (p *printer) member(prefix, name, path string, v reflect.Value) {
 		}
 		p.line(key, path, false)
 		for i := range v.Len() {
-			text, _ := scalarText(v.Index(i))
+			text, ok := scalarText(v.Index(i))
+			if !ok {
+				text = flow(v.Index(i))
+			}
 			p.line(prefix+"  - "+text, join(path, strconv.Itoa(i)), true)
 		}
 	}
+}
+
+// flow writes an entry of a list that is a struct on one line, without what is
+// empty.
+func flow(v reflect.Value) string {
+	var parts []string
+	for _, f := range fields(v.Type()) {
+		one := v.FieldByIndex(f.Index)
+		if one.IsZero() {
+			continue
+		}
+		text, ok := scalarText(one)
+		if !ok {
+			text = flow(one)
+		}
+		parts = append(parts, f.Tag.Get("yaml")+": "+text)
+	}
+	return "{" + strings.Join(parts, ", ") + "}"
 }
 
 // optional reports whether an empty member at a path says nothing: those of

@@ -97,7 +97,12 @@ func (s *schemaWriter) member(t reflect.Type, tag reflect.StructTag, defaults re
 			name := elem.Name()
 			if _, ok := s.defs[name]; !ok {
 				s.defs[name] = nil
-				s.defs[name] = s.object(elem, reflect.Value{})
+				def := s.object(elem, reflect.Value{})
+				if elem == reflect.TypeFor[Route]() {
+					def["type"] = []string{"object", "array"}
+					def["items"] = map[string]any{"type": "string"}
+				}
+				s.defs[name] = def
 			}
 			p["additionalProperties"] = map[string]any{"$ref": "#/$defs/" + name}
 		} else {

@@ -109,16 +109,29 @@ func (c *Config) validate() error {
 		case !routeName.MatchString(name):
 			bad(at, "a route's name is letters, digits, dots, dashes and underscores")
 		}
-		if len(c.Routes[name]) == 0 {
-			bad(at, "the route has no targets: write [provider/model, ...]")
+		r := c.Routes[name]
+		if len(r.Targets)+len(r.Ladder) == 0 {
+			bad(at, "the route has no targets: write [provider/model, ...] or ladder: [{model: provider/model}, ...]")
 		}
-		for i, target := range c.Routes[name] {
-			under := join(at, strconv.Itoa(i))
-			switch {
-			case !modelRef.MatchString(target):
-				bad(under, "%q is not provider/model", clip(target))
-			case slices.Index(c.Routes[name], target) < i:
-				bad(under, "%s is in this route already", target)
+		if len(r.Ladder) > MostRungs {
+			bad(join(at, "ladder"), "a ladder has at most %d rungs", MostRungs)
+		}
+		for path, target := range r.Each() {
+			if !modelRef.MatchString(target) {
+				bad(at+"."+path, "%q is not provider/model", clip(target))
+			}
+		}
+		if r.Success != nil && len(r.Ladder) == 1 {
+			bad(join(at, "success"), "a ladder with one rung has no other one to ask")
+		}
+		for i, target := range r.Targets {
+			if slices.Index(r.Targets, target) < i {
+				bad(join(at, strconv.Itoa(i)), "%s is in this route already", target)
+			}
+		}
+		for i, rung := range r.Ladder {
+			if slices.Index(r.Ladder, rung) < i {
+				bad(join(join(at, "ladder"), strconv.Itoa(i)), "this rung is in the ladder already")
 			}
 		}
 	}
@@ -157,6 +170,9 @@ func (c *Config) validate() error {
 	}
 	return errs.sorted()
 }
+
+// MostRungs is how many rungs a ladder has at most.
+const MostRungs = 8
 
 // mostKeys is how many keys a provider may have.
 const mostKeys = 64

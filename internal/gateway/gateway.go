@@ -138,6 +138,10 @@ func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, d *door, path 
 		x.refuse(fail)
 		return
 	}
+	if fail := think(&draft, req.Header["X-Headrace-Thinking"]); fail != nil {
+		x.refuse(fail)
+		return
+	}
 	if fail := x.run(ctx, &caller, &draft, req.Header["X-Headrace-Tags"]); fail != nil {
 		x.refuse(fail)
 	}
@@ -261,7 +265,11 @@ func (x *exchange) plan(p *access.Principal, d *llm.Draft) (route.Plan, *llm.Err
 	case d.Op == llm.OpModerate && d.Head.Model == "":
 		what, why = "a moderation without a model", "the vendor of this door"
 	case d.Op != llm.OpRaw:
-		plan, fail := route.Make(route.Facts{Model: x.s.plain(d.Head.Model), Vendor: vendor, Allowed: p.MayUse, Embed: d.Op == llm.OpEmbed}, x.s.Catalog, x.s.Policy)
+		facts := route.Facts{Model: x.s.plain(d.Head.Model), Vendor: vendor, Allowed: p.MayUse, Embed: d.Op == llm.OpEmbed}
+		if _, ok := x.s.Policy.Ladders[facts.Model]; ok {
+			facts.Needs = needs(d)
+		}
+		plan, fail := route.Make(facts, x.s.Catalog, x.s.Policy)
 		if fail != nil {
 			return plan, fail
 		}

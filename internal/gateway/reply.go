@@ -117,7 +117,12 @@ func (r *reply) Whole(a *llm.Answer, m relay.Meta) error {
 	}
 	h := r.headers(m)
 	if m.Target != nil && a.Glance.Usage.Source != "" {
-		if cost, ok := r.catalog.Cost(m.Target.Provider, m.Target.Model, a.Glance.Usage, r.start); ok {
+		cost, ok := r.catalog.Cost(m.Target.Provider, m.Target.Model, a.Glance.Usage, r.start)
+		for i := range m.Held {
+			before, priced := r.catalog.Cost(m.Held[i].Provider, m.Held[i].Model, m.Held[i].Usage, r.start)
+			cost, ok = cost+before, ok && priced
+		}
+		if ok {
 			h["X-Headrace-Cost"] = []string{dollars(cost)}
 		}
 	}

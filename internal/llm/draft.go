@@ -73,6 +73,9 @@ const (
 	// Capability (thinking, effort, sampling, forced tool choice). It is used
 	// when the client named a route: an explicit model is sent as it is.
 	EditReshape EditKind = "reshape"
+	// EditThink notes that the request was made to say how hard to think: Text is
+	// off, low, medium, high or max. It changes nothing more; the client is told.
+	EditThink EditKind = "think"
 )
 
 // Edit is one change to a request on its way to a target.
@@ -106,6 +109,9 @@ type Draft struct {
 	// Rehearse is the client's x-headrace-rehearse header; only the rehearsal
 	// provider is ever sent it.
 	Rehearse string
+	// Think is how hard the client wants it thought about (off, low, medium, high
+	// or max; x-headrace-thinking); empty leaves it to the body and the route.
+	Think string
 	// HeldBy is the provider that itself holds what the request goes on from
 	// (Responses); empty when the request brings its whole conversation. Whole
 	// is the same request with that conversation written out, for every other
@@ -200,6 +206,16 @@ func (d *Draft) For(provider string) Draft {
 // With returns the draft with one more edit.
 func (d Draft) With(e Edit) Draft {
 	d.Edits = append(d.Edits[:len(d.Edits):len(d.Edits)], e)
+	return d
+}
+
+// Respelled returns the draft with other bytes that mean the same kind of
+// request; they are decoded anew on demand.
+func (d Draft) Respelled(raw []byte, head Head) Draft {
+	d.Raw, d.Head = raw, head
+	if d.lazy != nil {
+		d.lazy = &lazy{decode: d.lazy.decode, embed: d.lazy.embed, refine: d.lazy.refine}
+	}
 	return d
 }
 

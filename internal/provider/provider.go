@@ -32,6 +32,7 @@ import (
 
 // Codec is what a provider needs of its dialect.
 type Codec interface {
+	Head(op llm.Op, body []byte) (llm.Head, error)
 	DecodeRequest(body []byte) (*llm.Request, error)
 	Patch(d *llm.Draft, c *llm.Capability) (llm.Encoded, error)
 	EncodeRequest(r *llm.Request, model string, c *llm.Capability) (llm.Encoded, error)
@@ -214,6 +215,7 @@ func (p *Provider) Send(ctx context.Context, model string, c *llm.Capability, d 
 	if err != nil {
 		return nil, err
 	}
+	out.Losses = append(out.Losses, told(d)...)
 	ans, err := p.send(ctx, model, d, &out)
 	if err == nil || out.wire.dialect != llm.Responses || !p.lacksResponses(d.Op, err) {
 		return ans, err
@@ -222,6 +224,7 @@ func (p *Provider) Send(ctx context.Context, model string, c *llm.Capability, d 
 	if out, err = p.encode(model, c, d); err != nil {
 		return nil, err
 	}
+	out.Losses = append(out.Losses, told(d)...)
 	return p.send(ctx, model, d, &out)
 }
 

@@ -151,12 +151,20 @@ func (w *run) pass(ctx context.Context, o *opened, ans *llm.Answer, a *Attempt, 
 	w.sent++
 	a.Sent, a.Status, a.UpstreamID = true, ans.Status, ans.UpstreamID
 	meta := Meta{Target: t, Attempts: w.sent, Warnings: append(w.warned, warnings(ans.Losses)...)}
+	if w.held != nil {
+		meta.Held = w.held.rows
+		meta.Warnings = append(meta.Warnings, w.held.told...)
+	}
 	w.out.Warnings = meta.Warnings
 	if ans.Stream == nil {
 		a.Usage, a.Finish, a.OutputBytes = ans.Glance.Usage, ans.Glance.Finish, ans.TextBytes
 		if leaves.draining() {
 			a.drained()
 			return nothing, clientGone(ctx)
+		}
+		if why := w.judge(ans, last); why != "" {
+			w.hold(ans, meta, why)
+			return nothing, nil
 		}
 		if !last && w.turnsAway(ans.Glance.Finish) {
 			return nothing, turnedAway(t, ans)

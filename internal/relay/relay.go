@@ -34,6 +34,12 @@ type Permit interface {
 	Done(a *Attempt)
 }
 
+// Judge looks at the whole answers of routes that say what an answer must be.
+type Judge interface {
+	// Judge says in a few words what is wrong with a whole answer; "" for nothing.
+	Judge(must *route.Success, d *llm.Draft, a *llm.Answer) string
+}
+
 // Options set up a Relay. The zero value of each says its default.
 type Options struct {
 	Sender Sender
@@ -60,6 +66,9 @@ type Options struct {
 	// Hedge says when a second target is asked beside a slow first one; nil never
 	// does.
 	Hedge Hedger
+	// Judge is asked about whole answers where the plan says what they must be; nil
+	// takes all.
+	Judge Judge
 	// Hold is how long lifecycle frames are held back while no content comes;
 	// then they go out, which commits, and pings follow at this interval; 0: 15 s.
 	Hold time.Duration
@@ -171,6 +180,10 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 			continue
 		}
 		reached, err := w.send(ctx, draft, permit)
+		if err == nil && reached == nothing {
+			w.turn(w.room.next(w.at)) // the answer is held, for another may be better
+			continue
+		}
 		if err == nil {
 			w.out.OK, w.out.Committed = true, true
 			return w.out

@@ -33,6 +33,9 @@ type Meta struct {
 	// Attempts counts the requests that were sent to providers.
 	Attempts int
 	Warnings []string
+	// Held are the attempts whose answers were not what the route wants; they are
+	// paid for too.
+	Held []Attempt
 }
 
 // Mender is a Reply that can mend a request which a target has refused.

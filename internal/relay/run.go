@@ -35,7 +35,9 @@ type run struct {
 	// warned is what the Payer said of the present attempt.
 	warned []string
 	room   room
-	out    Outcome
+	// held is the last answer that was not what the plan says; nil mostly.
+	held *held
+	out  Outcome
 }
 
 func (w *run) target() *route.Target { return &w.plan.Targets[w.at] }
@@ -58,6 +60,8 @@ func (w *run) prepare() {
 	why := w.why
 	switch {
 	case why != "":
+	case w.held != nil && w.last == nil:
+		why = t.Why + ", because " + w.held.why
 	case w.last != nil:
 		why = t.Why + ", after " + string(w.last.Class)
 	default:
@@ -259,8 +263,18 @@ func (w *run) broke(ctx context.Context, reached reach, err *llm.Error) Outcome 
 	return w.end(ctx, reached == content)
 }
 
-// refuse ends a run in which nobody answered.
+// refuse ends a run in which nobody answered, or nobody as the plan says: then
+// the client is given the last answer that there was.
 func (w *run) refuse(ctx context.Context) Outcome {
+	if w.held != nil && clientGone(ctx) == nil {
+		w.held.meta.Attempts = w.sent
+		w.out.Warnings = w.held.meta.Warnings
+		if err := w.reply.Whole(w.held.answer, w.held.meta); err != nil {
+			return w.broke(ctx, content, unreachable(ctx, err))
+		}
+		w.out.OK, w.out.Committed = true, true
+		return w.out
+	}
 	if w.last == nil {
 		w.last = llm.Errorf(llm.ModelNotFound, "no target is left for model %q", w.plan.Asked)
 	}

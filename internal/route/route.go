@@ -18,6 +18,9 @@ type Target struct {
 	// Reshape says that the request may be fitted to the target: the client
 	// named a route, not this model.
 	Reshape bool
+	// Think is how hard the rung of a ladder thinks (off to max); empty says
+	// nothing.
+	Think string
 	// Why says how the target came into the plan.
 	Why string
 }
@@ -30,6 +33,11 @@ type Plan struct {
 	// Asked is the model name as the client wrote it.
 	Asked   string
 	Targets []Target
+	// Left are the rungs of a ladder that the request cannot use.
+	Left []Left
+	// Success is what a whole answer must be for the next target not to be asked;
+	// nil where nothing is said of it.
+	Success *Success
 }
 
 // Prefer puts the targets of a provider first; all else stays in its order, and
@@ -55,6 +63,8 @@ func (p *Plan) Prefer(provider, why string) {
 type Policy struct {
 	// Routes maps a name to its targets, written "provider/model", best first.
 	Routes map[string][]string
+	// Ladders maps a name to its ladder; no name is in both.
+	Ladders map[string]*Ladder
 	// Configured holds the ids of the providers that can be called.
 	Configured map[string]bool
 }
@@ -70,6 +80,8 @@ type Facts struct {
 	Allowed func(provider, model, asked string) bool
 	// Embed says that embeddings are asked for.
 	Embed bool
+	// Needs is what the request needs of a model; only a ladder asks.
+	Needs Needs
 }
 
 // Make gives the plan for a request. The error is of class ModelNotFound when
@@ -77,6 +89,9 @@ type Facts struct {
 // Forbidden when the caller may use none of its targets.
 func Make(f Facts, c *catalog.Catalog, p *Policy) (Plan, *llm.Error) {
 	plan := Plan{Asked: f.Model}
+	if l, ok := p.Ladders[f.Model]; ok {
+		return l.plan(f, c, p)
+	}
 	plan.Targets = targets(f, c, p)
 	if len(plan.Targets) == 0 {
 		return plan, notFound(f, c, p)
@@ -168,7 +183,7 @@ func pinned(name string, c *catalog.Catalog, p *Policy) (Target, bool) {
 
 // notFound says what to do about a name that leads nowhere.
 func notFound(f Facts, c *catalog.Catalog, p *Policy) *llm.Error {
-	if _, ok := p.Routes[f.Model]; ok {
+	if p.Is(f.Model) {
 		return llm.Errorf(llm.ModelNotFound, "model: %s is a route, but none of its providers is configured", f.Model)
 	}
 	if id, _, ok := strings.Cut(f.Model, "/"); ok {
@@ -182,7 +197,7 @@ func notFound(f Facts, c *catalog.Catalog, p *Policy) *llm.Error {
 		return llm.Errorf(llm.ModelNotFound, "model: %s: there is no provider or route %q", f.Model, id)
 	}
 	if f.Model == "auto" {
-		return llm.Errorf(llm.ModelNotFound, "model: auto is not there yet; name a route or a model")
+		return llm.Errorf(llm.ModelNotFound, "model: auto has no provider to choose from; configure one")
 	}
 	if ms := c.Offers(f.Model); len(ms) > 0 {
 		var at []string

@@ -91,7 +91,7 @@ func TestAutoIsNobodysModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, fail := route.Make(route.Facts{Model: "auto"}, c, &route.Policy{Configured: map[string]bool{"rehearsal": true}})
-	if fail == nil || !strings.Contains(fail.Message, "auto is not there yet") {
+	if fail == nil || !strings.Contains(fail.Message, "auto has no provider") {
 		t.Errorf("refused as %v", fail)
 	}
 }
