@@ -785,7 +785,7 @@ func (g *Gateway) messageBatchResults(w http.ResponseWriter, req *http.Request, 
 			return fail
 		}
 		if j.Ended.IsZero() {
-			return llm.Errorf(llm.InvalidRequest, "message batch %s has no results yet: it has not ended", shown(messageBatchPrefix, j.ID))
+			return llm.Errorf(llm.NotFound, "message batch %s has no available results: it has not ended", shown(messageBatchPrefix, j.ID))
 		}
 		x.lines(ctx, &j, "application/x-jsonl", nil, func(it *batch.Item) []byte { return messageLine(it) })
 		return nil

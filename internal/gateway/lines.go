@@ -211,9 +211,11 @@ func (in *input) check(ctx context.Context, a *about) *llm.Error {
 
 // batchObject is OpenAI's Batch.
 type batchObject struct {
-	ID         string         `json:"id"`
-	Object     string         `json:"object"`
-	Endpoint   string         `json:"endpoint"`
+	ID       string `json:"id"`
+	Object   string `json:"object"`
+	Endpoint string `json:"endpoint"`
+	// Model is null: the lines may ask for several.
+	Model      *string        `json:"model"`
 	Errors     *batchErrors   `json:"errors"`
 	Input      string         `json:"input_file_id"`
 	Window     string         `json:"completion_window"`
@@ -340,9 +342,8 @@ func (x *exchange) asksBatch(p *access.Principal, body []byte) (in input, a abou
 		Window   string             `json:"completion_window"`
 		Metadata *map[string]string `json:"metadata"`
 		Keep     jsontext.Value     `json:"output_expires_after"`
-		Unknown  jsontext.Value     `json:",unknown"`
 	}
-	if err := json.Unmarshal(body, &v); err != nil {
+	if err := json.Unmarshal(body, &v, json.RejectUnknownMembers(true)); err != nil {
 		return in, a, 0, llm.Errorf(llm.InvalidRequest, "the body is not what a batch is made of: %v", err)
 	}
 	in = input{x: x, caller: p, endpoint: v.Endpoint, kind: endpoints[v.Endpoint], file: hidden[batch.FileID](v.Input, filePrefix)}
@@ -358,8 +359,6 @@ func (x *exchange) asksBatch(p *access.Principal, body []byte) (in input, a abou
 		return in, a, 0, batchFail(batch.ErrNotFound, "file "+strconv.Quote(v.Input))
 	case len(v.Keep) > 0 && v.Keep.Kind() != 'n':
 		return wrong("output_expires_after", "the results live as long as their batch; leave it out")
-	case len(v.Unknown) > 0 && string(v.Unknown) != "{}":
-		return wrong("body", "it has what is no part of a batch: %.200s", v.Unknown)
 	}
 	in.door = dialects[in.kind.dialect].door(in.kind.op)
 	a = about{Endpoint: v.Endpoint, Input: v.Input, Window: v.Window}
