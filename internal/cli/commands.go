@@ -119,13 +119,43 @@ func limits(l admin.Limits) string {
 	return dash(strings.Join(parts, ", "))
 }
 
+// keyID is the id of the key that a person means: by its id, or by its name if
+// one key alone that still works has it. What is neither stays as it is, for the
+// answer to say so.
+func (p *process) keyID(ctx context.Context, meant string) (string, error) {
+	var list admin.KeyList
+	if _, err := p.ask(ctx, http.MethodGet, "keys", nil, nil, &list); err != nil {
+		return "", err
+	}
+	var ids []string
+	for _, one := range list.Keys {
+		if one.ID == meant {
+			return meant, nil
+		}
+		if one.Name == meant && one.State == "active" {
+			ids = append(ids, one.ID)
+		}
+	}
+	switch len(ids) {
+	case 0:
+		return meant, nil
+	case 1:
+		return ids[0], nil
+	}
+	return "", llm.Errorf(llm.InvalidRequest, "%d keys are named %q: give the id, one of %s", len(ids), meant, strings.Join(ids, ", "))
+}
+
 type keysRevoke struct {
-	ID string `arg:"" help:"The key's id."`
+	Key string `arg:"" help:"The key's id, or its name if no other has it."`
 }
 
 func (k *keysRevoke) Run(ctx context.Context, p *process) error {
+	id, err := p.keyID(ctx, k.Key)
+	if err != nil {
+		return err
+	}
 	var ended admin.KeyAnswer
-	raw, err := p.ask(ctx, http.MethodDelete, "keys/"+url.PathEscape(k.ID), nil, nil, &ended)
+	raw, err := p.ask(ctx, http.MethodDelete, "keys/"+url.PathEscape(id), nil, nil, &ended)
 	if err != nil {
 		return err
 	}
@@ -137,13 +167,17 @@ func (k *keysRevoke) Run(ctx context.Context, p *process) error {
 }
 
 type keysRotate struct {
-	ID      string `arg:"" help:"The key's id."`
+	Key     string `arg:"" help:"The key's id, or its name if no other has it."`
 	Overlap string `placeholder:"24h" help:"How long the old key still works; it ends now when left out."`
 }
 
 func (k *keysRotate) Run(ctx context.Context, p *process) error {
+	id, err := p.keyID(ctx, k.Key)
+	if err != nil {
+		return err
+	}
 	var made admin.Issued
-	raw, err := p.ask(ctx, http.MethodPost, "keys/"+url.PathEscape(k.ID)+"/rotate", nil, admin.Rotation{Overlap: k.Overlap}, &made)
+	raw, err := p.ask(ctx, http.MethodPost, "keys/"+url.PathEscape(id)+"/rotate", nil, admin.Rotation{Overlap: k.Overlap}, &made)
 	return p.issued(raw, made, err)
 }
 

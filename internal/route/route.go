@@ -133,6 +133,9 @@ func targets(f Facts, c *catalog.Catalog, p *Policy) []Target {
 	}
 	var ts []Target
 	for _, m := range c.Offers(f.Model) {
+		if row, _ := c.Provider(m.Provider); row != nil && row.Kind == catalog.Builtin && m.ID != f.Model {
+			continue // a stranger's "acme/quick" is no wish for a rehearsal
+		}
 		if p.Configured[m.Provider] {
 			id := m.ID
 			if slices.Contains(m.Aliases, f.Model) {

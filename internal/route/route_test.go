@@ -44,6 +44,8 @@ func TestMake(t *testing.T) {
 		{name: "an unknown bare id without a vendor", facts: route.Facts{Model: "brand-new", Vendor: "gemini"}, class: llm.ModelNotFound, says: "brand-new"},
 		{name: "a provider that is not configured", facts: route.Facts{Model: "mistral/mistral-large"}, class: llm.ModelNotFound, says: "MISTRAL_API_KEY"},
 		{name: "a provider that does not exist", facts: route.Facts{Model: "nobody/x"}, class: llm.ModelNotFound, says: `"nobody"`},
+		{name: "a provider that does not exist, with the name of a built-in model", facts: route.Facts{Model: "nobody/quick"}, class: llm.ModelNotFound, says: `"nobody"`},
+		{name: "a built-in model by its bare name", facts: route.Facts{Model: "quick"}, want: "rehearsal/quick"},
 		{name: "a provider without a model", facts: route.Facts{Model: "openai/"}, class: llm.ModelNotFound},
 		{name: "what the caller may not use is left out", facts: route.Facts{Model: "smart", Allowed: only("openai/gpt-5.5")}, want: "openai/gpt-5.5", reshape: true},
 		{name: "embeddings of a model that chats", facts: route.Facts{Model: "openai/gpt-5.5", Embed: true}, class: llm.ModelNotFound, says: "no embeddings"},

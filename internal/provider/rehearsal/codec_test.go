@@ -209,6 +209,9 @@ func (a *answered) take(t *testing.T, e llm.Event) {
 		a.words.Usage = e.Usage
 	case llm.EventFinish:
 		a.words.Finish = e.Finish
+		if e.From != llm.Anthropic {
+			a.words.Finish.Details = nil // Anthropic's codec writes its own details alone
+		}
 	case llm.EventError:
 		a.failed = e.Err
 	}

@@ -163,7 +163,7 @@ func (st *stream) event() (e llm.Event, content bool) {
 			return llm.Event{Kind: llm.EventUsage, Usage: s.usage}, false
 		}
 		st.state = atEnd
-		return llm.Event{Kind: llm.EventFinish, Finish: s.finish}, false
+		return llm.Event{Kind: llm.EventFinish, From: st.c.dialect, Finish: s.finish}, false
 	}
 }
 
