@@ -28,8 +28,6 @@ import (
 	"headrace/internal/llm"
 )
 
-var _ gateway.Batches = (*batch.Service)(nil)
-
 // shelf is Batches and Files in memory.
 type shelf struct {
 	ids ledger.IDs
