@@ -639,6 +639,37 @@ func TestRawFailure(t *testing.T) {
 	}
 }
 
+// TestRawForbidden: a 403 on a raw path is about the thing that was asked for,
+// and goes back as it came; only a 401 is about our credential.
+func TestRawForbidden(t *testing.T) {
+	t.Parallel()
+	bodies := map[string]string{
+		"/gemini/v1beta/files/x": `{"error":{"code":403,"message":"You do not have permission to access the File x or it may not exist.","status":"PERMISSION_DENIED"}}`,
+		"/anthropic/v1/files/x":  `{"type":"error","error":{"type":"permission_error","message":"not yours"}}`,
+		"/openai/v1/files/x":     `{"error":{"message":"not yours","type":"invalid_request_error","param":null,"code":"forbidden"}}`,
+	}
+	u, yaml := world(t)
+	u.answer = func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusForbidden)
+		for path, body := range bodies {
+			if strings.HasSuffix(path, r.URL.Path) && (r.Header.Get("X-Api-Key") != "") == strings.HasPrefix(path, "/anthropic") {
+				io.WriteString(w, body)
+			}
+		}
+	}
+	h := open(t, u, strings.Replace(yaml, "  gem:", "  gemini:", 1))
+	for path, body := range bodies {
+		a := h.call("GET", path, "")
+		if a.status != 403 || a.body != body {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+		if row := h.row(a); row["class"] != string(llm.Forbidden) {
+			t.Errorf("%s: row %v", path, row)
+		}
+	}
+}
+
 // TestErrorAfterContentHidesTheKey: a provider's own error frame passes as it
 // is, but for our credential.
 func TestErrorAfterContentHidesTheKey(t *testing.T) {

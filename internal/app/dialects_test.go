@@ -303,6 +303,63 @@ func TestCountEverywhere(t *testing.T) {
 	}
 }
 
+// TestRoutesAreDescribed: a route shows what all of its targets have in common,
+// and nothing where one of them is unknown.
+func TestRoutesAreDescribed(t *testing.T) {
+	t.Parallel()
+	u, yaml := world(t)
+	h := open(t, u, yaml+`
+routes:
+  both: [rehearsal/thinker, rehearsal/quick]
+  deep: [rehearsal/thinker, cohere/not-configured]
+  blind: [rehearsal/thinker, lama/nobody-knows-it]
+  vectors: [rehearsal/embed]
+`)
+	for name, want := range map[string]struct {
+		window       int64
+		capabilities string
+	}{
+		"both":    {1_000_000, "completion tools vision"},
+		"deep":    {1_000_000, "completion tools vision thinking"},
+		"blind":   {0, "completion tools"},
+		"vectors": {1_000_000, "embedding"},
+	} {
+		var shown struct {
+			Capabilities []string
+			Details      struct {
+				Window int64 `json:"context_length"`
+			}
+		}
+		a := h.call("POST", "/api/show", `{"model":"`+name+`"}`)
+		if err := json.Unmarshal([]byte(a.body), &shown); err != nil || shown.Details.Window != want.window || strings.Join(shown.Capabilities, " ") != want.capabilities {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+	}
+}
+
+// TestNamelessAnswer: where the provider does not say which model answered, the
+// client is told the one that it asked for.
+func TestNamelessAnswer(t *testing.T) {
+	t.Parallel()
+	u, yaml := world(t)
+	u.answer = func(w http.ResponseWriter, _ *http.Request) {
+		write(w, "application/json", strings.Replace(gemAnswer, `,"modelVersion":"g"`, "", 1))
+	}
+	h := open(t, u, yaml)
+	for path, body := range map[string]string{
+		"/v1/chat/completions": `{"model":"gem/g","messages":[{"role":"user","content":"Hi"}]}`,
+		"/v1/messages":         `{"model":"gem/g","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}`,
+		"/v1/responses":        `{"model":"gem/g","input":"Hi"}`,
+		"/api/chat":            `{"model":"gem/g","stream":false,"messages":[{"role":"user","content":"Hi"}]}`,
+	} {
+		var said struct{ Model string }
+		a := h.call("POST", path, body)
+		if err := json.Unmarshal([]byte(a.body), &said); err != nil || a.status != 200 || said.Model != "gem/g" {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+}
+
 // TestOllamaHouse: what Ollama's clients ask beside models' answers.
 func TestOllamaHouse(t *testing.T) {
 	t.Parallel()
@@ -334,6 +391,22 @@ func TestOllamaHouse(t *testing.T) {
 		if a.status != 200 || !strings.Contains(a.body, `"capabilities":[`) {
 			t.Errorf("show %s: %d %s", m.Name, a.status, a.body)
 		}
+	}
+	for path, asks := range map[string]string{"/api/chat": `"messages":[{"role":"user","content":"Hi"}]`, "/api/generate": `"prompt":"Hi"`, "/v1/chat/completions": `"messages":[{"role":"user","content":"Hi"}]`} {
+		for _, name := range []string{"rehearsal/quick:latest", "rehearsal/quick"} {
+			a := h.call("POST", path, `{"model":"`+name+`",`+asks+`}`)
+			if a.status != 200 || a.header.Get("X-Headrace-Model") != "rehearsal/quick" {
+				t.Errorf("%s %s: %d %s", path, name, a.status, a.body)
+			}
+		}
+	}
+	if a := h.call("POST", "/api/chat", `{"model":"rehearsal/nobody:latest","messages":[{"role":"user","content":"Hi"}]}`); a.status != 404 || !strings.Contains(a.body, "nobody:latest") {
+		t.Errorf("a model that is not there: %d %s", a.status, a.body)
+	}
+	if !slices.ContainsFunc(tags.Models, func(m struct{ Name, Model string }) bool {
+		return m.Name == "rehearsal/quick:latest" && m.Model == m.Name
+	}) {
+		t.Errorf("tags %v", tags)
 	}
 	if a := h.call("POST", "/api/show", `{"name":"rehearsal/quick"}`); a.status != 200 {
 		t.Errorf("show by the old name: %d %s", a.status, a.body)

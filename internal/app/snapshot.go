@@ -285,6 +285,43 @@ func change(r *relay.Rule, own *config.ClassPolicy) {
 	}
 }
 
+// common describes a route by what all of its targets that can be called have in
+// common: a client that keeps to it is served by any. Where one of them is
+// unknown nothing is said.
+func common(name string, targets []string, c *catalog.Catalog, p *route.Policy) llm.ModelInfo {
+	info := llm.ModelInfo{ID: name, Name: name, OwnedBy: "headrace"}
+	var rows []llm.ModelInfo
+	for _, t := range targets {
+		provider, model, _ := strings.Cut(t, "/")
+		if row, ok := c.Provider(provider); ok {
+			provider = row.ID
+		}
+		if !p.Configured[provider] {
+			continue
+		}
+		m, ok := c.Model(provider, model)
+		if !ok || !m.Known {
+			return info
+		}
+		rows = append(rows, c.Info(m))
+	}
+	for i, r := range rows {
+		if i == 0 {
+			info.Window, info.MaxOutput, info.Gives = r.Window, r.MaxOutput, r.Gives
+			info.Capability = llm.Capability{Known: true, Has: r.Capability.Has, Efforts: slices.Clone(r.Capability.Efforts)}
+			continue
+		}
+		// 0 is unknown, and less than anything.
+		info.Window, info.MaxOutput = min(info.Window, r.Window), min(info.MaxOutput, r.MaxOutput)
+		info.Capability.Has &= r.Capability.Has
+		info.Capability.Efforts = slices.DeleteFunc(info.Capability.Efforts, func(e string) bool { return !slices.Contains(r.Capability.Efforts, e) })
+		if !slices.Equal(info.Gives, r.Gives) {
+			info.Gives = nil
+		}
+	}
+	return info
+}
+
 // models lists what clients may ask for: routes first, then every model that
 // gives text or embeddings, of the providers that can be called.
 func models(c *catalog.Catalog, p *route.Policy) []llm.ModelInfo {
@@ -297,8 +334,8 @@ func models(c *catalog.Catalog, p *route.Policy) []llm.ModelInfo {
 	}
 	slices.SortFunc(all, func(x, y llm.ModelInfo) int { return strings.Compare(x.ID, y.ID) })
 	var routes []llm.ModelInfo
-	for name := range p.Routes {
-		routes = append(routes, llm.ModelInfo{ID: name, Name: name, OwnedBy: "headrace"})
+	for name, targets := range p.Routes {
+		routes = append(routes, common(name, targets, c, p))
 	}
 	slices.SortFunc(routes, func(x, y llm.ModelInfo) int { return strings.Compare(x.ID, y.ID) })
 	return append(routes, all...)

@@ -14,7 +14,7 @@ import (
 
 type budgetsCommand struct {
 	List   budgetsList   `cmd:"" default:"1" help:"List budgets and how they stand."`
-	Set    budgetsSet    `cmd:"" help:"Add a budget, or replace the one of the same window."`
+	Set    budgetsSet    `cmd:"" help:"Add a budget of one key, team or tag, or replace the one of the same window."`
 	Remove budgetsRemove `cmd:"" help:"Remove a budget; what was spent is kept."`
 	Settle budgetsSettle `cmd:"" help:"Give back what a run that was killed had in memory. Until then it counts as spent."`
 }

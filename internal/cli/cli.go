@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -359,20 +360,16 @@ type explainErrors struct {
 	Route string `placeholder:"NAME" help:"What is done for requests that name this route; for all others when left out."`
 }
 
-func (e *explainErrors) Run(p *process) error {
-	c, err := p.load()
-	if err != nil {
-		return err
-	}
-	classes, err := p.app.Errors(c, e.Route)
+func (e *explainErrors) Run(ctx context.Context, p *process) error {
+	made, err := e.table(ctx, p)
 	if err != nil {
 		return err
 	}
 	if p.JSON {
-		return p.printJSON(admin.ErrorTable{Classes: classes})
+		return p.printJSON(made)
 	}
 	t := table{head: []string{"class", "status", "same target", "next target", "means", "then"}}
-	for _, e := range classes {
+	for _, e := range made.Classes {
 		again := "no"
 		if e.Repeat > 0 {
 			again = fmt.Sprintf("%d more", e.Repeat)
@@ -380,6 +377,25 @@ func (e *explainErrors) Run(p *process) error {
 		t.row(string(e.Class), fmt.Sprint(e.Status), again, yes(e.Next), e.Means, e.Does)
 	}
 	return t.write(p.out)
+}
+
+// table is that of the gateway that runs, where one is named; else that of the
+// configuration, for which no data directory need be opened.
+func (e *explainErrors) table(ctx context.Context, p *process) (made admin.ErrorTable, err error) {
+	if p.URL != "" || p.env.URL != "" {
+		query := url.Values{}
+		if e.Route != "" {
+			query.Set("route", e.Route)
+		}
+		_, err = p.ask(ctx, http.MethodGet, "errors", query, nil, &made)
+		return made, err
+	}
+	c, err := p.load()
+	if err != nil {
+		return made, err
+	}
+	made.Classes, err = p.app.Errors(c, e.Route)
+	return made, err
 }
 
 type versionCommand struct{}

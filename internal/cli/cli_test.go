@@ -121,6 +121,7 @@ func (f *fakeApp) Admin(_ context.Context, c *config.Config, _ config.Env) (http
 		Trusted: "cli",
 		Keys:    fakeKeys{filepath.Join(c.Data, "keys.json")}, Usage: fakeUsage{}, Requests: f, Catalog: fakeCatalog{}, Audit: fakeAudit{},
 		Status: func(context.Context) admin.Status { return admin.Status{} },
+		Errors: func(route string) ([]admin.ErrorClass, error) { return f.Errors(c, route) },
 		Log:    slog.New(slog.DiscardHandler),
 	}
 	if f.door != "" {
@@ -158,7 +159,13 @@ func (f *fakeApp) Providers(c *config.Config, env config.Env) []admin.Provider {
 	return list
 }
 
-func (f *fakeApp) Errors(*config.Config, string) ([]admin.ErrorClass, error) {
+func (f *fakeApp) Errors(_ *config.Config, route string) ([]admin.ErrorClass, error) {
+	if route == "nobody" {
+		return nil, llm.Errorf(llm.NotFound, "there is no route %q", route)
+	}
+	if f.door != "" && route == "there" { // what only the gateway that runs knows
+		return []admin.ErrorClass{{Class: llm.Timeout, Status: 504, Means: "there", Does: "stops"}}, nil
+	}
 	return []admin.ErrorClass{{Class: llm.Overloaded, Status: 529, Means: "the provider has no room", Does: "waits, then moves on", Repeat: 1, Next: true}}, nil
 }
 

@@ -22,7 +22,7 @@ import (
 
 type keysCommand struct {
 	Create keysCreate `cmd:"" help:"Make a key and print its token, which is shown this once."`
-	List   keysList   `cmd:"" help:"List keys."`
+	List   keysList   `cmd:"" default:"withargs" help:"List keys."`
 	Revoke keysRevoke `cmd:"" help:"End a key for ever."`
 	Rotate keysRotate `cmd:"" help:"Replace a key; the old one may work on for a while."`
 }

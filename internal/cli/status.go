@@ -58,11 +58,15 @@ func (*statusCommand) Run(ctx context.Context, p *process) error {
 		if g.CostPerSuccess != nil {
 			cost = dollars(llm.Nanodollars(*g.CostPerSuccess))
 		}
+		success := "-" // nothing was tried
+		if g.Attempts > 0 {
+			success = fmt.Sprintf("%.1f %%", 100*g.SuccessRate)
+		}
 		var failed []string
 		for _, f := range g.Failed {
 			failed = append(failed, number(f.Count)+" "+f.Class)
 		}
-		t.row(g.Provider+"/"+g.Model, g.Breaker, number(g.Running), number(g.Attempts), fmt.Sprintf("%.1f %%", 100*g.SuccessRate),
+		t.row(g.Provider+"/"+g.Model, g.Breaker, number(g.Running), number(g.Attempts), success,
 			seconds(g.FirstByte, g.FirstByte.P50), seconds(g.FirstByte, g.FirstByte.P90), seconds(g.FirstByte, g.FirstByte.P99),
 			seconds(g.PerToken, g.PerToken.P50), cost, dash(strings.Join(failed, ", ")))
 	}

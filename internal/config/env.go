@@ -235,7 +235,7 @@ func Variables() []Variable {
 		{"HEADRACE_DATA", "wins over data in the file"},
 		{"HEADRACE_KEY", "presets the first virtual key: 32 characters or more"},
 		{"HEADRACE_ADMIN_TOKEN", "presets the admin token, and is what commands show to a gateway: 32 characters or more"},
-		{"HEADRACE_URL", "the gateway that keys, usage, logs and models talk to; without it they open the data directory"},
+		{"HEADRACE_URL", "the gateway that commands ask: keys, budgets, usage, logs, models, reconcile, explain, status; without it they open the data directory, and status has nobody to ask"},
 		{"HEADRACE_<PROVIDER>_BASE_URL", "moves a provider, such as HEADRACE_OPENAI_BASE_URL"},
 		{"ANTHROPIC_API_KEY, OPENAI_API_KEY, ...", "the providers' own keys; `headrace models` shows the names"},
 		{"OPENAI_API_KEY_2, _3, ...", "further keys of the same provider: requests are spread over them"},

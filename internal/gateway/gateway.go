@@ -273,7 +273,7 @@ func (x *exchange) plan(p *access.Principal, d *llm.Draft) (route.Plan, *llm.Err
 	case d.Op == llm.OpModerate && d.Head.Model == "":
 		what, why = "a moderation without a model", "the vendor of this door"
 	case d.Op != llm.OpRaw:
-		plan, fail := route.Make(route.Facts{Model: d.Head.Model, Vendor: vendor, Allowed: p.MayUse, Embed: d.Op == llm.OpEmbed}, x.s.Catalog, x.s.Policy)
+		plan, fail := route.Make(route.Facts{Model: x.s.plain(d.Head.Model), Vendor: vendor, Allowed: p.MayUse, Embed: d.Op == llm.OpEmbed}, x.s.Catalog, x.s.Policy)
 		if fail != nil {
 			return plan, fail
 		}

@@ -22,6 +22,22 @@ func (s *Snapshot) allowed(p *access.Principal) []llm.ModelInfo {
 	})
 }
 
+// plain takes off the tag that Ollama's clients put behind names without one,
+// at whatever door they ask then: what the list shows as smart:latest is smart.
+// A model whose own name ends so keeps it.
+func (s *Snapshot) plain(name string) string {
+	short, ok := strings.CutSuffix(name, ollama.Latest)
+	if !ok || s.shows(name) || !s.shows(short) {
+		return name
+	}
+	return short
+}
+
+// shows reports whether a model or a route has this name.
+func (s *Snapshot) shows(name string) bool {
+	return slices.ContainsFunc(s.Models, func(m llm.ModelInfo) bool { return m.ID == name }) || len(s.Catalog.Offers(name)) > 0
+}
+
 // ask answers a question that takes no provider: who may ask, then what. It is
 // let in like any request, and has a row like any.
 func (g *Gateway) ask(w http.ResponseWriter, r *http.Request, d *door, answer func(p *access.Principal) ([]byte, *llm.Error)) {
@@ -79,9 +95,9 @@ func (g *Gateway) shown(p *access.Principal, d *door, id string) ([]byte, *llm.E
 		}
 		return nil
 	}
-	m := find(id)
+	m := find(s.plain(id))
 	if m == nil {
-		plan, fail := route.Make(route.Facts{Model: id, Vendor: d.vendor, Allowed: p.MayUse}, s.Catalog, s.Policy)
+		plan, fail := route.Make(route.Facts{Model: s.plain(id), Vendor: d.vendor, Allowed: p.MayUse}, s.Catalog, s.Policy)
 		for i := range plan.Targets {
 			t := &plan.Targets[i]
 			if row, ok := s.Catalog.Model(t.Provider, t.Model); ok && fail == nil && m == nil {

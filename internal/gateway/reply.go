@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
@@ -166,6 +167,7 @@ func (r *reply) spell(a *llm.Answer, stored bool) ([]byte, error) {
 	if answer.Created == 0 { // a dialect without a time of its own
 		answer.Created = r.opts.Created
 	}
+	answer.Model = cmp.Or(answer.Model, r.opts.Model) // a provider that does not say
 	if answer.From != r.door.name {
 		answer.Echo = r.keep.echo(stored)
 		if r.door.storer != nil { // what goes on from it comes to us

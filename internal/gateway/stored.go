@@ -1,11 +1,9 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"net/http"
 	"net/url"
@@ -17,7 +15,6 @@ import (
 	"headrace/internal/recall"
 	"headrace/internal/relay"
 	"headrace/internal/route"
-	"headrace/internal/wire/sse"
 )
 
 // This file is about answers that are stored: requests that go on from one,
@@ -281,14 +278,9 @@ func (k *keeping) overhear(p *llm.Piece, m relay.Meta) {
 		return
 	}
 	for i := range p.Events {
-		if p.Events[i].Kind != llm.EventFinish || len(p.Raw) == 0 {
-			continue
+		if p.Events[i].Kind == llm.EventFinish && len(p.Data) > 0 {
+			k.heed(p.Data, m)
 		}
-		f, err := sse.NewReader(bytes.NewReader(p.Raw), len(p.Raw)+1).Next()
-		if err != nil && err != io.EOF {
-			continue // no event of the dialect: it holds no answer
-		}
-		k.heed(f.Data, m)
 	}
 }
 

@@ -53,6 +53,8 @@ type Piece struct {
 	// Raw are the bytes for a client of the same dialect; empty when the piece
 	// is not for it.
 	Raw []byte
+	// Data is the data of the frame in Raw, where that is one with events.
+	Data []byte
 	// Events say what the piece means. In a native stream that has begun its
 	// content only usage, finish and error are told.
 	Events []Event

@@ -32,7 +32,8 @@ const (
 const (
 	// Unauthenticated: the caller's key is missing, unknown or expired.
 	Unauthenticated Class = "unauthenticated"
-	// Forbidden: the caller may not use this model or path.
+	// Forbidden: the caller may not use this model or path; on a raw path it is
+	// the provider that says so.
 	Forbidden Class = "forbidden"
 	// NotFound: no such path or thing.
 	NotFound Class = "not_found"

@@ -8,11 +8,11 @@ import (
 	"io"
 	"iter"
 	"net/http"
-	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/catalog"
@@ -23,9 +23,11 @@ import (
 // Bulk is the batch API of one credential of a provider. An error is an
 // *llm.Error, or that of ctx. Safe for concurrent use.
 type Bulk struct {
+	// p speaks only what batches are written in, so that a line and its answer
+	// go over the same wire, however long lies between them.
 	p          *Provider
 	credential int
-	terms      llm.BatchTerms
+	api        catalog.Bulk
 	shape      bulkShape
 }
 
@@ -34,20 +36,28 @@ type bulkShape interface {
 	// refused names the first member of a request that a batch cannot take;
 	// empty when there is none.
 	refused(members map[string]jsontext.Value) string
+	// drops reports whether a member of a request is not sent in a line.
+	drops(member string) bool
 	create(ctx context.Context, b *Bulk, ref string, lines []llm.BatchLine) (llm.BatchStatus, error)
-	// path is where a batch is found, or all of them when id is empty.
+	// path is where a batch is found, or all of them when id is empty; cancel is
+	// where its end is asked for, and told says that the answer to that is the
+	// batch.
 	path(id string) string
+	cancel(id string) (path string, told bool)
 	// status reads a batch.
-	status(body []byte) (llm.BatchStatus, error)
-	// results gives the paths of the files of results of a batch.
-	results(ctx context.Context, b *Bulk, id string) ([]string, error)
-	// result reads a line of a file of results.
-	result(b *Bulk, line []byte) (llm.BatchResult, error)
-	// after is the query parameter that names the last batch of the page before.
-	after() string
+	status(b *Bulk, body []byte) (llm.BatchStatus, error)
+	// page reads a page of the list of batches and gives the query of the next
+	// one, empty after the last. n is how many were read, this one too; with no
+	// body it gives the query of the first.
+	page(n int, body []byte) (batches []jsontext.Value, next string, err error)
+	// sorted says that the newest batches are listed first.
+	sorted() bool
+	results(ctx context.Context, b *Bulk, id string, yield func(llm.BatchResult, error) bool)
 }
 
-var bulkShapes = map[llm.Dialect]bulkShape{llm.Anthropic: messageBatches{}, llm.OpenAI: fileBatches{}}
+var bulkShapes = map[catalog.BulkShape]bulkShape{
+	catalog.BulkMessages: messageBatches{}, catalog.BulkFiles: fileBatches{}, catalog.BulkJobs: jobBatches{}, catalog.BulkInline: inlineBatches{},
+}
 
 // Bulk gives the batch API of the credential with that index; false when the
 // provider has none that is spoken.
@@ -56,24 +66,34 @@ func (p *Provider) Bulk(credential int) (*Bulk, bool) {
 	if !ok {
 		return nil, false
 	}
-	return p.bulk(credential, api), true
-}
-
-func (p *Provider) bulk(credential int, api catalog.Bulk) *Bulk {
-	return &Bulk{p, credential, api.Terms, bulkShapes[api.Dialect]}
+	var spoken []wire
+	for _, w := range p.wires {
+		if slices.ContainsFunc(w.ways, func(way way) bool { return slices.Contains(api.Paths, way.path) }) {
+			spoken = append(spoken, w)
+		}
+	}
+	own := &Provider{row: p.row, base: p.base, signers: p.signers, keys: p.keys, hear: p.hear, header: p.header, client: p.client, direct: p.direct,
+		plays: p.plays, slow: p.slow, wires: spoken, quirk: p.quirk, maxAnswer: p.maxAnswer, maxEvent: p.maxEvent}
+	return &Bulk{own, credential, api, bulkShapes[api.Shape]}, len(spoken) > 0
 }
 
 // Terms are the bounds of one batch.
-func (b *Bulk) Terms() llm.BatchTerms { return b.terms }
+func (b *Bulk) Terms() llm.BatchTerms { return b.api.Terms }
 
 // Line writes a request in the provider's form, without an ID. An error says
 // that the request cannot go by batch there.
 func (b *Bulk) Line(model string, c *llm.Capability, d *llm.Draft) (llm.BatchLine, *llm.Error) {
 	line := llm.BatchLine{Op: d.Op, Model: model}
+	if !b.api.Takes(model) {
+		return line, b.unfit(model, "model", b.p.row.ID+" does not take "+model+" in batches")
+	}
 	d = single(d)
 	out, err := b.p.encode(model, c, d)
 	if err != nil {
 		return line, b.ours(err, model)
+	}
+	if !slices.Contains(b.api.Paths, out.path) {
+		return line, b.unfit(model, string(d.Op), "batches of "+b.p.row.ID+" do not take it")
 	}
 	if loss := llm.Refusal(out.Losses); loss != nil {
 		return line, b.unfit(model, loss.Path, loss.Why)
@@ -85,14 +105,14 @@ func (b *Bulk) Line(model string, c *llm.Capability, d *llm.Draft) (llm.BatchLin
 		}
 	}
 	members := map[string]jsontext.Value{}
-	if line.Body, err = withoutStream(bytes.Join(out.Body, nil), members); err != nil {
+	if line.Body, err = b.written(bytes.Join(out.Body, nil), members); err != nil {
 		return line, &llm.Error{Class: llm.InvalidRequest, Provider: b.p.row.ID, Model: model, Message: "the request is not a JSON object", Cause: err}
 	}
 	if name := b.shape.refused(members); name != "" {
 		return line, b.unfit(model, name, "batches do not take it")
 	}
-	if b.terms.OneOp {
-		line.Path = "/v1" + out.fill(model, false)
+	if b.api.Terms.OneOp {
+		line.Path = out.fill(model, false)
 	}
 	return line, nil
 }
@@ -120,9 +140,9 @@ func single(d *llm.Draft) *llm.Draft {
 	return &whole
 }
 
-// withoutStream writes a request on one line and without what asks for a
-// stream; the members that stay are put into kept.
-func withoutStream(body []byte, kept map[string]jsontext.Value) ([]byte, error) {
+// written is a request on one line and without what asks for a stream; the
+// members that stay are put into kept.
+func (b *Bulk) written(body []byte, kept map[string]jsontext.Value) ([]byte, error) {
 	v := jsontext.Value(bytes.Clone(body))
 	if err := v.Compact(); err != nil {
 		return nil, err
@@ -142,7 +162,7 @@ func withoutStream(body []byte, kept map[string]jsontext.Value) ([]byte, error) 
 		if err != nil {
 			return nil, err
 		}
-		if name == "stream" || name == "stream_options" {
+		if name == "stream" || name == "stream_options" || b.shape.drops(name) {
 			continue
 		}
 		value = value.Clone()
@@ -158,14 +178,23 @@ func withoutStream(body []byte, kept map[string]jsontext.Value) ([]byte, error) 
 	return append(out, '}'), nil
 }
 
+// lineID is what every provider takes as a custom_id; it needs no escapes.
+var lineID = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
+
 // Create starts a batch. It may have been started although an error comes
 // back. ref names it where Terms.Refs is set.
 func (b *Bulk) Create(ctx context.Context, ref string, lines []llm.BatchLine) (llm.BatchStatus, error) {
-	if len(lines) == 0 || b.terms.Items > 0 && len(lines) > b.terms.Items {
-		return llm.BatchStatus{}, &llm.Error{Class: llm.TooLarge, Provider: b.p.row.ID, Message: fmt.Sprintf("a batch has 1 to %d lines, not %d", b.terms.Items, len(lines))}
+	switch most := b.api.Terms.Items; {
+	case len(lines) == 0:
+		return llm.BatchStatus{}, &llm.Error{Class: llm.InvalidRequest, Provider: b.p.row.ID, Message: "a batch has at least one line"}
+	case most > 0 && len(lines) > most:
+		return llm.BatchStatus{}, &llm.Error{Class: llm.TooLarge, Provider: b.p.row.ID, Message: fmt.Sprintf("a batch has at most %d lines, not %d", most, len(lines))}
 	}
 	for i := range lines {
-		if l, first := &lines[i], &lines[0]; b.terms.OneModel && l.Model != first.Model || l.Path != first.Path {
+		if !lineID.MatchString(lines[i].ID) {
+			return llm.BatchStatus{}, &llm.Error{Class: llm.InvalidRequest, Provider: b.p.row.ID, Message: fmt.Sprintf("line %d has the id %q", i+1, lines[i].ID)}
+		}
+		if l, first := &lines[i], &lines[0]; b.api.Terms.OneModel && l.Model != first.Model || l.Path != first.Path {
 			return llm.BatchStatus{}, &llm.Error{Class: llm.InvalidRequest, Provider: b.p.row.ID, Message: fmt.Sprintf("line %d is of another model or endpoint than the first", i+1)}
 		}
 	}
@@ -178,8 +207,8 @@ func (b *Bulk) fits(body [][]byte) error {
 	for _, s := range body {
 		size += int64(len(s))
 	}
-	if b.terms.Bytes > 0 && size > b.terms.Bytes {
-		return &llm.Error{Class: llm.TooLarge, Provider: b.p.row.ID, Message: fmt.Sprintf("the batch has %d bytes, over %d", size, b.terms.Bytes)}
+	if b.api.Terms.Bytes > 0 && size > b.api.Terms.Bytes {
+		return &llm.Error{Class: llm.TooLarge, Provider: b.p.row.ID, Message: fmt.Sprintf("the batch has %d bytes, over %d", size, b.api.Terms.Bytes)}
 	}
 	return nil
 }
@@ -191,7 +220,18 @@ func (b *Bulk) Get(ctx context.Context, id string) (llm.BatchStatus, error) {
 
 // Cancel asks that what has not begun is left out.
 func (b *Bulk) Cancel(ctx context.Context, id string) (llm.BatchStatus, error) {
-	return b.asked(ctx, http.MethodPost, b.shape.path(id)+"/cancel")
+	path, told := b.shape.cancel(id)
+	if !told {
+		if _, err := b.read(ctx, http.MethodPost, path, "", "", nil); err != nil {
+			return llm.BatchStatus{}, err
+		}
+		st, err := b.Get(ctx, id)
+		if st.Phase == llm.BatchRunning {
+			st.Phase = llm.BatchCanceling
+		}
+		return st, err
+	}
+	return b.asked(ctx, http.MethodPost, path)
 }
 
 func (b *Bulk) asked(ctx context.Context, method, path string) (llm.BatchStatus, error) {
@@ -199,66 +239,56 @@ func (b *Bulk) asked(ctx context.Context, method, path string) (llm.BatchStatus,
 	if err != nil {
 		return llm.BatchStatus{}, err
 	}
-	s, err := b.shape.status(body)
+	s, err := b.shape.status(b, body)
 	return s, b.p.malformed(err, "")
 }
 
-// List gives the account's batches that began at since or later, newest first.
+// List gives the account's batches that began at since or later. Some
+// providers tell times in whole seconds, and since is taken as they would tell
+// it.
 func (b *Bulk) List(ctx context.Context, since time.Time) iter.Seq2[llm.BatchStatus, error] {
+	since = since.Truncate(time.Second)
 	return func(yield func(llm.BatchStatus, error) bool) {
-		query := "limit=100"
-		for {
-			body, err := b.read(ctx, http.MethodGet, b.shape.path(""), query, "", nil)
-			if err != nil {
-				yield(llm.BatchStatus{}, err)
-				return
+		_, query, err := b.shape.page(0, nil)
+		for n := 1; query != "" && err == nil; n++ {
+			var body []byte
+			if body, err = b.read(ctx, http.MethodGet, b.shape.path(""), query, "", nil); err != nil {
+				break
 			}
-			var page struct {
-				Data    []jsontext.Value `json:"data"`
-				HasMore bool             `json:"has_more"`
+			var page []jsontext.Value
+			if page, query, err = b.shape.page(n, body); err != nil {
+				err = b.p.malformed(err, "")
+				break
 			}
-			if err := json.Unmarshal(body, &page); err != nil {
-				yield(llm.BatchStatus{}, b.p.malformed(err, ""))
-				return
-			}
-			last := ""
-			for _, v := range page.Data {
-				s, err := b.shape.status(v)
-				if err != nil {
+			for _, v := range page {
+				s, err := b.shape.status(b, v)
+				switch {
+				case err != nil:
 					yield(s, b.p.malformed(err, ""))
 					return
-				}
-				if s.Created.Before(since) || !yield(s, nil) {
+				case !s.Created.Before(since):
+					if !yield(s, nil) {
+						return
+					}
+				case b.shape.sorted():
 					return
 				}
-				last = s.ID
 			}
-			if !page.HasMore || last == "" {
-				return
-			}
-			query = "limit=100&" + b.shape.after() + "=" + url.QueryEscape(last)
+		}
+		if err != nil {
+			yield(llm.BatchStatus{}, err)
 		}
 	}
 }
 
 // Results gives what there is, in any order, a line at a time.
 func (b *Bulk) Results(ctx context.Context, id string) iter.Seq2[llm.BatchResult, error] {
-	return func(yield func(llm.BatchResult, error) bool) {
-		paths, err := b.shape.results(ctx, b, id)
-		if err != nil {
-			yield(llm.BatchResult{}, err)
-			return
-		}
-		for _, path := range paths {
-			if !b.file(ctx, path, yield) {
-				return
-			}
-		}
-	}
+	return func(yield func(llm.BatchResult, error) bool) { b.shape.results(ctx, b, id, yield) }
 }
 
-// file gives the results of one file; false when no more are wanted.
-func (b *Bulk) file(ctx context.Context, path string, yield func(llm.BatchResult, error) bool) bool {
+// file gives the results of one file, each line of which read reads; false when
+// no more are wanted.
+func (b *Bulk) file(ctx context.Context, path string, read func(b *Bulk, line []byte) (llm.BatchResult, error), yield func(llm.BatchResult, error) bool) bool {
 	resp, err := b.send(ctx, http.MethodGet, path, "", "", nil)
 	if err != nil {
 		yield(llm.BatchResult{}, err)
@@ -274,17 +304,12 @@ func (b *Bulk) file(ctx context.Context, path string, yield func(llm.BatchResult
 		case errors.Is(err, io.EOF):
 			return true
 		case err != nil:
-			if ctx.Err() != nil {
-				err = context.Cause(ctx)
-			} else {
-				err = &llm.Error{Class: llm.MalformedUpstream, Provider: b.p.row.ID, Message: "the results of " + b.p.row.ID + " were cut off", Cause: err}
-			}
-			yield(llm.BatchResult{}, err)
+			yield(llm.BatchResult{}, b.cut(ctx, err))
 			return false
 		case len(bytes.TrimSpace(f.Data)) == 0:
 			continue
 		}
-		r, err := b.shape.result(b, f.Data)
+		r, err := read(b, f.Data)
 		if err != nil {
 			yield(llm.BatchResult{}, b.p.malformed(err, ""))
 			return false
@@ -293,6 +318,14 @@ func (b *Bulk) file(ctx context.Context, path string, yield func(llm.BatchResult
 			return false
 		}
 	}
+}
+
+// cut is the error of results that end too soon.
+func (b *Bulk) cut(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return &llm.Error{Class: llm.MalformedUpstream, Provider: b.p.row.ID, Message: "the results of " + b.p.row.ID + " were cut off", Cause: err}
 }
 
 // read sends a request and reads its answer whole.

@@ -18,6 +18,7 @@ func TestBulkAgainstRehearsal(t *testing.T) {
 	for _, row := range []catalog.Provider{
 		{ID: "anthropic", Dialect: llm.Anthropic, Auth: catalog.NoAuth, BaseURL: "https://x.test"},
 		{ID: "openai", Dialect: llm.OpenAI, Auth: catalog.NoAuth, BaseURL: "https://x.test/v1"},
+		{ID: "rehearsal", Dialect: llm.Anthropic, Also: []llm.Dialect{llm.OpenAI}, Auth: catalog.NoAuth, BaseURL: "http://rehearsal.invalid"},
 	} {
 		p, err := provider.New(provider.Options{Row: &row, Transport: stage})
 		if err != nil {

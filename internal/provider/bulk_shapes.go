@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +20,34 @@ import (
 // messageBatches is Anthropic's: the requests are in the body that starts it.
 type messageBatches struct{}
 
-func (messageBatches) after() string { return "after_id" }
+func (messageBatches) drops(string) bool { return false }
+func (messageBatches) sorted() bool      { return true }
+
+func (messageBatches) page(_ int, body []byte) ([]jsontext.Value, string, error) {
+	return listed(body, "after_id")
+}
+
+// listed reads a page of a list that goes on after its last id.
+func listed(body []byte, after string) (batches []jsontext.Value, next string, err error) {
+	const most = "limit=100"
+	if body == nil {
+		return nil, most, nil
+	}
+	var page struct {
+		Data    []jsontext.Value `json:"data"`
+		HasMore bool             `json:"has_more"`
+	}
+	if err := json.Unmarshal(body, &page); err != nil || !page.HasMore || len(page.Data) == 0 {
+		return page.Data, "", err
+	}
+	var last struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal(page.Data[len(page.Data)-1], &last); err != nil || last.ID == "" {
+		return nil, "", errors.Join(errors.New("the last batch of a page has no id"), err)
+	}
+	return page.Data, most + "&" + after + "=" + url.QueryEscape(last.ID), nil
+}
 
 func (messageBatches) path(id string) string {
 	if id == "" {
@@ -28,6 +55,8 @@ func (messageBatches) path(id string) string {
 	}
 	return "/v1/messages/batches/" + url.PathEscape(id)
 }
+
+func (s messageBatches) cancel(id string) (string, bool) { return s.path(id) + "/cancel", true }
 
 func (messageBatches) refused(members map[string]jsontext.Value) string {
 	for _, name := range []string{"speed", "fallbacks", "thread"} {
@@ -59,13 +88,13 @@ func (s messageBatches) create(ctx context.Context, b *Bulk, _ string, lines []l
 	if err != nil {
 		return llm.BatchStatus{}, err
 	}
-	st, err := s.status(answer)
+	st, err := s.status(b, answer)
 	return st, b.p.malformed(err, "")
 }
 
 var messagePhases = map[string]llm.BatchPhase{"in_progress": llm.BatchRunning, "canceling": llm.BatchCanceling, "ended": llm.BatchEnded}
 
-func (messageBatches) status(body []byte) (llm.BatchStatus, error) {
+func (messageBatches) status(_ *Bulk, body []byte) (llm.BatchStatus, error) {
 	var v struct {
 		ID      string     `json:"id"`
 		Status  string     `json:"processing_status"`
@@ -97,8 +126,8 @@ func (messageBatches) status(body []byte) (llm.BatchStatus, error) {
 	return st, nil
 }
 
-func (s messageBatches) results(_ context.Context, _ *Bulk, id string) ([]string, error) {
-	return []string{s.path(id) + "/results"}, nil // not results_url, which could lead elsewhere with our key
+func (s messageBatches) results(ctx context.Context, b *Bulk, id string, yield func(llm.BatchResult, error) bool) {
+	b.file(ctx, s.path(id)+"/results", s.result, yield) // not results_url, which could lead elsewhere with our key
 }
 
 // messageStatuses are the statuses that go with the error types of Anthropic:
@@ -149,7 +178,12 @@ func (b *Bulk) lineError(status int, body []byte) *llm.Error {
 // fileBatches is OpenAI's: the requests are a file, and so are the results.
 type fileBatches struct{}
 
-func (fileBatches) after() string { return "after" }
+func (fileBatches) drops(string) bool { return false }
+func (fileBatches) sorted() bool      { return true }
+
+func (fileBatches) page(_ int, body []byte) ([]jsontext.Value, string, error) {
+	return listed(body, "after")
+}
 
 func (fileBatches) path(id string) string {
 	if id == "" {
@@ -158,68 +192,80 @@ func (fileBatches) path(id string) string {
 	return "/batches/" + url.PathEscape(id)
 }
 
+func (s fileBatches) cancel(id string) (string, bool) { return s.path(id) + "/cancel", true }
+
 func (fileBatches) refused(map[string]jsontext.Value) string { return "" }
 
 func (s fileBatches) create(ctx context.Context, b *Bulk, ref string, lines []llm.BatchLine) (llm.BatchStatus, error) {
-	file := make([][]byte, 0, 2*len(lines)+2)
+	file, err := b.upload(ctx, lines, func(l *llm.BatchLine) string { return `"method":"POST","url":"/v1` + l.Path + `",` })
+	if err != nil {
+		return llm.BatchStatus{}, err
+	}
+	return b.begin(ctx, map[string]any{"input_file_id": file, "endpoint": "/v1" + lines[0].Path, "completion_window": "24h", "metadata": map[string]string{b.api.RefIn: ref}})
+}
+
+// upload sends the lines as a file and gives its id; more are the members of a
+// line beside its id and its body.
+func (b *Bulk) upload(ctx context.Context, lines []llm.BatchLine, more func(*llm.BatchLine) string) (string, error) {
+	file := make([][]byte, 0, 2*len(lines)+3)
+	edge := "headrace-" + rand.Text()
+	file = append(file, []byte("--"+edge+"\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--"+edge+
+		"\r\nContent-Disposition: form-data; name=\"file\"; filename=\"batch.jsonl\"\r\nContent-Type: application/jsonl\r\n\r\n"))
 	between := ""
 	for i := range lines {
-		file = append(file, []byte(between+`{"custom_id":"`+lines[i].ID+`","method":"POST","url":"`+lines[i].Path+`","body":`), lines[i].Body)
+		file = append(file, []byte(between+`{"custom_id":"`+lines[i].ID+`",`+more(&lines[i])+`"body":`), lines[i].Body)
 		between = "}\n"
 	}
 	file = append(file, []byte("}\n"))
-	if err := b.fits(file); err != nil {
-		return llm.BatchStatus{}, err
+	if err := b.fits(file[1:]); err != nil {
+		return "", err
 	}
-	edge := "headrace-" + rand.Text()
-	head := "--" + edge + "\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--" + edge +
-		"\r\nContent-Disposition: form-data; name=\"file\"; filename=\"batch.jsonl\"\r\nContent-Type: application/jsonl\r\n\r\n"
-	form := append(slices.Insert(file, 0, []byte(head)), []byte("\r\n--"+edge+"--\r\n"))
-	answer, err := b.read(ctx, http.MethodPost, "/files", "", "multipart/form-data; boundary="+edge, form)
+	answer, err := b.read(ctx, http.MethodPost, "/files", "", "multipart/form-data; boundary="+edge, append(file, []byte("\r\n--"+edge+"--\r\n")))
 	if err != nil {
-		return llm.BatchStatus{}, err
+		return "", err
 	}
 	var up struct {
 		ID string `json:"id"`
 	}
 	if err := json.Unmarshal(answer, &up); err != nil || up.ID == "" {
-		return llm.BatchStatus{}, &llm.Error{Class: llm.MalformedUpstream, Provider: b.p.row.ID, Message: "the answer to an upload names no file", Cause: err}
+		return "", &llm.Error{Class: llm.MalformedUpstream, Provider: b.p.row.ID, Message: "the answer to an upload names no file", Cause: err}
 	}
-	ask, err := json.Marshal(map[string]any{"input_file_id": up.ID, "endpoint": lines[0].Path, "completion_window": "24h", "metadata": map[string]string{"headrace": ref}}, json.Deterministic(true))
+	return up.ID, nil
+}
+
+// begin asks for a batch.
+func (b *Bulk) begin(ctx context.Context, ask map[string]any) (llm.BatchStatus, error) {
+	body, err := json.Marshal(ask, json.Deterministic(true))
 	if err != nil {
 		return llm.BatchStatus{}, err
 	}
-	if answer, err = b.read(ctx, http.MethodPost, s.path(""), "", "application/json", [][]byte{ask}); err != nil {
+	answer, err := b.read(ctx, http.MethodPost, b.shape.path(""), "", "application/json", [][]byte{body})
+	if err != nil {
 		return llm.BatchStatus{}, err
 	}
-	st, err := s.status(answer)
+	st, err := b.shape.status(b, answer)
 	return st, b.p.malformed(err, "")
 }
 
 // fileBatch is OpenAI's batch.
 type fileBatch struct {
-	ID        string            `json:"id"`
-	Status    string            `json:"status"`
-	Created   int64             `json:"created_at"`
-	Expires   int64             `json:"expires_at"`
-	Completed int64             `json:"completed_at"`
-	Failed    int64             `json:"failed_at"`
-	Expired   int64             `json:"expired_at"`
-	Cancelled int64             `json:"cancelled_at"`
-	Output    string            `json:"output_file_id"`
-	Error     string            `json:"error_file_id"`
-	Metadata  map[string]string `json:"metadata"`
+	ID        string         `json:"id"`
+	Status    string         `json:"status"`
+	Created   int64          `json:"created_at"`
+	Expires   int64          `json:"expires_at"`
+	Completed int64          `json:"completed_at"`
+	Failed    int64          `json:"failed_at"`
+	Expired   int64          `json:"expired_at"`
+	Cancelled int64          `json:"cancelled_at"`
+	Output    string         `json:"output_file_id"`
+	Error     string         `json:"error_file_id"`
+	Metadata  map[string]any `json:"metadata"`
 	Counts    struct {
 		Total     int64 `json:"total"`
 		Completed int64 `json:"completed"`
 		Failed    int64 `json:"failed"`
 	} `json:"request_counts"`
-	Errors struct {
-		Data []struct {
-			Message string `json:"message"`
-			Line    int    `json:"line"`
-		} `json:"data"`
-	} `json:"errors"`
+	Errors jsontext.Value `json:"errors"` // not of one form everywhere
 }
 
 var filePhases = map[string]llm.BatchPhase{
@@ -227,7 +273,7 @@ var filePhases = map[string]llm.BatchPhase{
 	"completed": llm.BatchEnded, "expired": llm.BatchEnded, "cancelled": llm.BatchEnded, "failed": llm.BatchFailed,
 }
 
-func (fileBatches) status(body []byte) (llm.BatchStatus, error) {
+func (fileBatches) status(b *Bulk, body []byte) (llm.BatchStatus, error) {
 	var v fileBatch
 	if err := json.Unmarshal(body, &v); err != nil {
 		return llm.BatchStatus{}, err
@@ -237,14 +283,37 @@ func (fileBatches) status(body []byte) (llm.BatchStatus, error) {
 		return llm.BatchStatus{}, fmt.Errorf("a batch %q with the status %q", v.ID, v.Status)
 	}
 	st := llm.BatchStatus{ID: v.ID, Phase: phase, Created: unix(v.Created), Expires: unix(v.Expires), Ended: unix(cmp.Or(v.Completed, v.Failed, v.Expired, v.Cancelled)),
-		Total: v.Counts.Total, Succeeded: v.Counts.Completed, Errored: v.Counts.Failed, Ref: v.Metadata["headrace"]}
+		Total: v.Counts.Total, Succeeded: v.Counts.Completed, Errored: v.Counts.Failed, Ref: b.ref(v.Metadata)}
 	if phase == llm.BatchFailed {
-		st.Why = "no reason was given"
-		if len(v.Errors.Data) > 0 {
-			st.Why = fmt.Sprintf("line %d: %s", v.Errors.Data[0].Line, v.Errors.Data[0].Message)
-		}
+		st.Why = b.why(v.Errors)
 	}
 	return st, nil
+}
+
+// ref is our name in the metadata of a batch.
+func (b *Bulk) ref(metadata map[string]any) string {
+	ref, _ := metadata[b.api.RefIn].(string)
+	return ref
+}
+
+// why is what a batch failed with: the first of its errors, which are a list or
+// hold one.
+func (b *Bulk) why(errs jsontext.Value) string {
+	type cause struct {
+		Message string `json:"message"`
+		Line    int    `json:"line"`
+	}
+	var in struct {
+		Data []cause `json:"data"`
+	}
+	if json.Unmarshal(errs, &in) != nil && json.Unmarshal(errs, &in.Data) != nil || len(in.Data) == 0 || in.Data[0].Message == "" {
+		return "no reason was given"
+	}
+	text := b.p.hidden(in.Data[0].Message)
+	if line := in.Data[0].Line; line > 0 {
+		return fmt.Sprintf("line %d: %s", line, text)
+	}
+	return text
 }
 
 // unix is the time of seconds; zero stays zero.
@@ -255,21 +324,26 @@ func unix(s int64) time.Time {
 	return time.Unix(s, 0)
 }
 
-func (s fileBatches) results(ctx context.Context, b *Bulk, id string) (paths []string, err error) {
-	body, err := b.read(ctx, http.MethodGet, s.path(id), "", "", nil)
-	if err != nil {
-		return nil, err
-	}
+func (s fileBatches) results(ctx context.Context, b *Bulk, id string, yield func(llm.BatchResult, error) bool) {
 	var v fileBatch
-	if err := json.Unmarshal(body, &v); err != nil {
-		return nil, b.p.malformed(err, "")
+	body, err := b.read(ctx, http.MethodGet, s.path(id), "", "", nil)
+	if err == nil {
+		err = b.p.malformed(json.Unmarshal(body, &v), "")
 	}
-	for _, file := range []string{v.Output, v.Error} {
-		if file != "" {
-			paths = append(paths, "/files/"+url.PathEscape(file)+"/content")
+	if err != nil {
+		yield(llm.BatchResult{}, err)
+		return
+	}
+	b.files(ctx, []string{v.Output, v.Error}, yield)
+}
+
+// files gives the results of files in OpenAI's form.
+func (b *Bulk) files(ctx context.Context, ids []string, yield func(llm.BatchResult, error) bool) {
+	for _, id := range ids {
+		if id != "" && !b.file(ctx, "/files/"+url.PathEscape(id)+"/content", fileBatches{}.result, yield) {
+			return
 		}
 	}
-	return paths, nil
 }
 
 func (fileBatches) result(b *Bulk, line []byte) (llm.BatchResult, error) {

@@ -52,9 +52,12 @@ func (s *bulkServer) RoundTrip(r *http.Request) (*http.Response, error) {
 func bulkAt(t *testing.T, id string, answers map[string]string) (*Bulk, *bulkServer) {
 	t.Helper()
 	s := &bulkServer{t: t, answers: answers, sent: map[string][]byte{}, kinds: map[string]string{}}
-	d, base := llm.Anthropic, "https://x.test"
-	if id == "openai" {
-		d, base = llm.OpenAI, "https://x.test/v1"
+	d, base := llm.OpenAI, "https://x.test/v1"
+	switch id {
+	case "anthropic":
+		d, base = llm.Anthropic, "https://x.test"
+	case "gemini":
+		d, base = llm.Gemini, "https://x.test"
 	}
 	p, err := New(Options{Row: &catalog.Provider{ID: id, Dialect: d, Auth: catalog.NoAuth, BaseURL: base}, Transport: s})
 	if err != nil {
@@ -234,11 +237,11 @@ func TestFileBatches(t *testing.T) {
 	if ans, bad := b.Answer("target", &llm.Capability{}, other, &one); bad != nil || ans.Response.Items[0].Text() != "hello" || ans.Glance.Usage.Input != 7 {
 		t.Errorf("answer: %+v %v", ans, bad)
 	}
-	lines[1].Path = "/v1/responses"
+	lines[1].Path = "/responses"
 	if _, err := b.Create(t.Context(), "9", lines); !isClass(err, llm.InvalidRequest) {
 		t.Errorf("two endpoints in one batch: %v", err)
 	}
-	b.terms.Bytes = 10
+	b.api.Terms.Bytes = 10
 	if _, err := b.Create(t.Context(), "9", lines[:1]); !isClass(err, llm.TooLarge) {
 		t.Errorf("too many bytes: %v", err)
 	}

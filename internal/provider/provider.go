@@ -187,6 +187,12 @@ func transport(connect time.Duration) *http.Transport {
 	}
 }
 
+// isJSON says whether a content type is JSON, with or without parameters.
+func isJSON(contentType string) bool {
+	const j = "application/json"
+	return len(contentType) >= len(j) && strings.EqualFold(contentType[:len(j)], j)
+}
+
 // ID is the provider's id.
 func (p *Provider) ID() string { return p.row.ID }
 
@@ -244,6 +250,9 @@ func (p *Provider) send(ctx context.Context, model string, d *llm.Draft, out *ou
 		Header: passHeader(resp.Header), Losses: out.Losses, UpstreamID: upstreamID(resp.Header),
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		if d.Op == llm.OpRaw {
+			return nil, p.rawFailed(ctx, out.codec, resp)
+		}
 		return nil, p.failed(ctx, model, out.codec, resp)
 	}
 	if d.Op == llm.OpRaw {
@@ -463,8 +472,8 @@ func (p *Provider) request(ctx context.Context, model string, d *llm.Draft, out 
 	}
 	maps.Copy(h, p.header)
 	maps.Copy(h, out.Header)
-	if h["Content-Type"] == nil && len(d.Raw) > 0 {
-		h["Content-Type"] = []string{"application/json"}
+	if len(d.Raw) > 0 && (h["Content-Type"] == nil || d.Op != llm.OpRaw && !isJSON(h["Content-Type"][0])) {
+		h["Content-Type"] = []string{"application/json"} // curl -d says it is a form
 	}
 	// Without this Go would ask for gzip, and the frames could not be read.
 	h["Accept-Encoding"] = []string{"identity"}
@@ -551,6 +560,17 @@ func (p *Provider) failed(ctx context.Context, model string, codec Codec, resp *
 	e := p.own(codec.DecodeError(resp.StatusCode, resp.Header, p.hide(body)), model)
 	e.UpstreamID = upstreamID(resp.Header)
 	return e
+}
+
+// rawFailed is failed for a raw path.
+func (p *Provider) rawFailed(ctx context.Context, codec Codec, resp *http.Response) error {
+	err := p.failed(ctx, "", codec, resp)
+	if e, ok := errors.AsType[*llm.Error](err); ok && e.Class == llm.Auth && e.Status == http.StatusForbidden {
+		// It is about the thing that was asked for: Gemini answers 403 for a file
+		// that is not there any more (googleapis/python-genai#1218, 2025-08).
+		e.Class = llm.Forbidden
+	}
+	return err
 }
 
 // hide takes our credentials out of a body that repeats one, before anything

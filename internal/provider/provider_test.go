@@ -236,3 +236,25 @@ func frames(name, input string) string {
 	put(`{"type":"message_stop"}`)
 	return b.String()
 }
+
+// TestContentType: a provider is told that the body is JSON, whatever the client
+// called it (curl -d calls it a form), and otherwise what the client said.
+func TestContentType(t *testing.T) {
+	for said, want := range map[string]string{
+		"": "application/json", "application/x-www-form-urlencoded": "application/json",
+		"application/json": "application/json", "Application/JSON; charset=utf-8": "Application/JSON; charset=utf-8",
+	} {
+		u := &upstream{kind: "application/json", answer: message}
+		d := draft(t, llm.Anthropic, `{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"hi"}]}`)
+		d.Header = http.Header{}
+		if said != "" {
+			d.Header.Set("Content-Type", said)
+		}
+		if _, err := at(t, llm.Anthropic, u, false).Send(t.Context(), "m", &llm.Capability{}, d); err != nil {
+			t.Fatal(err)
+		}
+		if got := u.request.Header.Get("Content-Type"); got != want {
+			t.Errorf("%q was sent as %q, want %q", said, got, want)
+		}
+	}
+}

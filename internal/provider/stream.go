@@ -15,9 +15,11 @@ import (
 
 func (p *Provider) stream(body io.ReadCloser, frames *sse.Reader, model string, out *outgoing) *stream {
 	runs, _ := out.codec.(runner)
+	decoder := out.codec.NewDecoder()
+	skims, _ := decoder.(skimmer)
 	return &stream{
-		runs: runs,
-		body: body, frames: frames, codec: out.codec, decoder: out.codec.NewDecoder(),
+		runs: runs, skims: skims,
+		body: body, frames: frames, codec: out.codec, decoder: decoder,
 		native: out.native, dropUsage: out.DropUsage, names: out.Names, customs: out.Customs, provider: p, model: model,
 	}
 }
@@ -27,6 +29,13 @@ type runner interface {
 	// SoFar reports whether all that a frame tells beside its text is the usage
 	// so far.
 	SoFar(data []byte) bool
+}
+
+// skimmer is a decoder of a dialect whose last frame repeats the whole answer.
+type skimmer interface {
+	// Skim is Decode for a native stream whose content has begun: it gives usage,
+	// finish and error alone.
+	Skim(dst []llm.Event, name, data []byte) ([]llm.Event, error)
 }
 
 // stream reads a provider's event stream. Until its content begins every frame
@@ -58,6 +67,8 @@ type stream struct {
 	// usage nobody has read.
 	runs runner
 	last []byte
+	// skims is nil where no frame repeats the answer.
+	skims skimmer
 	// broken is the error that the next call returns.
 	broken error
 	// over ends what a provider may still send behind the terminal event; nil
@@ -97,7 +108,11 @@ func (s *stream) Next() (llm.Piece, error) {
 			s.room = rooms.Get().(*[]llm.Event)
 			s.events = *s.room
 		}
-		s.events, err = s.decoder.Decode(s.events[:0], f.Event, f.Data)
+		if s.skims != nil && s.native && s.begun {
+			s.events, err = s.skims.Skim(s.events[:0], f.Event, f.Data)
+		} else {
+			s.events, err = s.decoder.Decode(s.events[:0], f.Event, f.Data)
+		}
 		if err != nil {
 			return s.fail(s.unread(), s.provider.malformed(err, s.model))
 		}
@@ -144,7 +159,7 @@ func (s *stream) Next() (llm.Piece, error) {
 			s.wrapper = len(f.Data) - p.TextBytes
 		}
 		if s.native && !hidden && !(s.dropUsage && onlyUsage) {
-			p.Raw = f.Raw
+			p.Raw, p.Data = f.Raw, f.Data
 		}
 		if len(p.Raw) > 0 || len(p.Events) > 0 {
 			return p, nil

@@ -158,6 +158,9 @@ func (w *run) pass(ctx context.Context, o *opened, ans *llm.Answer, a *Attempt, 
 			a.drained()
 			return nothing, clientGone(ctx)
 		}
+		if !last && w.turnsAway(ans.Glance.Finish) {
+			return nothing, turnedAway(t, ans)
+		}
 		if err := w.reply.Whole(ans, meta); err != nil {
 			return content, unreachable(ctx, err)
 		}
@@ -171,6 +174,9 @@ func (w *run) pass(ctx context.Context, o *opened, ans *llm.Answer, a *Attempt, 
 	if !last && w.draft.Op == llm.OpChat {
 		c.need, c.warmUp, c.cancel = l.need(), l.WarmUp, cancel
 	}
+	if !last {
+		c.turnsAway = w.turnsAway
+	}
 	err := c.run(ctx)
 	if leaves.draining() {
 		a.drained()
@@ -180,6 +186,18 @@ func (w *run) pass(ctx context.Context, o *opened, ans *llm.Answer, a *Attempt, 
 		return c.reached, w.relay.classify(ctx, o.ctx, err, t)
 	}
 	return content, nil
+}
+
+// turnsAway reports whether an answer that ends so is left for the next target:
+// Claude and others say with an ordinary end that they refuse the content, and
+// the operator wants another model to be asked then.
+func (w *run) turnsAway(f llm.Finish) bool {
+	return f.Reason == llm.FinishRefusal && w.draft.Op == llm.OpChat && w.terms.rules[llm.ContentRefused].Step != StepStop
+}
+
+// turnedAway is the error of an attempt whose answer refuses the content.
+func turnedAway(t *route.Target, ans *llm.Answer) *llm.Error {
+	return &llm.Error{Class: llm.ContentRefused, Status: ans.Status, Provider: t.Provider, Model: t.Model, UpstreamID: ans.UpstreamID, Message: t.Provider + " refused the content"}
 }
 
 // classify makes the *llm.Error of a failed attempt. ctx is the client's,

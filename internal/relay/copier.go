@@ -1,9 +1,11 @@
 package relay
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,6 +41,9 @@ type copier struct {
 	warmUp time.Duration
 	cancel context.CancelCauseFunc
 	leaves *leaving
+	// turnsAway says with which end an answer is left for the next target if the
+	// client has been given nothing of it; nil is none.
+	turnsAway func(llm.Finish) bool
 
 	// mu guards reply and the fields below: the hold timer writes too.
 	mu      sync.Mutex
@@ -66,7 +71,7 @@ func (c *copier) run(ctx context.Context) error {
 		}
 		c.mu.Unlock()
 	}()
-	finished := false
+	finished, refused := false, false
 	var broken *llm.Error // the provider's own error, which the client was given
 	for {
 		p, err := c.answer.Stream.Next()
@@ -89,6 +94,7 @@ func (c *copier) run(ctx context.Context) error {
 				c.attempt.Usage = e.Usage
 			case e.Kind == llm.EventFinish:
 				c.attempt.Finish, finished = e.Finish, true
+				refused = c.turnsAway != nil && c.turnsAway(e.Finish)
 			case e.Kind == llm.EventError && broken != nil:
 			case e.Kind == llm.EventError:
 				if !c.tells(p) {
@@ -106,13 +112,16 @@ func (c *copier) run(ctx context.Context) error {
 			c.leaves.read(max(len(p.Raw), p.TextBytes))
 			continue
 		}
-		err = c.give(p, commits, finished)
+		err = c.give(p, commits, finished && !refused)
 		if err == nil && !c.answer.Stream.Buffered() {
 			err = c.flush()
 		}
 		if err != nil && !c.leaves.left(ctx) {
 			return unreachable(ctx, err)
 		}
+	}
+	if refused && broken == nil && c.untold() {
+		return turnedAway(c.meta.Target, c.answer)
 	}
 	switch err := c.flush(); {
 	case err != nil && !c.leaves.left(ctx):
@@ -135,6 +144,18 @@ func (c *copier) tells(p llm.Piece) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.reached != nothing && c.answer.Native && len(p.Raw) > 0
+}
+
+// untold reports whether the client has been given nothing, and sees to it that
+// it stays so.
+func (c *copier) untold() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reached != nothing {
+		return false
+	}
+	c.done = true
+	return true
 }
 
 // give hands a piece to the client, or holds it back before the commit point:
@@ -238,5 +259,5 @@ func (c *copier) silence() {
 
 // clone copies a piece that must outlive the next read.
 func clone(p llm.Piece) llm.Piece {
-	return llm.Piece{Raw: append([]byte(nil), p.Raw...), Events: append([]llm.Event(nil), p.Events...)}
+	return llm.Piece{Raw: bytes.Clone(p.Raw), Data: bytes.Clone(p.Data), Events: slices.Clone(p.Events)}
 }

@@ -1,6 +1,7 @@
 package relay_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,8 @@ type step struct {
 	whole  string
 	pieces []piece
 	wait   time.Duration // before the answer
+	// reason is that of the finish of a whole answer; empty is stop.
+	reason llm.FinishReason
 }
 
 type piece struct {
@@ -30,6 +33,8 @@ type piece struct {
 	err   *llm.Error
 	wait  time.Duration
 	cut   error
+	// reason is that of the finish.
+	reason llm.FinishReason
 }
 
 // upstream plays scripts: one list of steps a target, the last one repeating.
@@ -61,7 +66,7 @@ func (u *upstream) Send(ctx context.Context, t *route.Target, d *llm.Draft) (*ll
 	a := &llm.Answer{Status: 200, Native: u.native}
 	if s.pieces == nil {
 		a.Body = []byte(s.whole)
-		a.Glance.Finish.Reason = llm.FinishStop
+		a.Glance.Finish.Reason = cmp.Or(s.reason, llm.FinishStop)
 		return a, nil
 	}
 	a.Stream = &stream{u: u, ctx: ctx, pieces: s.pieces}
@@ -90,7 +95,7 @@ func (s *stream) Next() (llm.Piece, error) {
 	}
 	out := llm.Piece{Raw: []byte(p.raw)}
 	if p.event != "" {
-		out.Events = []llm.Event{{Kind: p.event, Err: p.err}}
+		out.Events = []llm.Event{{Kind: p.event, Err: p.err, Finish: llm.Finish{Reason: p.reason}}}
 	}
 	if p.event == llm.EventDelta {
 		out.TextBytes = len(p.raw)
@@ -199,6 +204,52 @@ func TestRun(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestRefusalWithAnOrdinaryEnd: a refusal that a provider tells as the end of an
+// answer goes to the next target where the operator says so of content_refused,
+// unless the client has seen a part of it, and else to the client as it is.
+func TestRefusalWithAnOrdinaryEnd(t *testing.T) {
+	refusal := piece{raw: "refusal", event: llm.EventFinish, reason: llm.FinishRefusal}
+	usage := piece{raw: "usage", event: llm.EventUsage}
+	for _, c := range []struct {
+		name     string
+		a, b     step
+		declared string
+		kept     string
+	}{
+		{"whole", step{whole: "no", reason: llm.FinishRefusal}, step{whole: "hi"}, "whole(hi)", "whole(no)"},
+		{"streamed", says(start, refusal, usage), says(start, word, finish), "begin(b) start word finish ", "begin(a) start refusal usage "},
+		{"after content", says(start, word, refusal), says(word, finish), "begin(a) start word refusal ", "begin(a) start word refusal "},
+		{"after the hold", says(start, piece{raw: "refusal", event: llm.EventFinish, reason: llm.FinishRefusal, wait: 20 * time.Second}), says(word, finish), "begin(a) start refusal ", "begin(a) start refusal "},
+		{"by all", says(start, refusal), says(start, refusal), "begin(b) start refusal ", "begin(a) start refusal "},
+	} {
+		for declared, want := range map[bool]string{true: c.declared, false: c.kept} {
+			t.Run(fmt.Sprintf("%s, declared %v", c.name, declared), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					policy := relay.DefaultPolicy()
+					for i := range policy {
+						if policy[i].Class == llm.ContentRefused && declared {
+							policy[i].Step = relay.StepNext
+						}
+					}
+					u := &upstream{script: map[string][]step{"a": {c.a}, "b": {c.b}}}
+					var reply client
+					plan := route.Plan{Targets: []route.Target{{Provider: "p", Model: "a"}, {Provider: "p", Model: "b"}}}
+					out := relay.New(relay.Options{Sender: u, Policy: policy}).Run(t.Context(), &plan, &llm.Draft{Op: llm.OpChat}, &reply)
+					if got := reply.got.String(); got != want {
+						t.Errorf("the client got %q, want %q", got, want)
+					}
+					if !out.OK {
+						t.Errorf("outcome %+v", out)
+					}
+					if n := len(out.Attempts); n > 1 && (out.Attempts[0].Class != llm.ContentRefused || !out.Attempts[0].Sent) {
+						t.Errorf("the first of %d attempts is %+v", n, out.Attempts[0])
+					}
+				})
+			})
+		}
 	}
 }
 

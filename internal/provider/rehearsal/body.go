@@ -77,7 +77,8 @@ func (b *body) Close() error {
 }
 
 // wait waits for d, for the context or for the channel, whichever is first;
-// with no d it only looks whether one of them has ended.
+// with no d, and for a line of a batch, it only looks whether one of them has
+// ended.
 func wait(ctx context.Context, closed <-chan struct{}, d time.Duration) error {
 	select {
 	case <-ctx.Done():
@@ -86,7 +87,7 @@ func wait(ctx context.Context, closed <-chan struct{}, d time.Duration) error {
 		return errClosed
 	default:
 	}
-	if d <= 0 {
+	if d <= 0 || inBatch(ctx) {
 		return nil
 	}
 	t := time.NewTimer(d)

@@ -162,7 +162,11 @@ func (p *Provider) begin(c *call, api string, body []byte) *http.Response {
 	if len(b.lines) == 0 {
 		return c.refuse(llm.Errorf(llm.InvalidRequest, "a batch has at least one request"))
 	}
-	b.ends = b.created.Add(c.orders.delay)
+	delay := c.orders.delay
+	for i := range b.lines {
+		delay = max(delay, p.asked(b, &b.lines[i]))
+	}
+	b.ends = b.created.Add(delay)
 	p.bulks.all = append(p.bulks.all, b)
 	if len(p.bulks.all) > maxBulks {
 		old := p.bulks.all[0]
@@ -172,6 +176,43 @@ func (p *Provider) begin(c *call, api string, body []byte) *http.Response {
 	}
 	return c.json(http.StatusOK, b.status(false))
 }
+
+// asked is the delay that the text of a line asks for: the whole batch waits
+// for it.
+func (p *Provider) asked(b *bulk, l *bulkLine) time.Duration {
+	path, body := l.request(b)
+	if !bytes.Contains(body, []byte("rehearse")) {
+		return 0
+	}
+	dialect, op, known := door(path)
+	codec := p.o.Codecs[dialect]
+	if !known || op != llm.OpChat || codec == nil {
+		return 0
+	}
+	req, err := codec.DecodeRequest(body)
+	if err != nil {
+		return 0 // its result says so
+	}
+	orders, err := parseOrders(look(req).directives)
+	if err != nil {
+		return 0
+	}
+	return orders.delay
+}
+
+// request is a line as a request of its own.
+func (l *bulkLine) request(b *bulk) (path string, body []byte) {
+	if b.openai {
+		return l.URL, l.Body
+	}
+	return "/v1/messages", l.Params
+}
+
+// worked marks the context of the requests that are the lines of a batch: they
+// do not wait, since the batch has.
+type worked struct{}
+
+func inBatch(ctx context.Context) bool { return ctx.Value(worked{}) != nil }
 
 // one answers what is asked of one batch.
 func (p *Provider) one(c *call, api, method string, rest []string) *http.Response {
@@ -215,22 +256,18 @@ func (p *Provider) listed(c *call, api string) *http.Response {
 	return c.json(http.StatusOK, append(out, `],"has_more":false}`...))
 }
 
-// finish is called with the lock held, over the delays of the lines too: this
-// is a stage, not a provider. It works on the lines of a batch of which the end has come: each is a
-// request of its own.
+// finish works on the lines of a batch of which the end has come: each is a
+// request of its own. It is called with the lock held.
 func (p *Provider) finish(ctx context.Context, b *bulk) {
 	if b.results != nil || time.Now().Before(b.ends) {
 		return
 	}
 	out, good, bad := []byte{}, 0, 0
 	for _, l := range b.lines {
-		path, body := "/v1/messages", l.Params
-		if b.openai {
-			path, body = l.URL, l.Body
-		}
+		path, body := l.request(b)
 		status, answer := http.StatusInternalServerError, []byte(`{"type":"error","error":{"type":"api_error","message":"the answer was cut off"}}`)
 		if b.canceled.IsZero() {
-			if r, err := http.NewRequestWithContext(ctx, http.MethodPost, path, bytes.NewReader(body)); err == nil {
+			if r, err := http.NewRequestWithContext(context.WithValue(ctx, worked{}, true), http.MethodPost, path, bytes.NewReader(body)); err == nil {
 				if resp, err := p.RoundTrip(r); err == nil {
 					whole, err := io.ReadAll(resp.Body)
 					if line := jsontext.Value(whole); err == nil && line.Compact() == nil {

@@ -74,6 +74,18 @@ func TestBulk(t *testing.T) {
 		has(ask("GET", messages+"/"+b, "", "", ""), `"ended"`, `"canceled":2`)
 		has(ask("GET", messages, "", "", ""), `"canceled":2`, `"succeeded":1`)
 
+		// A delay in the text of a line is the batch's, and no line waits again.
+		slow := func(orders string) string { return strings.Replace(good, "hello", "hello [[rehearse: "+orders+"]]", 1) }
+		b = id(ask("POST", messages, "application/json", "", `{"requests":[{"custom_id":"1","params":`+slow("delay=20s")+`},{"custom_id":"2","params":`+slow("delay=50s")+`},{"custom_id":"3","params":`+slow("timeout")+`}]}`))
+		time.Sleep(49 * time.Second)
+		has(ask("GET", messages+"/"+b, "", "", ""), `"in_progress"`)
+		time.Sleep(time.Second)
+		began := time.Now()
+		has(ask("GET", messages+"/"+b, "", "", ""), `"ended"`, `"succeeded":2`, `"errored":1`)
+		if d := time.Since(began); d != 0 {
+			t.Errorf("the lines of a batch took %v", d)
+		}
+
 		var form bytes.Buffer
 		w := multipart.NewWriter(&form)
 		f, err := w.CreateFormFile("file", "a.jsonl")

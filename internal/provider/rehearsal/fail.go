@@ -92,7 +92,7 @@ func (c *call) fail() (*http.Response, error) {
 	o := &c.orders
 	switch {
 	case o.class == llm.Timeout:
-		if o.silence == 0 {
+		if o.silence == 0 && !inBatch(c.ctx) {
 			<-c.ctx.Done()
 			return nil, context.Cause(c.ctx)
 		}

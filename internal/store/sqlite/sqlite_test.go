@@ -146,3 +146,15 @@ func TestLockedByAnotherProcess(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestPageCacheBound: every connection has the small page cache.
+func TestPageCacheBound(t *testing.T) {
+	t.Parallel()
+	db := open(t, filepath.Join(t.TempDir(), "headrace.db"))
+	defer db.Close()
+	for name, pages := range db.PageCaches(t.Context()) {
+		if pages != -512 {
+			t.Errorf("the %s has a page cache of %d, want -512 (KiB)", name, pages)
+		}
+	}
+}

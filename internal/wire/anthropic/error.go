@@ -40,7 +40,7 @@ var shapes = map[llm.Class]shape{
 	llm.ClientGone:        {499, "api_error", false},
 	llm.MalformedUpstream: {502, "api_error", false},
 	llm.Unauthenticated:   {401, "authentication_error", false},
-	llm.Forbidden:         {403, "permission_error", false},
+	llm.Forbidden:         {403, "permission_error", true},
 	llm.NotFound:          {404, "not_found_error", false},
 	llm.TooLarge:          {413, "request_too_large", true},
 	llm.Unsupported:       {400, "invalid_request_error", false},

@@ -429,7 +429,7 @@ type form struct {
 // forms has a row for every class.
 var forms = map[llm.Class]form{
 	llm.Unauthenticated:   {401, "invalid_request_error", "invalid_api_key", false},
-	llm.Forbidden:         {403, "invalid_request_error", "forbidden", false},
+	llm.Forbidden:         {403, "invalid_request_error", "forbidden", true},
 	llm.NotFound:          {404, "invalid_request_error", "not_found", false},
 	llm.ModelNotFound:     {404, "invalid_request_error", "model_not_found", true},
 	llm.TooLarge:          {413, "invalid_request_error", "request_too_large", false},

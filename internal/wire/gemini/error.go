@@ -39,7 +39,7 @@ var shapes = map[llm.Class]shape{
 	llm.ClientGone:        {499, "CANCELLED", false},
 	llm.MalformedUpstream: {502, "INTERNAL", false},
 	llm.Unauthenticated:   {401, "UNAUTHENTICATED", false},
-	llm.Forbidden:         {403, "PERMISSION_DENIED", false},
+	llm.Forbidden:         {403, "PERMISSION_DENIED", true},
 	llm.NotFound:          {404, "NOT_FOUND", false},
 	llm.TooLarge:          {413, "INVALID_ARGUMENT", true},
 	llm.Unsupported:       {400, "INVALID_ARGUMENT", false},

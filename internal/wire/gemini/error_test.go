@@ -2,10 +2,13 @@ package gemini
 
 import (
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 
 	"headrace/internal/llm"
@@ -161,5 +164,45 @@ func TestCountAndModels(t *testing.T) {
 	got := string(Codec{}.AppendModels(nil, []llm.ModelInfo{{ID: "openai/gpt-5.5", OwnedBy: "openai", Window: 400000, MaxOutput: 128000, Capability: llm.Capability{Known: true, Has: llm.Thinking}}, {ID: "x"}}))
 	if d := cmp.Diff(`{"models":[{"name":"models/openai/gpt-5.5","version":"001","displayName":"openai/gpt-5.5","description":"openai/gpt-5.5 of openai","inputTokenLimit":400000,"outputTokenLimit":128000,"supportedGenerationMethods":["generateContent","streamGenerateContent","countTokens"],"thinking":true},{"name":"models/x","version":"001","displayName":"x","supportedGenerationMethods":["generateContent","streamGenerateContent","countTokens"]}]}`, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+// TestPage: every model stands on one page, in order, however they are asked for.
+func TestPage(t *testing.T) {
+	t.Parallel()
+	models := []llm.ModelInfo{{ID: "a"}, {ID: "b"}, {ID: "c"}, {ID: "d"}, {ID: "e"}}
+	for _, size := range []string{"", "0", "1", "2", "5", "7", "5000"} {
+		var names []string
+		token := ""
+		for range 6 {
+			page, err := Codec{}.AppendPage(nil, models, url.Values{"pageSize": {size}, "pageToken": {token}})
+			if err != nil {
+				t.Fatalf("size %s, token %q: %v", size, token, err)
+			}
+			var got struct {
+				Models        []struct{ Name string }
+				NextPageToken string
+			}
+			if err := json.Unmarshal(page, &got, json.MatchCaseInsensitiveNames(true)); err != nil {
+				t.Fatalf("%s: %v", page, err)
+			}
+			if n, _ := strconv.Atoi(size); n > 0 && len(got.Models) > n {
+				t.Errorf("size %s: %d models", size, len(got.Models))
+			}
+			for _, m := range got.Models {
+				names = append(names, strings.TrimPrefix(m.Name, "models/"))
+			}
+			if token = got.NextPageToken; token == "" {
+				break
+			}
+		}
+		if got := strings.Join(names, ""); got != "abcde" {
+			t.Errorf("size %q: %s", size, got)
+		}
+	}
+	for _, bad := range []url.Values{{"pageSize": {"x"}}, {"page_size": {"-1"}}, {"pageToken": {"later"}}} {
+		if page, err := (Codec{}).AppendPage(nil, models, bad); err == nil {
+			t.Errorf("%v: %s", bad, page)
+		}
 	}
 }

@@ -166,7 +166,7 @@ type form struct {
 // forms has a row for every class.
 var forms = map[llm.Class]form{
 	llm.Unauthenticated:   {401, false},
-	llm.Forbidden:         {403, false},
+	llm.Forbidden:         {403, true},
 	llm.NotFound:          {404, false},
 	llm.ModelNotFound:     {404, true},
 	llm.TooLarge:          {413, false},

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"strings"
 	"time"
 
 	"headrace/internal/llm"
@@ -12,6 +13,11 @@ import (
 
 // Root is the answer to GET and HEAD / of an Ollama server.
 const Root = "Ollama is running"
+
+// Latest is the tag that stands for none. Ollama's lists show every name with
+// its tag, and Open WebUI puts this one behind a name without a colon and looks
+// for the result in the list (routers/ollama.py, 2026-11).
+const Latest = ":latest"
 
 // Version is what the gateway says when it is asked for Ollama's version:
 // clients hide what an older server cannot do. v0.40.8 was current in 2026-11.
@@ -72,8 +78,12 @@ func (Codec) AppendPS(dst []byte, models []llm.ModelInfo) []byte {
 // listed writes what tags and ps share. The digest stands for the name: there
 // is no file of which it could be one.
 func listed(o *span.Object, m *llm.ModelInfo) {
-	o.Str("name", m.ID)
-	o.Str("model", m.ID)
+	name := m.ID
+	if !strings.Contains(name, ":") {
+		name += Latest
+	}
+	o.Str("name", name)
+	o.Str("model", name)
 	o.Int("size", 0)
 	sum := sha256.Sum256([]byte(m.ID))
 	o.Str("digest", hex.EncodeToString(sum[:]))

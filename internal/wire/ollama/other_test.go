@@ -114,13 +114,14 @@ func TestModels(t *testing.T) {
 		Capability: llm.Capability{Known: true, Has: llm.Tools | llm.Vision | llm.Thinking}}
 	unknown := llm.ModelInfo{ID: "local/x"}
 	plain := llm.ModelInfo{ID: "plain", Capability: llm.Capability{Known: true}}
-	tags := string(Codec{}.AppendModels(nil, []llm.ModelInfo{known, unknown, plain}))
+	tags := string(Codec{}.AppendModels(nil, []llm.ModelInfo{known, unknown, plain, {ID: "ollama/qwen3:8b"}}))
 	for _, tt := range []struct {
 		at   []any
 		want string
 	}{
-		{[]any{"models", 0, "name"}, `"anthropic/opus"`},
-		{[]any{"models", 0, "model"}, `"anthropic/opus"`},
+		{[]any{"models", 0, "name"}, `"anthropic/opus:latest"`},
+		{[]any{"models", 0, "model"}, `"anthropic/opus:latest"`},
+		{[]any{"models", 3, "name"}, `"ollama/qwen3:8b"`},
 		{[]any{"models", 0, "modified_at"}, `"2025-11-23T12:13:20Z"`},
 		{[]any{"models", 0, "capabilities"}, `["completion","tools","vision","thinking"]`},
 		{[]any{"models", 0, "details", "context_length"}, `200000`},

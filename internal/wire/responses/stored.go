@@ -60,11 +60,21 @@ func (Codec) Held(data []byte) (object jsontext.Value, id string, done, away boo
 	if inner := span.Field(object, "response"); span.IsObject(inner) {
 		object = inner
 	}
-	if id = span.Text(span.Field(object, "id")); id == "" {
+	for name, v := range span.Fields(object) {
+		switch string(name) {
+		case "id":
+			id = span.Text(v)
+		case "status":
+			status := span.Text(v)
+			done = status == "completed" || status == "incomplete"
+		case "store":
+			away = span.Kind(v) == 'f'
+		}
+	}
+	if id == "" {
 		return nil, "", false, false
 	}
-	status := span.Text(span.Field(object, "status"))
-	return object, id, status == "completed" || status == "incomplete", span.Kind(span.Field(object, "store")) == 'f'
+	return object, id, done, away
 }
 
 var stateKey = []byte(`"encrypted_content"`)

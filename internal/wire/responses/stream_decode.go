@@ -32,6 +32,7 @@ type decoder struct {
 	held          []llm.Event
 	f             frame
 	room          []span.Member
+	skim          bool // the items are not asked for any more
 }
 
 // item is an output item as it comes in.
@@ -179,10 +180,15 @@ func (d *decoder) Decode(dst []llm.Event, name, data []byte) ([]llm.Event, error
 		return d.fail(dst, e), nil
 	}
 	switch f.kind {
-	case "response.created", "response.in_progress", "response.queued":
-		return d.start(dst, f.response), nil
 	case "response.completed", "response.incomplete", "response.failed", "response.cancelled":
 		return d.end(dst, f), nil
+	}
+	if d.skim {
+		return dst, nil
+	}
+	switch f.kind {
+	case "response.created", "response.in_progress", "response.queued":
+		return d.start(dst, f.response), nil
 	case "response.output_item.added":
 		return d.added(dst, f), nil
 	case "response.output_item.done":
@@ -214,6 +220,14 @@ func (d *decoder) Decode(dst []llm.Event, name, data []byte) ([]llm.Event, error
 		return dst, nil // the texts and the finished item say it all
 	}
 	return d.native(dst, f, data), nil
+}
+
+// Skim is Decode for a stream whose content has begun and is passed on as it
+// is: it gives usage, finish and error, and not again what the last event
+// repeats of the answer.
+func (d *decoder) Skim(dst []llm.Event, name, data []byte) ([]llm.Event, error) {
+	d.skim = true
+	return d.Decode(dst, name, data)
 }
 
 func (d *decoder) fail(dst []llm.Event, e *llm.Error) []llm.Event {
@@ -553,19 +567,23 @@ func (d *decoder) end(dst []llm.Event, f *frame) []llm.Event {
 	dst = d.start(dst, f.response)
 	var a answer
 	var ext []llm.Member
-	a.read(f.response, func(name string, v jsontext.Value) {
-		ext = append(ext, llm.Member{Name: name, Value: bytes.Clone(v)})
-	})
-	for i, raw := range span.Elements(a.output) {
-		if i == len(d.items) { // told nowhere else
-			d.items = append(d.items, &item{index: int64(i)})
+	if d.skim {
+		a.read(f.response, nil)
+	} else {
+		a.read(f.response, func(name string, v jsontext.Value) {
+			ext = append(ext, llm.Member{Name: name, Value: bytes.Clone(v)})
+		})
+		for i, raw := range span.Elements(a.output) {
+			if i == len(d.items) { // told nowhere else
+				d.items = append(d.items, &item{index: int64(i)})
+			}
+			dst = d.close(dst, d.items[i], raw)
 		}
-		dst = d.close(dst, d.items[i], raw)
+		for _, it := range d.items {
+			it.done = true
+		}
+		dst = d.turn(dst)
 	}
-	for _, it := range d.items {
-		it.done = true
-	}
-	dst = d.turn(dst)
 	calls, refused := holds(a.output)
 	for _, it := range d.items {
 		calls = calls || it.begun && it.head.Kind == llm.ItemToolCall

@@ -2,6 +2,7 @@ package responses
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -243,4 +244,72 @@ func TestNativeNames(t *testing.T) {
 	if terminal(t, out) != "" || strings.Contains(out, `"a":1`) {
 		t.Error(out)
 	}
+}
+
+// TestSkim: of a stream that is passed on from its first content the decoder
+// tells usage, finish and error as of one that it reads to its end, and nothing
+// of the answer again.
+func TestSkim(t *testing.T) {
+	t.Parallel()
+	names, err := filepath.Glob(filepath.Join("..", "..", "..", "testdata", "wire", "responses", "*", "stream.sse"))
+	if err != nil || len(names) < 10 {
+		t.Fatalf("%d streams, %v", len(names), err)
+	}
+	skimmed := 0
+	for _, name := range names {
+		stream, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, d := sse.NewReader(bytes.NewReader(stream), 0), &decoder{}
+		var got []llm.Event
+		for begun := false; ; {
+			f, err := r.Next()
+			if err != nil {
+				got = d.Close(got)
+				break
+			}
+			before := len(got)
+			switch {
+			case !begun:
+				got, err = d.Decode(got, f.Event, f.Data)
+			case Codec{}.Telling(f.Data):
+				got, err = d.Skim(got, f.Event, f.Data)
+				skimmed++
+				for _, e := range got[before:] {
+					if e.Kind != llm.EventUsage && e.Kind != llm.EventFinish && e.Kind != llm.EventError {
+						t.Errorf("%s: %s tells an event of kind %v", name, f.Data, e.Kind)
+					}
+				}
+			}
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			for i := range got[before:] {
+				begun = begun || got[before:][i].Content()
+			}
+		}
+		if got, want := ends(got), ends(decoded(stream)); got != want {
+			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
+	}
+	if skimmed < 10 {
+		t.Errorf("only %d events were skimmed", skimmed)
+	}
+}
+
+// ends writes usage, finish and error of a stream.
+func ends(events []llm.Event) string {
+	var b strings.Builder
+	for i := range events {
+		switch e := &events[i]; e.Kind {
+		case llm.EventUsage:
+			fmt.Fprintf(&b, "usage %+v; ", e.Usage)
+		case llm.EventFinish:
+			fmt.Fprintf(&b, "finish %+v; ", e.Finish)
+		case llm.EventError:
+			fmt.Fprintf(&b, "error %s %s; ", e.Err.Class, e.Err.Message)
+		}
+	}
+	return b.String()
 }

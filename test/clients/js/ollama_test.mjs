@@ -114,7 +114,7 @@ if (!backends.includes('direct')) {
   });
   await c.check('models and show', '-', async () => {
     const names = (await api().list()).models.map(m => m.model);
-    expect(names.includes('rehearsal/quick'), `models ${names.slice(0, 20)}`);
+    expect(names.includes('rehearsal/quick:latest'), `models ${names.slice(0, 20)}`);
     const s = await api().show({ model: 'rehearsal/thinker' });
     expect(s.capabilities.includes('tools') && s.capabilities.includes('thinking'), `capabilities ${s.capabilities}`);
   });

@@ -185,7 +185,7 @@ def bad_key(b):
 
 def models(b):
     names = {m.model for m in client.list().models}
-    expect({"rehearsal/quick", "rehearsal/thinker"} <= names, f"models {sorted(names)[:20]}")
+    expect({"rehearsal/quick:latest", "rehearsal/thinker:latest"} <= names, f"models {sorted(names)[:20]}")
     s = client.show("rehearsal/thinker")
     expect({"completion", "tools", "thinking"} <= set(s.capabilities or []), f"capabilities {s.capabilities}")
     expect(any(k.endswith(".context_length") and v > 0 for k, v in (s.modelinfo or {}).items()), f"model_info {s.modelinfo}")
