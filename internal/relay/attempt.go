@@ -150,7 +150,7 @@ func (w *run) pass(ctx context.Context, o *opened, ans *llm.Answer, a *Attempt, 
 	o.byte.Stop()
 	w.sent++
 	a.Sent, a.Status, a.UpstreamID = true, ans.Status, ans.UpstreamID
-	meta := Meta{Target: t, Attempts: w.sent, Warnings: append(w.warned, warnings(ans.Losses)...)}
+	meta := Meta{Target: t, Attempts: w.sent, Warnings: append(w.warned, Warnings(ans.Losses)...)}
 	w.out.Warnings = meta.Warnings
 	if ans.Stream == nil {
 		a.Usage, a.Finish, a.OutputBytes = ans.Glance.Usage, ans.Glance.Finish, ans.TextBytes
@@ -249,7 +249,8 @@ func unreachable(ctx context.Context, err error) *llm.Error {
 	return &llm.Error{Class: llm.ClientGone, Message: "the client cannot be written to", Cause: err}
 }
 
-func warnings(losses []llm.Loss) []string {
+// Warnings are the losses of a request that its client is told of.
+func Warnings(losses []llm.Loss) []string {
 	var w []string
 	for _, l := range losses {
 		if l.Kind == llm.LossWarn {
