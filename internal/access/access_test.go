@@ -196,6 +196,9 @@ func TestCheck(t *testing.T) {
 		t.Fatal(made, err)
 	}
 
+	if _, err := dir.Principal(goneKey.ID, now); class(err) != llm.Unavailable {
+		t.Errorf("by id before the first reload: %v", err)
+	}
 	// Before the first reload nothing is known, and nobody is sent away.
 	if _, err := dir.Check(good.Reveal(), now); class(err) != llm.Unavailable {
 		t.Errorf("before the first reload: %v", err)
@@ -215,6 +218,14 @@ func TestCheck(t *testing.T) {
 		t.Errorf("the preset token: %v", err)
 	}
 
+	if who, err := dir.Principal(key.ID, now); err != nil || cmp.Diff(want, who) != "" {
+		t.Errorf("by id: %+v %v", who, err)
+	}
+	for id, at := range map[string]time.Time{goneKey.ID: now, "key_nobody": now, key.ID: now.Add(time.Hour)} {
+		if who, err := dir.Principal(id, at); class(err) != llm.Unauthenticated || who.KeyID != "" {
+			t.Errorf("%s by id: %+v %v", id, who, err)
+		}
+	}
 	unknown, _, _ := access.NewToken()
 	typo := []byte(good.Reveal())
 	typo[20] ^= 1

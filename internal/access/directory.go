@@ -32,6 +32,7 @@ type Directory struct {
 type snapshot struct {
 	version int64
 	byHash  map[[32]byte]*entry
+	byID    map[string]*entry
 }
 
 type entry struct {
@@ -85,6 +86,26 @@ func (d *Directory) check(token string, now time.Time, admin bool) (Principal, e
 		return Principal{}, llm.Errorf(llm.Unauthenticated, "the key is mistyped or cut: its checksum is wrong")
 	case e == nil && d.stale.Load():
 		return Principal{}, llm.Errorf(llm.Unavailable, "keys cannot be read now; this one is not known yet")
+	}
+	return e.check(now, admin)
+}
+
+// Principal returns who a data key's ID belongs to, as Check does for a token:
+// for what is done later on behalf of a key.
+func (d *Directory) Principal(id string, now time.Time) (Principal, error) {
+	var e *entry
+	if s := d.now.Load(); s != nil {
+		e = s.byID[id]
+	}
+	if e == nil && d.stale.Load() {
+		return Principal{}, llm.Errorf(llm.Unavailable, "keys cannot be read now; %s is not known yet", id)
+	}
+	return e.check(now, false)
+}
+
+// check says what the key is worth now; nil is none that is known.
+func (e *entry) check(now time.Time, admin bool) (Principal, error) {
+	switch {
 	case e == nil:
 		return Principal{}, llm.Errorf(llm.Unauthenticated, "this key is not known")
 	case e.revoked:
@@ -129,10 +150,11 @@ func (d *Directory) read(ctx context.Context, version int64) error {
 	if err != nil {
 		return err
 	}
-	s := &snapshot{version: version, byHash: make(map[[32]byte]*entry, len(keys))}
+	s := &snapshot{version: version, byHash: make(map[[32]byte]*entry, len(keys)), byID: make(map[string]*entry, len(keys))}
 	for _, k := range keys {
-		s.byHash[k.Hash] = &entry{expires: k.Expires, revoked: !k.Revoked.IsZero(),
+		e := &entry{expires: k.Expires, revoked: !k.Revoked.IsZero(),
 			who: Principal{KeyID: k.ID, Name: k.Name, Team: k.Team, Models: k.Models, Limits: k.Limits, Priority: k.Priority, MayRaise: k.MayRaise, Admin: k.Admin}}
+		s.byHash[k.Hash], s.byID[k.ID] = e, e
 	}
 	d.now.Store(s)
 	return nil

@@ -20,6 +20,7 @@ import (
 	"headrace/internal/access"
 	"headrace/internal/admin"
 	"headrace/internal/admission"
+	"headrace/internal/batch"
 	"headrace/internal/budget"
 	"headrace/internal/catalog"
 	"headrace/internal/config"
@@ -97,6 +98,7 @@ type App struct {
 	tokens    *tokens.Learner
 	recall    *recall.State     // nil when none is kept
 	responses *recall.Responses // nil when none are kept
+	batches   *batches          // nil when no jobs are taken
 	rehearsal *rehearsal.Provider
 	gateway   *gateway.Gateway
 	admin     http.Handler
@@ -193,6 +195,10 @@ func (a *App) build(ctx context.Context) error {
 		a.responses = recall.NewResponses(recall.ResponsesOptions{Store: a.db, Seal: seal, Log: a.log,
 			Keep: c.Responses.Std(), Bytes: int64(c.ResponsesMemory), ChainBytes: int64(c.Conversation)})
 		front.Responses = a.responses
+	}
+	if c := &cfg.Batch; c.Enabled {
+		a.batches = a.newBatches(c, seal)
+		front.Batches, front.Files = a.batches.service, &batch.Shelf{Store: a.db, Seal: seal}
 	}
 	a.gateway = gateway.New(front, a.snapshot(cfg))
 	a.admin = admin.New(a.adminOptions(admin.Options{
@@ -291,7 +297,10 @@ func (a *App) Serve(ctx context.Context) (err error) {
 	defer stop()
 
 	requests, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	rest, rested := a.batches.run(background, requests)
+	defer rested(background)
 	defer end(nil)
+	defer rest()
 	server := &http.Server{
 		BaseContext: func(net.Listener) context.Context { return requests },
 		Handler:     a.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
@@ -311,7 +320,8 @@ func (a *App) Serve(ctx context.Context) (err error) {
 		return err
 	case <-ctx.Done():
 	}
-	return a.drain(ctx, server, end)
+	rest()
+	return a.drain(ctx, server, end, rested)
 }
 
 // write runs the ledger's writer.

@@ -646,7 +646,7 @@ func TestRawForbidden(t *testing.T) {
 	bodies := map[string]string{
 		"/gemini/v1beta/files/x": `{"error":{"code":403,"message":"You do not have permission to access the File x or it may not exist.","status":"PERMISSION_DENIED"}}`,
 		"/anthropic/v1/files/x":  `{"type":"error","error":{"type":"permission_error","message":"not yours"}}`,
-		"/openai/v1/files/x":     `{"error":{"message":"not yours","type":"invalid_request_error","param":null,"code":"forbidden"}}`,
+		"/openai/v1/images/x":    `{"error":{"message":"not yours","type":"invalid_request_error","param":null,"code":"forbidden"}}`,
 	}
 	u, yaml := world(t)
 	u.answer = func(w http.ResponseWriter, r *http.Request) {

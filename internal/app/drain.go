@@ -24,8 +24,9 @@ const lastWords = 2 * time.Second
 
 // drain ends a server that answers requests: it says so at /readyz, listens on
 // for a while, lets what runs end by itself, and in the end cuts what is left
-// with an error in the client's dialect. cut ends the context of all requests.
-func (a *App) drain(ctx context.Context, server *http.Server, cut context.CancelCauseFunc) error {
+// with an error in the client's dialect. cut ends the context of all requests;
+// rested waits for what runs without a client.
+func (a *App) drain(ctx context.Context, server *http.Server, cut context.CancelCauseFunc, rested func(context.Context)) error {
 	limits := a.config().Shutdown
 	a.gateway.Drain()
 	a.ready.Store(false)
@@ -49,6 +50,7 @@ func (a *App) drain(ctx context.Context, server *http.Server, cut context.Cancel
 	left, cancel := context.WithTimeout(drain, limits.Drain.Std())
 	defer cancel()
 	err := server.Shutdown(left)
+	rested(left)
 	if left.Err() == nil {
 		return err
 	}
@@ -59,6 +61,7 @@ func (a *App) drain(ctx context.Context, server *http.Server, cut context.Cancel
 	a.closeDrains()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
 	defer cancel()
+	rested(last)
 	if err := server.Shutdown(last); err == nil {
 		return nil
 	}

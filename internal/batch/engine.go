@@ -39,9 +39,11 @@ type Engine struct {
 	// Provider gives the batch API of an account, nil where there is none.
 	Provider func(id string) Provider
 	Runner   Runner
-	// Ended is told of jobs that have ended, at least once; nil for nobody.
+	// Ended is told of jobs that have ended, once; nil for nobody. It is not told
+	// of those whose end was noted as the process died.
 	Ended func(ctx context.Context, id JobID)
-	// Worker names this process among others; it must be unique.
+	// Worker names this process among others; it must be unique, and the same
+	// after a restart: what it held before is free at once then.
 	Worker string
 	// Window is how long items wait for others to share a batch, 0 means 1 min.
 	Window time.Duration
@@ -78,13 +80,17 @@ const (
 	tries, batched = 20, 2
 )
 
-// Run works until ctx ends, and waits for the calls that it has begun.
-func (e *Engine) Run(ctx context.Context) {
+// Run works until ctx ends, and waits for what it has begun, which may go on
+// until calls ends.
+func (e *Engine) Run(ctx, calls context.Context) {
+	if err := e.Store.FreeBatches(calls, e.Worker); err != nil {
+		e.log().Error("batch engine: what this worker held before the start waits until its leases end", "error", err)
+	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() {
-		for {
-			if err := e.Step(ctx); err != nil && ctx.Err() == nil {
+		for ctx.Err() == nil {
+			if err := e.Step(calls); err != nil && calls.Err() == nil {
 				e.log().Error("batch engine: a round failed", "error", err)
 			}
 			if pause(ctx, cmp.Or(e.Tick, time.Second)) != nil {
@@ -94,7 +100,7 @@ func (e *Engine) Run(ctx context.Context) {
 	})
 	slots := make(chan struct{}, cmp.Or(e.Parallel, 16))
 	for ctx.Err() == nil {
-		n, err := e.callSome(ctx, &wg, slots)
+		n, err := e.callSome(calls, &wg, slots)
 		if err != nil && ctx.Err() == nil {
 			e.log().Error("batch engine: no work taken", "error", err)
 		}
@@ -482,6 +488,9 @@ func (e *Engine) post(ctx context.Context, _ []Job) error {
 			s.Phase, s.Ended = PhaseOver, time.Now()
 			return e.Store.SaveBatch(ctx, s)
 		}
+		if parts := byPath(lines, ok); len(parts) > 1 {
+			return e.part(ctx, s, parts, "its batch is of another endpoint")
+		}
 		// From here on it may have arrived.
 		s.Phase, s.Due = PhaseHeld, time.Now().Add(time.Minute)
 		if err := e.Store.SaveBatch(ctx, s); err != nil {
@@ -542,13 +551,31 @@ func (e *Engine) split(ctx context.Context, s *Sent, rows []Row, why string) err
 	if len(rows) <= 1 {
 		return e.giveBack(ctx, s, "the provider refused it in a batch: "+why, PathRealTime)
 	}
-	for _, from := range []State{Submitted, Running} {
-		if err := e.move(ctx, rows, func(r *Row) bool { return r.State == from }, Move{From: from, To: Coalescing, Why: "its batch was refused whole and is split"}); err != nil {
-			return err
-		}
-	}
 	half := len(rows) / 2
-	for _, part := range [][]Row{rows[:half], rows[half:]} {
+	return e.part(ctx, s, [][]Row{rows[:half], rows[half:]}, "its batch was refused whole and is split")
+}
+
+// byPath parts rows by the endpoint of their lines.
+func byPath(lines []llm.BatchLine, rows []Row) [][]Row {
+	groups := map[string][]Row{}
+	for i := range lines {
+		groups[lines[i].Path] = append(groups[lines[i].Path], rows[i])
+	}
+	parts := make([][]Row, 0, len(groups))
+	for _, path := range slices.Sorted(maps.Keys(groups)) {
+		parts = append(parts, groups[path])
+	}
+	return parts
+}
+
+// part makes an intent of each part of a batch that is nowhere.
+func (e *Engine) part(ctx context.Context, s *Sent, parts [][]Row, why string) error {
+	for _, part := range parts {
+		for _, from := range []State{Submitted, Running} {
+			if err := e.move(ctx, part, func(r *Row) bool { return r.State == from }, Move{From: from, To: Coalescing, Why: why}); err != nil {
+				return err
+			}
+		}
 		if err := e.intend(ctx, s.Provider, s.Model, part); err != nil {
 			return err
 		}
@@ -630,12 +657,8 @@ func (e *Engine) poll(ctx context.Context, _ []Job) error {
 			}
 			return e.split(ctx, s, rows, st.Why)
 		case llm.BatchEnded:
-			took := time.Since(s.Created)
-			if s.Canceled.IsZero() {
-				e.curve(s.Provider, s.Model, func(c *Curve) { c.Add(took) })
-			}
 			// Its items are ended before they are merged.
-			s.Ended = time.Now()
+			s.Ended = cmpTime(s.Ended, time.Now())
 			if err := e.Store.SaveBatch(ctx, s); err != nil {
 				return err
 			}
@@ -657,9 +680,14 @@ func (e *Engine) merge(ctx context.Context, s *Sent, p Provider) error {
 	if err != nil {
 		return err
 	}
-	byID := make(map[ItemID]*Row, len(rows))
+	byID, models := make(map[ItemID]*Row, len(rows)), map[string]bool{}
 	for i := range rows {
-		byID[rows[i].ID] = &rows[i]
+		byID[rows[i].ID], models[rows[i].Target.Model] = &rows[i], true
+	}
+	if s.Canceled.IsZero() {
+		for model := range models {
+			e.curve(s.Provider, model, func(c *Curve) { c.Add(s.Ended.Sub(s.Created)) })
+		}
 	}
 	seen := map[ItemID]bool{}
 	for res, err := range p.Results(ctx, s.Upstream) {

@@ -213,7 +213,7 @@ func (b *bench) work(j batch.Job) (batch.Job, []batch.Item) {
 	b.Helper()
 	ctx, stop := context.WithCancel(b.Context())
 	done := make(chan struct{})
-	go func() { defer close(done); b.eng.Run(ctx) }()
+	go func() { defer close(done); b.eng.Run(ctx, ctx) }()
 	var last batch.Job
 	for got, err := range b.svc.Watch(ctx, "key_a", j.ID) {
 		if err != nil {

@@ -186,6 +186,8 @@ func Choose(a Admission, now time.Time, able bool, discount float64, c *Curve) C
 	switch {
 	case !able:
 		return Choice{PathRealTime, "the provider takes no such item in batches", 1}
+	case discount <= 0:
+		return Choice{PathRealTime, "no lower price of batches is known there", 1}
 	case !a.Batch:
 		return Choice{PathRealTime, "the deadline leaves no time for a batch", 1}
 	}

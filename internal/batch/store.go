@@ -154,6 +154,8 @@ type Store interface {
 	SentItems(ctx context.Context, id SentID) ([]Row, error)
 	// BatchesOf lists the batches that have items of a job without an answer.
 	BatchesOf(ctx context.Context, job JobID) ([]Sent, error)
+	// FreeBatches ends the leases of a worker that is starting.
+	FreeBatches(ctx context.Context, worker string) error
 	// KnownBatch says whether a batch of the provider is one that we know.
 	KnownBatch(ctx context.Context, provider, upstream string) (bool, error)
 	// SweepBatches deletes jobs that ended before, jobs never committed from

@@ -5,6 +5,16 @@ package config
 // comments are the doc comments of the configuration's types and members, by
 // "Type" and "Type.Member", each as one line.
 var comments = map[string]string{
+	"Batch":                                "Batch says how what need not be answered at once is answered by its deadline.",
+	"Batch.Call":                           "Call is how long one of them may take.",
+	"Batch.Cancel":                         "Cancel is the longest time that a provider should take to end a batch.",
+	"Batch.Enabled":                        "Enabled says whether jobs are taken and worked on.",
+	"Batch.Keep":                           "Keep is how long a job and its answers are kept after its end.",
+	"Batch.Latency":                        "Latency is the longest time that one request should take with its repeats.",
+	"Batch.Margin":                         "Margin is how many times the time that real time should need is kept free before a deadline.",
+	"Batch.Parallel":                       "Parallel is how many requests of jobs may run at once in real time.",
+	"Batch.Rate":                           "Rate is how many requests a minute the providers can be sent in real time beside all other traffic. The moment to leave a batch follows from it, and which deadline is refused.",
+	"Batch.Window":                         "Window is how long a request waits for others to share a batch with.",
 	"Budgets":                              "Budgets say how much may be spent.",
 	"Budgets.StoreDown":                    "StoreDown says what becomes of requests under a budget while the database cannot be written: lease lets them go on with the money that is in memory already, refuse turns them away. Neither spends more than the budget.",
 	"Budgets.Teams":                        "Teams are budgets by the name of a team. What stands here cannot be changed by the admin API.",
@@ -15,6 +25,7 @@ var comments = map[string]string{
 	"ClassPolicy.Next":                     "Next says whether the next target is tried.",
 	"ClassPolicy.Repeat":                   "Repeat is how often the same target is asked again.",
 	"Config":                               "Config is everything an operator can say in the file. A Config is read-only once loaded and safe for concurrent use; a reload makes a new one.",
+	"Config.Batch":                         "Batch says how what need not be answered at once is answered by its deadline: in batches of the providers, which cost less, while there is time, else in real time.",
 	"Config.Budgets":                       "Budgets say how much may be spent. Those of keys and tags, and more of teams, are set with `headrace budgets` or the admin API.",
 	"Config.Data":                          "Data is the directory that holds the database. Empty means the user's data directory: $XDG_DATA_HOME/headrace, ~/.local/share/headrace or ~/Library/Application Support/headrace. HEADRACE_DATA and --data win over the file.",
 	"Config.Discover":                      "Discover looks for providers in the environment (ANTHROPIC_API_KEY, OPENAI_API_KEY, ...) and for Ollama on this host, beside those that the file names. Where both name a provider, the file wins key by key.",

@@ -65,6 +65,10 @@ type Config struct {
 	// loops, and stored responses. At rest it is sealed, with the key in the
 	// file recall.key of the data directory.
 	Recall Recall `yaml:"recall"`
+	// Batch says how what need not be answered at once is answered by its
+	// deadline: in batches of the providers, which cost less, while there is time,
+	// else in real time.
+	Batch Batch `yaml:"batch"`
 	// Shutdown says how the process ends.
 	Shutdown Shutdown `yaml:"shutdown"`
 
@@ -478,6 +482,32 @@ type Recall struct {
 	Conversation ByteSize `yaml:"conversation" min:"1KB"`
 }
 
+// Batch says how what need not be answered at once is answered by its
+// deadline.
+type Batch struct {
+	// Enabled says whether jobs are taken and worked on.
+	Enabled bool `yaml:"enabled"`
+	// Window is how long a request waits for others to share a batch with.
+	Window Duration `yaml:"window"`
+	// Rate is how many requests a minute the providers can be sent in real time
+	// beside all other traffic. The moment to leave a batch follows from it, and
+	// which deadline is refused.
+	Rate int `yaml:"rate" min:"1"`
+	// Margin is how many times the time that real time should need is kept free
+	// before a deadline.
+	Margin float64 `yaml:"margin" min:"1"`
+	// Latency is the longest time that one request should take with its repeats.
+	Latency Duration `yaml:"latency"`
+	// Cancel is the longest time that a provider should take to end a batch.
+	Cancel Duration `yaml:"cancel"`
+	// Parallel is how many requests of jobs may run at once in real time.
+	Parallel int `yaml:"parallel" min:"1"`
+	// Call is how long one of them may take.
+	Call Duration `yaml:"call"`
+	// Keep is how long a job and its answers are kept after its end.
+	Keep Duration `yaml:"keep"`
+}
+
 // Shutdown says how the process ends.
 type Shutdown struct {
 	// Listen is how long new requests are still taken after SIGTERM, while
@@ -521,6 +551,10 @@ func Default() *Config {
 		Recall: Recall{
 			State: Duration(6 * time.Hour), StateMemory: 64 * MB, StateTurns: 100_000,
 			Responses: Duration(30 * 24 * time.Hour), ResponsesMemory: 32 * MB, Conversation: 32 * MB,
+		},
+		Batch: Batch{
+			Enabled: true, Window: Duration(time.Minute), Rate: 600, Margin: 3, Latency: Duration(30 * time.Second), Cancel: Duration(time.Minute),
+			Parallel: 16, Call: Duration(5 * time.Minute), Keep: Duration(29 * 24 * time.Hour),
 		},
 		Shutdown: Shutdown{Listen: Duration(5 * time.Second), Drain: Duration(10 * time.Minute)},
 	}

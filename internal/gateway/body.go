@@ -56,36 +56,21 @@ func readBody(req *http.Request, limit int64, hold func(n int64) *llm.Error) ([]
 	if req.ContentLength > limit {
 		return nil, tooLarge()
 	}
-	src := io.Reader(req.Body)
-	switch enc := strings.ToLower(req.Header.Get("Content-Encoding")); enc {
-	case "", "identity":
-		if n := req.ContentLength; n >= 0 {
-			if fail := hold(n); fail != nil {
-				return nil, fail
-			}
-			body := make([]byte, n)
-			if _, err := io.ReadFull(src, body); err != nil {
-				return nil, cutBody(err)
-			}
-			return body, nil
+	if n := req.ContentLength; n >= 0 && coding(req) == "" {
+		if fail := hold(n); fail != nil {
+			return nil, fail
 		}
-	case "gzip":
-		z, err := gzip.NewReader(src)
-		if err != nil {
-			return nil, llm.Errorf(llm.InvalidRequest, "the request body is not gzip, as content-encoding says")
+		body := make([]byte, n)
+		if _, err := io.ReadFull(req.Body, body); err != nil {
+			return nil, cutBody(err)
 		}
-		src = z
-	case "zstd":
-		z, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(zstdWindow), zstd.WithDecoderMaxMemory(zstdWindow))
-		if err != nil {
-			return nil, llm.Errorf(llm.InvalidRequest, "the request body is not zstd, as content-encoding says")
-		}
-		defer z.Close()
-		src = z
-	default:
-		return nil, llm.Errorf(llm.InvalidRequest, "content-encoding %q is not taken; send gzip, zstd or none", enc)
+		return body, nil
 	}
+	src, done, fail := uncoded(req)
+	if fail != nil {
+		return nil, fail
+	}
+	defer done()
 	m := metered{src: io.LimitReader(src, limit+1), hold: hold}
 	body, err := io.ReadAll(&m)
 	switch {
@@ -98,6 +83,39 @@ func readBody(req *http.Request, limit int64, hold func(n int64) *llm.Error) ([]
 		return nil, tooLarge()
 	}
 	return body, nil
+}
+
+// coding is how the body of a request is compressed; empty when it is not.
+func coding(req *http.Request) string {
+	if enc := strings.ToLower(req.Header.Get("Content-Encoding")); enc != "identity" {
+		return enc
+	}
+	return ""
+}
+
+// uncoded reads the body of a request as it was before it was compressed. done
+// ends that and is never nil.
+func uncoded(req *http.Request) (src io.Reader, done func(), fail *llm.Error) {
+	done = func() {}
+	switch enc := coding(req); enc {
+	case "":
+		return req.Body, done, nil
+	case "gzip":
+		z, err := gzip.NewReader(req.Body)
+		if err != nil {
+			return nil, done, llm.Errorf(llm.InvalidRequest, "the request body is not gzip, as content-encoding says")
+		}
+		return z, done, nil
+	case "zstd":
+		z, err := zstd.NewReader(req.Body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(zstdWindow), zstd.WithDecoderMaxMemory(zstdWindow))
+		if err != nil {
+			return nil, done, llm.Errorf(llm.InvalidRequest, "the request body is not zstd, as content-encoding says")
+		}
+		return z, z.Close, nil
+	default:
+		return nil, done, llm.Errorf(llm.InvalidRequest, "content-encoding %q is not taken; send gzip, zstd or none", enc)
+	}
 }
 
 // anySize holds nothing: for small bodies.

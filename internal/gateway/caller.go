@@ -15,14 +15,9 @@ import (
 // cancel is never nil.
 func (x *exchange) enter(req *http.Request) (ctx context.Context, cancel context.CancelFunc, p access.Principal, fail *llm.Error) {
 	ctx, cancel = req.Context(), func() {}
-	query := ""
-	if x.reply.door.name == llm.Gemini {
-		query = req.URL.Query().Get("key")
-	}
-	if p, fail = x.g.caller(req.Header, query); fail != nil {
+	if p, fail = x.who(req); fail != nil {
 		return ctx, cancel, p, fail
 	}
-	x.called(&p)
 	end, fail := deadline(req.Header.Get("X-Headrace-Deadline"), x.reply.start)
 	if fail != nil {
 		return ctx, cancel, p, fail
@@ -31,6 +26,19 @@ func (x *exchange) enter(req *http.Request) (ctx context.Context, cancel context
 		ctx, cancel = context.WithDeadline(ctx, end)
 	}
 	return ctx, cancel, p, x.place.enter(ctx, p, req.Header.Get("X-Headrace-Priority"))
+}
+
+// who says who calls, and notes it.
+func (x *exchange) who(req *http.Request) (access.Principal, *llm.Error) {
+	query := ""
+	if x.reply.door.name == llm.Gemini {
+		query = req.URL.Query().Get("key")
+	}
+	p, fail := x.g.caller(req.Header, query)
+	if fail == nil {
+		x.called(&p)
+	}
+	return p, fail
 }
 
 // called notes who calls.

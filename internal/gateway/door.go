@@ -107,6 +107,9 @@ type door struct {
 	storer
 	op   llm.Op
 	form string
+	// at is its path, without the vendor's prefix and, for Gemini, without the
+	// model and what stands before it.
+	at string
 	// stream says whether an answer is streamed, where the path says it and not
 	// the body; array, that it is streamed as a JSON array that grows.
 	stream, array bool
@@ -199,7 +202,7 @@ type entry struct {
 // door is the door at the path.
 func (e *entry) door() *door {
 	d := dialects[e.dialect].door(e.op)
-	d.form = e.form
+	d.form, d.at = e.form, e.path
 	if e.codec != nil {
 		d.Codec = e.codec
 	}
@@ -221,6 +224,32 @@ var routes = []entry{
 
 	{method: "POST", path: "/v1/messages", dialect: llm.Anthropic, op: llm.OpChat},
 	{method: "POST", path: "/v1/messages/count_tokens", dialect: llm.Anthropic, op: llm.OpCountTokens},
+
+	{method: "POST", path: "/v1/messages/batches", dialect: llm.Anthropic, op: llm.OpRaw, handle: (*Gateway).createMessageBatch},
+	{method: "GET", path: "/v1/messages/batches", dialect: llm.Anthropic, op: llm.OpRaw, handle: (*Gateway).messageBatches},
+	{method: "GET", path: "/v1/messages/batches/{id}", dialect: llm.Anthropic, op: llm.OpRaw, handle: (*Gateway).messageBatch},
+	{method: "DELETE", path: "/v1/messages/batches/{id}", dialect: llm.Anthropic, op: llm.OpRaw, handle: (*Gateway).deleteMessageBatch},
+	{method: "POST", path: "/v1/messages/batches/{id}/cancel", dialect: llm.Anthropic, op: llm.OpRaw, handle: (*Gateway).cancelMessageBatch},
+	{method: "GET", path: "/v1/messages/batches/{id}/results", dialect: llm.Anthropic, op: llm.OpRaw, handle: (*Gateway).messageBatchResults},
+	{method: "GET", path: "/v1/messages/batches/{id}/events", dialect: llm.Anthropic, op: llm.OpRaw, handle: (*Gateway).jobEvents},
+
+	{method: "POST", path: "/v1/files", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).createFile},
+	{method: "GET", path: "/v1/files", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).files},
+	{method: "GET", path: "/v1/files/{id}", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).file},
+	{method: "DELETE", path: "/v1/files/{id}", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).deleteFile},
+	{method: "GET", path: "/v1/files/{id}/content", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).fileContent},
+
+	{method: "POST", path: "/v1/batches", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).createBatch},
+	{method: "GET", path: "/v1/batches", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).batches},
+	{method: "GET", path: "/v1/batches/{id}", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).batch},
+	{method: "POST", path: "/v1/batches/{id}/cancel", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).cancelBatch},
+	{method: "GET", path: "/v1/batches/{id}/events", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).jobEvents},
+
+	{method: "GET", path: "/v1/jobs", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).jobs},
+	{method: "GET", path: "/v1/jobs/{id}", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).job},
+	{method: "DELETE", path: "/v1/jobs/{id}", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).deleteJob},
+	{method: "POST", path: "/v1/jobs/{id}/cancel", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).cancelJob},
+	{method: "GET", path: "/v1/jobs/{id}/events", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).jobEvents},
 
 	{method: "GET", path: "/v1beta/models", dialect: llm.Gemini, op: llm.OpModels, handle: (*Gateway).models},
 	{method: "GET", path: "/v1beta/models/{id...}", dialect: llm.Gemini, op: llm.OpModels, handle: (*Gateway).model},
@@ -257,7 +286,7 @@ type verb struct {
 // door is the door of the method.
 func (v *verb) door() *door {
 	d := dialects[llm.Gemini].door(v.op)
-	d.form, d.stream, d.array = v.form, v.stream, v.array
+	d.form, d.stream, d.array, d.at = v.form, v.stream, v.array, ":"+v.name
 	if v.codec != nil {
 		d.Codec = v.codec
 	}

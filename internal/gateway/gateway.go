@@ -77,8 +77,8 @@ type Snapshot struct {
 	Counts func(provider string, from llm.Dialect) (own, also bool)
 }
 
-// Options set up a Gateway. All are required but Recall and Responses,
-// and Snapshot, which may come later.
+// Options set up a Gateway. All are required but those that say so, and
+// the Snapshot, which may come later.
 type Options struct {
 	Keys   Keys
 	Limits Limits
@@ -94,6 +94,10 @@ type Options struct {
 	Makers *recall.Makers
 	// Responses has the answers that clients ask to be stored; nil stores none.
 	Responses *recall.Responses
+	// Batches answers what is not waited for; nil leaves batches to the vendors.
+	Batches Batches
+	// Files has what clients upload for their batches; nil takes none.
+	Files Files
 }
 
 // Gateway serves the front doors. Safe for concurrent use.
@@ -127,7 +131,11 @@ func (g *Gateway) Drain() { g.draining.Store(true) }
 func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, d *door, path asked) {
 	x := g.begin(w, d)
 	defer x.end()
-	ctx, cancel, caller, fail := x.enter(req)
+	enter := x.enter
+	if x.later(req) {
+		enter = x.enterNow
+	}
+	ctx, cancel, caller, fail := enter(req)
 	defer cancel()
 	if fail != nil {
 		x.refuse(fail)
@@ -140,6 +148,10 @@ func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, d *door, path 
 	}
 	if fail := think(&draft, req.Header["X-Headrace-Thinking"]); fail != nil {
 		x.refuse(fail)
+		return
+	}
+	if x.later(req) {
+		x.leave(ctx, req, &caller, &draft)
 		return
 	}
 	if fail := x.run(ctx, &caller, &draft, req.Header["X-Headrace-Tags"]); fail != nil {

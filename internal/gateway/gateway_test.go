@@ -48,7 +48,10 @@ type house struct {
 	sent              int
 }
 
-func newHouse(t *testing.T) *house {
+func newHouse(t *testing.T) *house { return newHouseWith(t, func(*gateway.Options) {}) }
+
+// newHouseWith lets more be set.
+func newHouseWith(t *testing.T, set func(*gateway.Options)) *house {
 	t.Helper()
 	c, err := catalog.Load(catalog.Overrides{})
 	if err != nil {
@@ -56,7 +59,9 @@ func newHouse(t *testing.T) *house {
 	}
 	h := &house{send: whole("hi")}
 	policy := &route.Policy{Configured: map[string]bool{"rehearsal": true, "openai": true, "anthropic": true}, Routes: map[string][]string{"smart": {"openai/gpt-5.5"}}}
-	h.Gateway = gateway.New(gateway.Options{Keys: h, Limits: h, Ledger: h, Admission: h, Tokens: &tokens.Learner{}}, &gateway.Snapshot{
+	o := gateway.Options{Keys: h, Limits: h, Ledger: h, Admission: h, Tokens: &tokens.Learner{}}
+	set(&o)
+	h.Gateway = gateway.New(o, &gateway.Snapshot{
 		Catalog: c, Policy: policy, Relay: relay.New(relay.Options{Sender: h}), MaxBody: 64 << 10,
 		Models: []llm.ModelInfo{{ID: "openai/gpt-5.5", OwnedBy: "openai"}},
 		Counts: func(string, llm.Dialect) (own, also bool) { return false, false },

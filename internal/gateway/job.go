@@ -3,10 +3,13 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"headrace/internal/access"
 	"headrace/internal/ledger"
 	"headrace/internal/llm"
+	"headrace/internal/relay"
+	"headrace/internal/route"
 )
 
 // Job is a request that no connection stands behind, such as an item of a
@@ -37,8 +40,10 @@ type Job struct {
 func (g *Gateway) Do(ctx context.Context, j *Job, w http.ResponseWriter) (row ledger.Entry) {
 	d, path, ok := doorAt(j.Path)
 	x := g.begin(w, d)
-	defer func() { row = x.row }()
+	var attempts []ledger.Attempt // the ledger takes those of the row
+	defer func() { row, row.Attempts = x.row, attempts }()
 	defer x.end()
+	defer func() { attempts = slices.Clone(x.row.Attempts) }()
 	x.called(&j.Caller)
 	fail := llm.Errorf(llm.NotFound, "nothing can be asked at %s", j.Path)
 	if ok {
@@ -48,6 +53,95 @@ func (g *Gateway) Do(ctx context.Context, j *Job, w http.ResponseWriter) (row le
 		x.refuse(fail)
 	}
 	return row
+}
+
+// Leads gives the first target that a model's name leads the caller to by the
+// doors of a dialect.
+func (g *Gateway) Leads(p *access.Principal, dialect llm.Dialect, op llm.Op, model string) (route.Target, *llm.Error) {
+	d := dialects[dialect]
+	if d == nil {
+		return route.Target{}, llm.Errorf(llm.Unsupported, "there is no dialect %q", dialect)
+	}
+	s := g.snapshot.Load()
+	plan, fail := route.Make(route.Facts{Model: model, Vendor: d.vendor, Allowed: p.MayUse, Embed: op == llm.OpEmbed}, s.Catalog, s.Policy)
+	if fail != nil {
+		return route.Target{}, fail
+	}
+	return plan.Targets[0], nil
+}
+
+// Draft reads a job as its door would, and gives it back what earlier requests
+// of the caller have left for it.
+func (g *Gateway) Draft(ctx context.Context, j *Job) (llm.Draft, *llm.Error) {
+	d, path, ok := doorAt(j.Path)
+	if !ok {
+		return llm.Draft{}, llm.Errorf(llm.NotFound, "nothing can be asked at %s", j.Path)
+	}
+	x := g.begin(nil, d)
+	defer g.running.Add(-1)
+	x.called(&j.Caller)
+	return x.draft(ctx, j, path)
+}
+
+func (x *exchange) draft(ctx context.Context, j *Job, path asked) (llm.Draft, *llm.Error) {
+	d, fail := x.reply.door.draft(j.Body, path)
+	if fail != nil {
+		return d, fail
+	}
+	x.reply.door.heed(&d, j.Header)
+	x.about(&d)
+	if fail := think(&d, j.Header["X-Headrace-Thinking"]); fail != nil {
+		return d, fail
+	}
+	if fail := x.reply.keep.goOn(ctx, &d); fail != nil {
+		return d, fail
+	}
+	x.reply.keep.restore(&d)
+	return d, nil
+}
+
+// Deliver gives to w what a batch of the target's provider has answered to a
+// job, in the dialect of the door, as Do does. It is paid by whom the job
+// belongs to and has a row, whatever it may cost by now: it was asked for.
+func (g *Gateway) Deliver(ctx context.Context, j *Job, t *route.Target, a *llm.Answer, w http.ResponseWriter) (row ledger.Entry) {
+	d, path, ok := doorAt(j.Path)
+	x := g.begin(w, d)
+	var attempts []ledger.Attempt // the ledger takes those of the row
+	defer func() { row, row.Attempts = x.row, attempts }()
+	defer x.end()
+	defer func() { attempts = slices.Clone(x.row.Attempts) }()
+	x.called(&j.Caller)
+	fail := llm.Errorf(llm.NotFound, "nothing can be asked at %s", j.Path)
+	if ok {
+		fail = x.deliver(ctx, j, path, t, a)
+	}
+	if fail != nil {
+		x.refuse(fail)
+	}
+	return row
+}
+
+func (x *exchange) deliver(ctx context.Context, j *Job, path asked, t *route.Target, a *llm.Answer) *llm.Error {
+	d, fail := x.draft(ctx, j, path)
+	if fail != nil {
+		return fail
+	}
+	if x.reply.bill, fail = x.open(&j.Caller, j.Header["X-Headrace-Tags"]); fail != nil {
+		return fail
+	}
+	out := relay.Outcome{OK: true, Committed: true, Warnings: relay.Warnings(a.Losses), Attempts: []relay.Attempt{{
+		N: 1, Provider: t.Provider, Model: t.Model, Why: "in a batch of the provider's", Sent: true, Start: x.reply.start,
+		Status: http.StatusOK, Op: d.Op, Usage: a.Glance.Usage, Finish: a.Glance.Finish, UpstreamID: a.UpstreamID,
+	}}}
+	err := x.reply.Whole(a, relay.Meta{Target: t, Attempts: 1, Warnings: out.Warnings})
+	if err != nil {
+		out.Class = asError(err, llm.MalformedUpstream).Class
+	}
+	x.ended(&out, &d)
+	if err != nil && !x.reply.begun {
+		return asError(err, llm.MalformedUpstream)
+	}
+	return nil
 }
 
 func (x *exchange) do(ctx context.Context, j *Job, path asked) *llm.Error {

@@ -49,9 +49,9 @@ var arrows = []struct{ room, may string }{
 	{"batch", "llm catalog route relay ledger"},
 	{"store/sqlite", "llm access batch budget catalog ledger recall"},
 	{"store/storetest", "llm access batch budget catalog ledger recall"},
-	{"gateway", "llm config catalog tokens access budget recall route relay ledger wire/sse wire/span wire/openai wire/responses wire/anthropic wire/gemini wire/ollama"},
+	{"gateway", "llm config catalog tokens access budget recall route relay ledger batch wire/sse wire/span wire/openai wire/responses wire/anthropic wire/gemini wire/ollama"},
 	{"admin", "llm config catalog access budget ledger route"},
-	{"app", "llm wire/sse wire/span catalog config access budget limit admission health meter recall provider/cred wire/openai wire/responses wire/anthropic wire/gemini wire/ollama tokens route provider provider/rehearsal relay ledger store/sqlite gateway admin"},
+	{"app", "llm wire/sse wire/span catalog config access budget limit admission health meter recall batch provider/cred wire/openai wire/responses wire/anthropic wire/gemini wire/ollama tokens route provider provider/rehearsal relay ledger store/sqlite gateway admin"},
 	{"cli", "app admin config llm relay catalog"},
 	{"lint", "llm relay catalog"},
 }

@@ -150,7 +150,7 @@ func (w *run) pass(ctx context.Context, o *opened, ans *llm.Answer, a *Attempt, 
 	o.byte.Stop()
 	w.sent++
 	a.Sent, a.Status, a.UpstreamID = true, ans.Status, ans.UpstreamID
-	meta := Meta{Target: t, Attempts: w.sent, Warnings: append(w.warned, warnings(ans.Losses)...)}
+	meta := Meta{Target: t, Attempts: w.sent, Warnings: append(w.warned, Warnings(ans.Losses)...)}
 	if w.held != nil {
 		meta.Held = w.held.rows
 		meta.Warnings = append(meta.Warnings, w.held.told...)
@@ -257,7 +257,8 @@ func unreachable(ctx context.Context, err error) *llm.Error {
 	return &llm.Error{Class: llm.ClientGone, Message: "the client cannot be written to", Cause: err}
 }
 
-func warnings(losses []llm.Loss) []string {
+// Warnings are the losses of a request that its client is told of.
+func Warnings(losses []llm.Loss) []string {
 	var w []string
 	for _, l := range losses {
 		if l.Kind == llm.LossWarn {

@@ -418,6 +418,16 @@ func (d *DB) BatchesOf(ctx context.Context, job batch.JobID) ([]batch.Sent, erro
 	return d.sent(ctx, "batch_of_job", int64(job))
 }
 
+// FreeBatches implements [batch.Store].
+func (d *DB) FreeBatches(ctx context.Context, worker string) error {
+	for _, name := range []string{"batch_free_items", "batch_free_sent"} {
+		if _, err := d.stmts[name].ExecContext(ctx, worker); err != nil {
+			return fmt.Errorf("free the leases of %s: %w", worker, err)
+		}
+	}
+	return nil
+}
+
 // KnownBatch implements [batch.Store].
 func (d *DB) KnownBatch(ctx context.Context, provider, upstream string) (bool, error) {
 	var id int64

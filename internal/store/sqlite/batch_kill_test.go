@@ -121,7 +121,9 @@ func (s impatient) ClaimBatches(ctx context.Context, p batch.Phase, c batch.Clai
 }
 
 func (s impatient) ClaimBatchItems(ctx context.Context, st batch.State, c batch.Claim) ([]batch.Row, error) {
-	c.Now = c.Now.Add(time.Hour)
+	if st != batch.RealTime { // a call that is going on is not to be made again
+		c.Now = c.Now.Add(time.Hour)
+	}
 	return s.DB.ClaimBatchItems(ctx, st, c)
 }
 
@@ -144,7 +146,7 @@ func beBatcher(path string) error {
 		e.Rule.Latency, e.Tick = 30*time.Hour, 10*time.Millisecond
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
-		go e.Run(ctx)
+		go e.Run(ctx, ctx)
 	}
 	for {
 		if e.Rule.Latency > 0 {

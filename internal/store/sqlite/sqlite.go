@@ -48,6 +48,8 @@ var (
 	_ budget.Store  = (*DB)(nil)
 	_ ledger.Pruner = (*DB)(nil)
 	_ batch.Store   = (*DB)(nil)
+
+	_ batch.FileStore = (*DB)(nil)
 )
 
 // readers bounds the read pool.

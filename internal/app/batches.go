@@ -1,0 +1,330 @@
+package app
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"iter"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"headrace/internal/access"
+	"headrace/internal/batch"
+	"headrace/internal/config"
+	"headrace/internal/gateway"
+	"headrace/internal/ledger"
+	"headrace/internal/llm"
+	"headrace/internal/provider"
+	"headrace/internal/route"
+)
+
+// batches works on jobs with a deadline. Safe for concurrent use.
+type batches struct {
+	a       *App
+	service *batch.Service
+	engine  *batch.Engine
+
+	mu   sync.Mutex // guards jobs
+	jobs map[batch.JobID]*batch.Job
+}
+
+// batchWorker is whose leases are ours: a data directory has one process.
+const batchWorker = "headrace"
+
+// newBatches makes what answers jobs; seal seals them at rest.
+func (a *App) newBatches(c *config.Batch, seal batch.Sealer) *batches {
+	b := &batches{a: a, jobs: map[batch.JobID]*batch.Job{}}
+	rule := batch.Rule{Margin: c.Margin, Latency: c.Latency.Std(), Cancel: c.Cancel.Std()}
+	rate := func() batch.Rate { return batch.Rate(a.config().Batch.Rate) }
+	b.service = &batch.Service{Store: a.db, Seal: seal, Rule: rule, Rate: rate}
+	b.engine = &batch.Engine{
+		Store: a.db, Seal: seal, Rule: rule, Rate: rate, Plan: b.plan, Provider: b.provider, Runner: b, Worker: batchWorker,
+		Window: c.Window.Std(), Parallel: c.Parallel, Call: c.Call.Std(), Keep: c.Keep.Std(), Log: a.log,
+	}
+	return b
+}
+
+// run works on jobs, and gives what ends that, and what waits for the end: what
+// has begun then may go on until calls ends. A nil receiver does nothing.
+func (b *batches) run(ctx, calls context.Context) (stop func(), wait func(context.Context)) {
+	if b == nil {
+		return func() {}, func(context.Context) {}
+	}
+	work, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { // ends with work and calls
+		defer close(done)
+		b.engine.Run(work, calls)
+	}()
+	return stop, func(ctx context.Context) {
+		select {
+		case <-done:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// manyJobs is how many jobs are remembered for their items.
+const manyJobs = 256
+
+// job reads what an item has to know of its job: by whose key and with which
+// headers it came. That never changes.
+func (b *batches) job(ctx context.Context, id batch.JobID) (*batch.Job, *llm.Error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if j := b.jobs[id]; j != nil {
+		return j, nil
+	}
+	j, ok, err := b.a.db.BatchJobOf(ctx, id)
+	switch {
+	case err != nil:
+		return nil, &llm.Error{Class: llm.Unavailable, Message: "the job cannot be read", Cause: err}
+	case !ok:
+		return nil, llm.Errorf(llm.NotFound, "there is no such job any more")
+	}
+	if len(b.jobs) >= manyJobs {
+		clear(b.jobs)
+	}
+	b.jobs[id] = &j
+	return &j, nil
+}
+
+// principal is who the key of a job is now.
+func (b *batches) principal(j *batch.Job) (access.Principal, *llm.Error) {
+	p, err := b.a.directory.Principal(j.Owner, time.Now())
+	if err != nil {
+		return p, asError(err, llm.Unauthenticated)
+	}
+	return p, nil
+}
+
+// plan finds the first target of the item's model: what the operator put first
+// in a route stays first, also where another one has cheaper batches.
+func (b *batches) plan(ctx context.Context, j *batch.Job, it *batch.Item) (way batch.Way, fail *llm.Error) {
+	if j, fail = b.job(ctx, it.Job); fail != nil {
+		return way, fail
+	}
+	p, fail := b.principal(j)
+	if fail != nil {
+		return way, fail
+	}
+	if way.Target, fail = b.a.gateway.Leads(&p, it.Dialect, it.Op, it.Model); fail != nil {
+		return way, fail
+	}
+	price, ok := b.a.catalogNow().PriceAt(way.Target.Provider, way.Target.Model, time.Now())
+	if ok && price.Batch > 0 {
+		way.Discount = 1 - float64(price.Batch)/1000
+	}
+	return way, nil
+}
+
+// request is an item as a request that the gateway takes.
+func (b *batches) request(j *batch.Job, it *batch.Item, p access.Principal) (*gateway.Job, *llm.Error) {
+	out, err := gateway.JobOf(j, it)
+	if err != nil {
+		return nil, asError(err, llm.InvalidRequest)
+	}
+	out.Caller, out.Priority = p, cmp.Or(j.Priority, "batch")
+	return &out, nil
+}
+
+// Run answers an item in real time.
+func (b *batches) Run(ctx context.Context, j *batch.Job, it *batch.Item) batch.Answer {
+	p, fail := b.principal(j)
+	if fail != nil {
+		return failed(fail)
+	}
+	req, fail := b.request(j, it, p)
+	if fail != nil {
+		return failed(fail)
+	}
+	return b.heard(func(w http.ResponseWriter) ledger.Entry { return b.a.gateway.Do(ctx, req, w) })
+}
+
+func failed(e *llm.Error) batch.Answer {
+	return batch.Answer{Status: cmp.Or(e.Status, http.StatusBadRequest), Err: e}
+}
+
+// heard takes down what the gateway gives its client.
+func (b *batches) heard(ask func(http.ResponseWriter) ledger.Entry) (a batch.Answer) {
+	w := &page{header: http.Header{}}
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		a = failed(llm.Errorf(llm.MalformedUpstream, "the answer was cut off"))
+		a.Status = http.StatusBadGateway
+		if v != http.ErrAbortHandler {
+			b.a.log.Error("an item of a job panicked", "panic", v, "stack", string(debug.Stack()))
+		}
+	}()
+	row := ask(w)
+	a = batch.Answer{Status: cmp.Or(w.status, row.Status), Body: w.body.Bytes(), RequestID: row.ID.String()}
+	a.Cost, a.RealTime, a.Usage, a.Priced = b.cost(&row)
+	if row.Class != "" || a.Status >= 300 {
+		a.Err = &llm.Error{Class: cmp.Or(row.Class, llm.ServerError), Status: a.Status, Message: "see the body"}
+		if n := len(row.Attempts); n > 0 && row.Attempts[n-1].Message != "" {
+			a.Err.Message = row.Attempts[n-1].Message
+		}
+		a.Err.ReadHeader(w.header)
+	}
+	return a
+}
+
+// cost prices the attempts of a row, as the ledger does, and as they would have
+// cost in real time.
+func (b *batches) cost(row *ledger.Entry) (cost, realTime llm.Nanodollars, usage llm.Usage, priced bool) {
+	c := b.a.catalogNow()
+	row.Sum()
+	priced = true
+	for i := range row.Attempts {
+		at := &row.Attempts[i]
+		if at.Usage.Source == "" {
+			continue
+		}
+		paid, ok := c.Cost(at.Provider, at.Model, at.Usage, at.Start)
+		now := at.Usage
+		if now.Tier == "batch" {
+			now.Tier = ""
+		}
+		usual, also := c.Cost(at.Provider, at.Model, now, at.Start)
+		cost, realTime, priced = cost+paid, realTime+usual, priced && ok && also
+	}
+	return cost, realTime, row.Usage, priced
+}
+
+// page is a client that only listens.
+type page struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (p *page) Header() http.Header { return p.header }
+
+func (p *page) WriteHeader(status int) {
+	if p.status == 0 {
+		p.status = status
+	}
+}
+
+func (p *page) Write(b []byte) (int, error) {
+	p.WriteHeader(http.StatusOK)
+	return p.body.Write(b)
+}
+
+// provider gives the batch API of a provider's first credential: what is begun
+// with one cannot be seen with another. nil is none.
+func (b *batches) provider(id string) batch.Provider {
+	b.a.mu.Lock()
+	p := b.a.providers[id]
+	b.a.mu.Unlock()
+	if p == nil {
+		return nil
+	}
+	bulk, ok := p.Bulk(0)
+	if !ok {
+		return nil
+	}
+	return &bulkWay{batches: b, bulk: bulk, id: id}
+}
+
+// bulkWay is the batch API of a provider for items.
+type bulkWay struct {
+	*batches
+	bulk *provider.Bulk
+	id   string
+}
+
+func (w *bulkWay) Terms() llm.BatchTerms { return w.bulk.Terms() }
+
+// Line writes the request as its client's door reads it.
+func (w *bulkWay) Line(t *route.Target, it *batch.Item) (llm.BatchLine, *llm.Error) {
+	_, draft, fail := w.draft(it, true)
+	if fail != nil {
+		return llm.BatchLine{}, fail
+	}
+	c := w.a.catalogNow().Capability(t.Provider, t.Model)
+	d := prepare(t, draft)
+	return w.bulk.Line(t.Model, &c, &d)
+}
+
+// draft reads an item. What was paid for is read for a key that is not valid
+// any more, too.
+func (w *bulkWay) draft(it *batch.Item, valid bool) (*gateway.Job, llm.Draft, *llm.Error) {
+	ctx := context.Background() // the store's own limits hold
+	j, fail := w.job(ctx, it.Job)
+	if fail != nil {
+		return nil, llm.Draft{}, fail
+	}
+	p, fail := w.principal(j)
+	if fail != nil {
+		if valid {
+			return nil, llm.Draft{}, fail
+		}
+		p = access.Principal{KeyID: j.Owner, Team: j.Team}
+	}
+	req, fail := w.request(j, it, p)
+	if fail != nil {
+		return nil, llm.Draft{}, fail
+	}
+	d, fail := w.a.gateway.Draft(ctx, req)
+	return req, d, fail
+}
+
+func (w *bulkWay) Create(ctx context.Context, ref string, lines []llm.BatchLine) (llm.BatchStatus, error) {
+	st, err := w.bulk.Create(ctx, ref, lines)
+	if err != nil {
+		w.a.alarm.hear(w.id, err)
+	}
+	return st, err
+}
+
+func (w *bulkWay) Get(ctx context.Context, id string) (llm.BatchStatus, error) {
+	return w.bulk.Get(ctx, id)
+}
+
+func (w *bulkWay) Cancel(ctx context.Context, id string) (llm.BatchStatus, error) {
+	return w.bulk.Cancel(ctx, id)
+}
+
+func (w *bulkWay) List(ctx context.Context, since time.Time) iter.Seq2[llm.BatchStatus, error] {
+	return w.bulk.List(ctx, since)
+}
+
+func (w *bulkWay) Results(ctx context.Context, id string) iter.Seq2[llm.BatchResult, error] {
+	return w.bulk.Results(ctx, id)
+}
+
+// Answer writes a result in the dialect of the item and notes its row.
+func (w *bulkWay) Answer(t *route.Target, it *batch.Item, r *llm.BatchResult) (batch.Answer, *llm.Error) {
+	req, draft, fail := w.draft(it, false)
+	if fail != nil {
+		return batch.Answer{}, fail
+	}
+	draft = prepare(t, draft)
+	c := w.a.catalogNow().Capability(t.Provider, t.Model)
+	ans, fail := w.bulk.Answer(t.Model, &c, &draft, r)
+	if fail != nil {
+		return batch.Answer{}, fail
+	}
+	a := w.heard(func(to http.ResponseWriter) ledger.Entry {
+		return w.a.gateway.Deliver(context.Background(), req, t, ans, to)
+	})
+	if a.Err != nil {
+		return batch.Answer{}, a.Err
+	}
+	return a, nil
+}
+
+// asError makes an *llm.Error of any error.
+func asError(err error, class llm.Class) *llm.Error {
+	if e, ok := errors.AsType[*llm.Error](err); ok {
+		return e
+	}
+	return &llm.Error{Class: class, Message: err.Error(), Cause: err}
+}

@@ -1,0 +1,216 @@
+package app_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"headrace/internal/llm"
+)
+
+// soon makes what waits for others to share a batch with wait shortly.
+const soon = "batch: {window: 10ms}\n"
+
+// field reads a value of an answer in JSON by its path.
+func field(t *testing.T, body string, path ...string) any {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal([]byte(body), &v); err != nil {
+		t.Fatalf("%v in %s", err, body)
+	}
+	for _, name := range path {
+		m, ok := v.(map[string]any)
+		if !ok {
+			t.Fatalf("no %s in %s", name, body)
+		}
+		v = m[name]
+	}
+	return v
+}
+
+// textAt is a field that is a text.
+func textAt(t *testing.T, body string, path ...string) string {
+	t.Helper()
+	s, _ := field(t, body, path...).(string)
+	return s
+}
+
+// until polls a path until one field of its answer is want.
+func (h *house) until(path, want string, name ...string) answer {
+	h.t.Helper()
+	var a answer
+	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if a = h.call("GET", path, ""); a.status == 200 && textAt(h.t, a.body, name...) == want {
+			return a
+		}
+	}
+	h.t.Fatalf("%s is not %s: %d %s\n%s", path, want, a.status, a.body, h.log)
+	return a
+}
+
+// otherKey makes a second key.
+func (h *house) otherKey() string {
+	h.t.Helper()
+	a := h.call("POST", "/admin/v1/keys", `{"name":"other"}`, "Authorization: Bearer "+adminToken, "Content-Type: application/json")
+	token := textAt(h.t, a.body, "token")
+	if token == "" {
+		h.t.Fatalf("no second key: %d %s", a.status, a.body)
+	}
+	return token
+}
+
+// realTime is an upstream without batches, which says Hello.
+func realTime(t *testing.T) (*upstream, string) {
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) { write(w, "application/json", chatAnswer) })
+	return u, soon + "providers:\n  " + own(llm.OpenAI) + ": {dialect: openai, auth: bearer, base_url: " + u.URL + "/v1, api_key: " + openaiKey + "}\n"
+}
+
+// TestMessageBatch: one batch of two providers, through a restart. The one has
+// a batch API and is asked by it, the other one is asked in real time, and both
+// answer in the client's dialect, once, with rows of their own.
+func TestMessageBatch(t *testing.T) {
+	t.Parallel()
+	u, yaml := realTime(t)
+	data := t.TempDir()
+	yaml += "models: {rehearsal/quick: {price: {input: 1000, output: 1000}}}\n"
+	h := startIn(t, data, map[string]string{}, yaml, nil)
+	made := h.call("POST", "/v1/messages/batches", `{"requests":[
+		{"custom_id":"cheap","params":{"model":"rehearsal/quick","max_tokens":50,"messages":[{"role":"user","content":"Just say \"pong\" and stop."}]}},
+		{"custom_id":"now","params":{"model":"`+own(llm.OpenAI)+`/gpt-4o-mini","max_tokens":50,"messages":[{"role":"user","content":"Hi"}]}},
+		{"custom_id":"nobody","params":{"model":"nobody/at-all","max_tokens":50,"messages":[{"role":"user","content":"Hi"}]}}]}`)
+	id := textAt(t, made.body, "id")
+	if made.status != 200 || id == "" {
+		t.Fatalf("%d %s", made.status, made.body)
+	}
+	path := "/v1/messages/batches/" + id
+	other := "Authorization: Bearer " + h.otherKey()
+	for _, p := range []string{path, path + "/results"} {
+		if a := h.call("GET", p, "", other); a.status != 404 {
+			t.Errorf("another key sees %s: %d %s", p, a.status, a.body)
+		}
+	}
+	if a := h.call("POST", path+"/cancel", "", other); a.status != 404 {
+		t.Errorf("another key cancels: %d %s", a.status, a.body)
+	}
+	h.stop()
+	h = startIn(t, data, map[string]string{}, yaml, nil)
+	ended := h.until(path, "ended", "processing_status")
+	if got := field(t, ended.body, "request_counts").(map[string]any); got["succeeded"] != 2.0 || got["errored"] != 1.0 {
+		t.Errorf("counts %v", got)
+	}
+	results := h.call("GET", path+"/results", "")
+	lines := map[string]string{}
+	for line := range strings.Lines(results.body) {
+		lines[textAt(t, line, "custom_id")] = line
+	}
+	for name, want := range map[string][]string{
+		"cheap": {`"succeeded"`, `"type":"message"`, "pong"}, "now": {`"succeeded"`, `"type":"message"`, "Hello"}, "nobody": {`"errored"`, "not_found_error"},
+	} {
+		for _, w := range want {
+			if !strings.Contains(strings.ReplaceAll(lines[name], ": ", ":"), w) {
+				t.Errorf("%s: no %s in %s", name, w, lines[name])
+			}
+		}
+	}
+	if n := len(u.asked()); n != 1 {
+		t.Errorf("the provider without batches was asked %d times", n)
+	}
+	asked := map[string][]string{} // ids of rows by the model that was asked for
+	waitFor(t, func() bool {
+		clear(asked)
+		list := h.call("GET", "/admin/v1/requests?limit=200", "", "Authorization: Bearer "+adminToken)
+		for _, v := range field(t, list.body, "requests").([]any) {
+			row := v.(map[string]any)
+			model, id := row["asked"].(string), row["id"].(string)
+			asked[model] = append(asked[model], id)
+		}
+		return len(asked["rehearsal/quick"]) > 0 && len(asked[own(llm.OpenAI)+"/gpt-4o-mini"]) > 0
+	}, "a row of each answer")
+	for model, batched := range map[string]bool{"rehearsal/quick": true, own(llm.OpenAI) + "/gpt-4o-mini": false} {
+		ids := asked[model]
+		row := h.call("GET", "/v1/requests/"+ids[0], "")
+		if len(ids) != 1 || row.status != 200 || field(t, row.body, "usage").(map[string]any)["output"].(float64) == 0 ||
+			strings.Contains(row.body, "in a batch of the provider's") != batched {
+			t.Errorf("%s: %d rows, %s", model, len(ids), row.body)
+		}
+	}
+	// A thousand dollars for a million tokens is a million nanodollars each, and half of it in a batch.
+	row := h.call("GET", "/v1/requests/"+asked["rehearsal/quick"][0], "").body
+	use := field(t, row, "usage").(map[string]any)
+	if cost, full := field(t, row, "cost_nanodollars"), 1e6*(use["input"].(float64)+use["output"].(float64)); cost != full/2 || full == 0 {
+		t.Errorf("it cost %v, in real time %v: %s", cost, full, row)
+	}
+	if a := h.call("DELETE", path, ""); a.status != 200 {
+		t.Errorf("delete: %d %s", a.status, a.body)
+	}
+	if a := h.call("GET", path, ""); a.status != 404 {
+		t.Errorf("after the delete: %d %s", a.status, a.body)
+	}
+}
+
+// TestRespondAsync: a single request that is not waited for.
+func TestRespondAsync(t *testing.T) {
+	t.Parallel()
+	_, yaml := realTime(t)
+	h := start(t, map[string]string{}, yaml, nil)
+	for model, want := range map[string]string{own(llm.OpenAI) + "/m": "Hello", "rehearsal/quick": "pong"} {
+		a := h.call("POST", "/v1/chat/completions", `{"model":"`+model+`","messages":[{"role":"user","content":"Just say \"pong\" and stop."}]}`,
+			"Prefer: respond-async", "X-Headrace-Deadline: 10h")
+		at := a.header.Get("Location")
+		if a.status != 202 || !strings.HasPrefix(at, "/v1/jobs/") {
+			t.Fatalf("%d %q %s", a.status, at, a.body)
+		}
+		got := h.until(at, "succeeded", "status")
+		if !strings.Contains(got.body, want) || !strings.Contains(got.body, "chat.completion") {
+			t.Errorf("%s: %s", model, got.body)
+		}
+		if a := h.call("GET", at, "", "Authorization: Bearer "+h.otherKey()); a.status != 404 {
+			t.Errorf("another key sees the job: %d", a.status)
+		}
+	}
+}
+
+// TestFileBatch: OpenAI's files and batches, for models of two providers.
+func TestFileBatch(t *testing.T) {
+	t.Parallel()
+	_, yaml := realTime(t)
+	h := start(t, map[string]string{}, yaml, nil)
+	const edge = "edge-of-a-part"
+	lines := `{"custom_id":"cheap","method":"POST","url":"/v1/chat/completions","body":{"model":"rehearsal/quick","messages":[{"role":"user","content":"Just say \"pong\" and stop."}]}}
+{"custom_id":"now","method":"POST","url":"/v1/chat/completions","body":{"model":"` + own(llm.OpenAI) + `/gpt-4o-mini","messages":[{"role":"user","content":"Hi"}]}}
+`
+	up := h.call("POST", "/v1/files", "--"+edge+"\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--"+edge+
+		"\r\nContent-Disposition: form-data; name=\"file\"; filename=\"in.jsonl\"\r\nContent-Type: application/jsonl\r\n\r\n"+lines+"\r\n--"+edge+"--\r\n",
+		"Content-Type: multipart/form-data; boundary="+edge)
+	file := textAt(t, up.body, "id")
+	if up.status != 200 || file == "" {
+		t.Fatalf("%d %s", up.status, up.body)
+	}
+	if a := h.call("GET", "/v1/files/"+file+"/content", ""); a.body != lines {
+		t.Errorf("the file is %q", a.body)
+	}
+	made := h.call("POST", "/v1/batches", `{"input_file_id":"`+file+`","endpoint":"/v1/chat/completions","completion_window":"24h"}`)
+	id := textAt(t, made.body, "id")
+	if made.status != 200 || id == "" {
+		t.Fatalf("%d %s", made.status, made.body)
+	}
+	other := "Authorization: Bearer " + h.otherKey()
+	for _, p := range []string{"/v1/batches/" + id, "/v1/files/" + file, "/v1/files/" + file + "/content"} {
+		if a := h.call("GET", p, "", other); a.status != 404 {
+			t.Errorf("another key sees %s: %d %s", p, a.status, a.body)
+		}
+	}
+	ended := h.until("/v1/batches/"+id, "completed", "status")
+	out := h.call("GET", "/v1/files/"+textAt(t, ended.body, "output_file_id")+"/content", "")
+	got := map[string]string{}
+	for line := range strings.Lines(out.body) {
+		got[textAt(t, line, "custom_id")] = line
+	}
+	for name, want := range map[string]string{"cheap": "pong", "now": "Hello"} {
+		if !strings.Contains(got[name], want) || !strings.Contains(got[name], "chat.completion") || field(t, got[name], "response", "status_code") != 200.0 {
+			t.Errorf("%s: %s", name, got[name])
+		}
+	}
+}

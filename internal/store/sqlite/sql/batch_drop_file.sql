@@ -1,0 +1,1 @@
+DELETE FROM batch_file WHERE id = $1 AND owner = $2

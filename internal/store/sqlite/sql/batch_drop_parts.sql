@@ -1,0 +1,1 @@
+DELETE FROM batch_part WHERE file = $1

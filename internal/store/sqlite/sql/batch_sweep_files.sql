@@ -1,0 +1,1 @@
+DELETE FROM batch_file WHERE expires <= $1
