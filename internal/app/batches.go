@@ -103,8 +103,9 @@ func (b *batches) principal(j *batch.Job) (access.Principal, *llm.Error) {
 
 // plan finds the first target of the item's model: what the operator put first
 // in a route stays first, also where another one has cheaper batches.
-func (b *batches) plan(ctx context.Context, j *batch.Job, it *batch.Item) (way batch.Way, fail *llm.Error) {
-	if j, fail = b.job(ctx, it.Job); fail != nil {
+func (b *batches) plan(ctx context.Context, _ *batch.Job, it *batch.Item) (way batch.Way, fail *llm.Error) {
+	j, fail := b.job(ctx, it.Job)
+	if fail != nil {
 		return way, fail
 	}
 	p, fail := b.principal(j)
