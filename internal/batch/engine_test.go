@@ -397,10 +397,10 @@ func TestSubmit(t *testing.T) {
 func TestCancelAndRetry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, &fake{takes: 30 * time.Minute})
+		b := newBench(t, &fake{takes: 6 * time.Minute})
 		j := b.submit(20, 4*time.Hour)
 		go func() {
-			time.Sleep(5 * time.Minute)
+			time.Sleep(3 * time.Minute)
 			if _, err := b.svc.Cancel(t.Context(), "key_a", j.ID); err != nil {
 				t.Error(err)
 			}

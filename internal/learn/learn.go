@@ -191,7 +191,7 @@ func (l *Learner) Decide(a *Ask, c *Choice) {
 	if a.Text != nil {
 		l.text.logits(a.Text, &odds)
 		for r := range n {
-			odds[r] = float32(math.Exp(float64(odds[r])))
+			odds[r] = float32(math.Exp(min(max(float64(odds[r]), -surest), surest)))
 		}
 	} else {
 		for r := range n {
@@ -283,6 +283,10 @@ func (l *Learner) Decide(a *Ask, c *Choice) {
 	}
 	c.Rung = chosen
 }
+
+// surest bounds what a text says, in logits: its odds are neither 0 nor
+// infinite, which no certain chance could be tilted by.
+const surest = 30
 
 // tilt moves a chance by odds.
 func tilt(p, odds float32) float32 { return p * odds / (1 - p + p*odds) }

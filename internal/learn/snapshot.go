@@ -85,7 +85,7 @@ func (l *Learner) Restore(snapshot []byte) error {
 	if d.byte() != snapshotVersion {
 		return ErrSnapshot
 	}
-	n := int(d.uvarint())
+	n := d.uvarint()
 	if n > MostRungs {
 		return fmt.Errorf("%w: %d rungs", ErrSnapshot, n)
 	}

@@ -113,14 +113,16 @@ func Make(f Facts, c *catalog.Catalog, p *Policy) (Plan, *llm.Error) {
 
 // chats reports whether a target is known for chats and for no embeddings. Rows
 // of embedding models do not always say what they are, so it takes a feature
-// that only chats have; Ollama embeds with any model.
+// that only chats have, and a price of output, which no embedding has; Ollama
+// and engines on the operator's own machines embed with any model.
 func chats(c *catalog.Catalog, t *Target) bool {
 	p, ok := c.Provider(t.Provider)
 	if !ok || p.Dialect == llm.Ollama {
 		return false
 	}
 	m, ok := c.Model(t.Provider, t.Model)
-	return ok && m.Known && !m.Embeds() && m.Has&(llm.Tools|llm.Thinking|llm.JSONSchema) != 0
+	return ok && m.Known && !m.Embeds() && m.Has&(llm.Tools|llm.Thinking|llm.JSONSchema) != 0 &&
+		slices.ContainsFunc(m.Prices, func(p catalog.Price) bool { return p.Output.PerMillion > 0 })
 }
 
 func targets(f Facts, c *catalog.Catalog, p *Policy) []Target {
