@@ -79,6 +79,16 @@ type Item struct {
 	Changed time.Time
 	// Answer is set once State is final.
 	Answer *Answer
+	// Seq numbers the answers of a job in the order they came; items that ended
+	// together share one. It is set where the method says so.
+	Seq int64
+}
+
+// Cursor is a place among the answers of a job: behind that one. The zero Cursor
+// is before the first.
+type Cursor struct {
+	Seq   int64
+	Index int
 }
 
 // ItemID is time-ordered and is what the provider gets as custom_id.

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -57,7 +58,8 @@ func (e *LateError) Error() string {
 func label(id ItemID) string { return "batch item " + strconv.FormatInt(int64(id), 10) }
 
 // Submit writes a job with its items, of which it sets id, job, index and
-// state; of the job it sets id and creation. Items are read one by one and
+// state; of the job it sets id and creation. An item that comes with an answer
+// has failed already. Items are read one by one and
 // nothing of a job that fails stays: not of one whose items end in an error,
 // ErrDuplicate or [LateError]. The same key and items give the job that was
 // first, ErrConflict if they differ.
@@ -120,6 +122,13 @@ func (s *Service) addAll(ctx context.Context, j *Job, digest hash.Hash, items it
 		write(digest, it.Body)
 		it.ID, it.Job, it.Index, it.State, it.Changed = ItemID(s.ids.New(j.Created)), j.ID, int(n), Queued, j.Created
 		r := Row{Item: it, Deadline: j.Deadline, Size: int64(len(it.Body))}
+		if it.Answer != nil {
+			raw, err := appendAnswer(*it.Answer)
+			if err != nil {
+				return n, err
+			}
+			r.State, r.Why, r.Sealed = Failed, "it cannot be asked", s.Seal.Close(label(it.ID)+" answer", raw)
+		}
 		r.Body = s.Seal.Close(label(it.ID), it.Body)
 		n++
 		rows, size = append(rows, r), size+len(r.Body)
@@ -191,6 +200,41 @@ func (s *Service) Items(ctx context.Context, owner string, id JobID) iter.Seq2[I
 			from = rows[len(rows)-1].Index + 1
 		}
 	}
+}
+
+// Answered streams the answers of a job that are there behind a place, in the
+// order they came, with Seq. An item that is asked again is not there until it
+// has its new answer.
+func (s *Service) Answered(ctx context.Context, owner string, id JobID, after Cursor) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		if _, ok, err := s.own(ctx, owner, id); err != nil || !ok {
+			yield(Item{}, cmp.Or(err, ErrNotFound))
+			return
+		}
+		for {
+			rows, err := s.Store.AnsweredBatchItems(ctx, id, after, page)
+			if err != nil {
+				yield(Item{}, err)
+				return
+			}
+			for i := range rows {
+				if err := open(s.Seal, &rows[i]); !yield(rows[i].Item, err) || err != nil {
+					return
+				}
+			}
+			if len(rows) < page {
+				return
+			}
+			last := &rows[len(rows)-1]
+			after = Cursor{last.Seq, last.Index}
+		}
+	}
+}
+
+// own reads a job without counts; not ok is another owner's, or none.
+func (s *Service) own(ctx context.Context, owner string, id JobID) (Job, bool, error) {
+	j, ok, err := s.Store.BatchJobOf(ctx, id)
+	return j, ok && j.Owner == owner, err
 }
 
 // open decrypts a row.

@@ -105,7 +105,8 @@ type Claim struct {
 type Store interface {
 	// BeginBatchJob writes a job that nobody sees before CommitBatchJob.
 	BeginBatchJob(ctx context.Context, j *Job) error
-	// AddBatchItems writes items of such a job, all or none; ErrDuplicate.
+	// AddBatchItems writes items of such a job, all or none; ErrDuplicate. One in a
+	// final state has its answer already.
 	AddBatchItems(ctx context.Context, rows []Row) error
 	// CommitBatchJob makes the job ready and returns its id, or drops it and
 	// returns the job that was submitted under the same key before, or
@@ -128,6 +129,9 @@ type Store interface {
 	CancelBatchJob(ctx context.Context, owner string, id JobID, now time.Time) error
 	// BatchItems gives items from index on with bodies and answers.
 	BatchItems(ctx context.Context, job JobID, from, limit int) ([]Row, error)
+	// AnsweredBatchItems gives answered items behind a place, in the order their
+	// answers came, with bodies, answers and Seq.
+	AnsweredBatchItems(ctx context.Context, job JobID, after Cursor, limit int) ([]Row, error)
 	// ClaimBatchItems takes items in a state, the earliest deadline first, without
 	// bodies.
 	ClaimBatchItems(ctx context.Context, state State, c Claim) ([]Row, error)

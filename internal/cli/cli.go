@@ -190,6 +190,7 @@ type grammar struct {
 	Budgets   budgetsCommand   `cmd:"" help:"List, set and remove budgets."`
 	Reconcile reconcileCommand `cmd:"" help:"Compare the ledger with a provider's own usage or cost export."`
 	Usage     usageCommand     `cmd:"" help:"Show tokens and cost."`
+	Batch     batchCommand     `cmd:"" help:"Submit, watch and cancel jobs that are answered by a deadline, with HEADRACE_KEY."`
 	Logs      logsCommand      `cmd:"" help:"Show requests."`
 	Status    statusCommand    `cmd:"" help:"Show how the gateway and its targets are doing."`
 	Explain   explainCommand   `cmd:"" help:"Explain what the gateway does."`

@@ -40,6 +40,12 @@ type Batches interface {
 	Jobs(ctx context.Context, owner string, before batch.JobID, limit int) ([]batch.Job, error)
 	// Items gives a job's items in their order, with what answers there are.
 	Items(ctx context.Context, owner string, id batch.JobID) iter.Seq2[batch.Item, error]
+	// Answered gives the answers that are there behind a place, in the order they
+	// came, with their Seq.
+	Answered(ctx context.Context, owner string, id batch.JobID, after batch.Cursor) iter.Seq2[batch.Item, error]
+	// Retry queues what failed, expired or was canceled again, and says how many;
+	// *batch.LateError.
+	Retry(ctx context.Context, owner string, id batch.JobID, deadline time.Time) (int64, error)
 	// Cancel asks for a job's end.
 	Cancel(ctx context.Context, owner string, id batch.JobID) (batch.Job, error)
 	// Delete removes a job that has ended; batch.ErrBusy.

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -38,6 +40,7 @@ type shelf struct {
 	keys   map[string]kept
 	files  []batch.File
 	bodies map[batch.FileID][]byte
+	seq    int64 // of the last answer
 	// count drops items instead of keeping them, and counts them.
 	count   bool
 	counted int
@@ -144,6 +147,48 @@ func (s *shelf) Items(_ context.Context, owner string, id batch.JobID) iter.Seq2
 	}
 }
 
+func (s *shelf) Answered(ctx context.Context, owner string, id batch.JobID, after batch.Cursor) iter.Seq2[batch.Item, error] {
+	return func(yield func(batch.Item, error) bool) {
+		var list []batch.Item
+		for it, err := range s.Items(ctx, owner, id) {
+			if err != nil {
+				yield(it, err)
+				return
+			}
+			if it.Seq > after.Seq || it.Seq == after.Seq && it.Seq > 0 && it.Index > after.Index {
+				list = append(list, it)
+			}
+		}
+		slices.SortFunc(list, func(a, b batch.Item) int {
+			return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Index, b.Index))
+		})
+		for _, it := range list {
+			if !yield(it, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (s *shelf) Retry(_ context.Context, owner string, id batch.JobID, deadline time.Time) (n int64, _ error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	j := s.find(owner, id)
+	if j == nil {
+		return 0, batch.ErrNotFound
+	}
+	j.Deadline, j.Ended, j.Canceled = deadline, time.Time{}, time.Time{}
+	for i := range s.items[id] {
+		if it := &s.items[id][i]; it.State.Final() && it.State != batch.Succeeded {
+			j.Counts[it.State]--
+			it.State, it.Answer, it.Seq = batch.Queued, nil, 0
+			j.Counts[batch.Queued]++
+			n++
+		}
+	}
+	return n, nil
+}
+
 func (s *shelf) Cancel(_ context.Context, owner string, id batch.JobID) (batch.Job, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -196,7 +241,8 @@ func (s *shelf) finish(id batch.JobID, n int, state batch.State, a *batch.Answer
 		if j := &s.jobs[i]; j.ID == id {
 			it := &s.items[id][n]
 			j.Counts[it.State]--
-			it.State, it.Answer = state, a
+			s.seq++
+			it.State, it.Answer, it.Seq = state, a, s.seq
 			j.Counts[state]++
 			if j.Counts.Left() == 0 {
 				j.Ended = time.Now()
@@ -848,8 +894,13 @@ func TestJobEvents(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		s.finish(job.ID, 0, batch.Expired, nil)
 		w := <-got
-		var names []string
+		var names, ids []string
 		for block := range strings.SplitSeq(strings.TrimSpace(w.Body.String()), "\n\n") {
+			if rest, ok := strings.CutPrefix(block, "id: "); ok {
+				var id string
+				id, block, _ = strings.Cut(rest, "\n")
+				ids = append(ids, id)
+			}
 			name, data, _ := strings.Cut(block, "\n")
 			names = append(names, strings.TrimPrefix(name, "event: "))
 			if data, ok := strings.CutPrefix(data, "data: "); ok && !jsontext.Value(data).IsValid() {
@@ -861,6 +912,19 @@ func TestJobEvents(t *testing.T) {
 		}
 		if text := w.Body.String(); strings.Index(text, `"custom_id":"b"`) > strings.Index(text, `"custom_id":"a"`) {
 			t.Error("the results are not in the order they came")
+		}
+		// A client that comes again goes on behind the last result that it saw.
+		if len(ids) != 2 {
+			t.Fatalf("ids of results %q", ids)
+		}
+		for i, want := range []int{1, 0} {
+			w := h.ask("GET", "/v1/messages/batches/"+id+"/events", "", "Last-Event-ID: "+ids[i])
+			if got := strings.Count(w.Body.String(), "event: result"); got != want || !strings.Contains(w.Body.String(), "event: end") {
+				t.Errorf("after result %d: %s", i, w.Body)
+			}
+		}
+		if w := h.ask("GET", "/v1/messages/batches/"+id+"/events?after=never", ""); w.Code != 400 {
+			t.Errorf("after something else: %d %s", w.Code, w.Body)
 		}
 		// A client that leaves ends the stream.
 		id = decode[object](t, h.ask("POST", "/v1/messages/batches", twoMessages), 200)["id"].(string)

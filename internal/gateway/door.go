@@ -245,10 +245,13 @@ var routes = []entry{
 	{method: "POST", path: "/v1/batches/{id}/cancel", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).cancelBatch},
 	{method: "GET", path: "/v1/batches/{id}/events", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).jobEvents},
 
+	{method: "POST", path: "/v1/jobs", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).createJob},
 	{method: "GET", path: "/v1/jobs", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).jobs},
 	{method: "GET", path: "/v1/jobs/{id}", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).job},
 	{method: "DELETE", path: "/v1/jobs/{id}", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).deleteJob},
 	{method: "POST", path: "/v1/jobs/{id}/cancel", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).cancelJob},
+	{method: "POST", path: "/v1/jobs/{id}/retry", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).retryJob},
+	{method: "GET", path: "/v1/jobs/{id}/results", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).jobResults},
 	{method: "GET", path: "/v1/jobs/{id}/events", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).jobEvents},
 
 	{method: "GET", path: "/v1beta/models", dialect: llm.Gemini, op: llm.OpModels, handle: (*Gateway).models},

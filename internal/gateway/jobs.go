@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bufio"
 	"context"
 	"net/http"
 	"strings"
@@ -10,7 +9,6 @@ import (
 	"headrace/internal/access"
 	"headrace/internal/batch"
 	"headrace/internal/llm"
-	"headrace/internal/wire/sse"
 )
 
 // This file is about single requests that are answered later, and about any job
@@ -223,140 +221,44 @@ func (g *Gateway) deleteJob(w http.ResponseWriter, req *http.Request, d *door) {
 	})
 }
 
-// stillHere is how often a stream of events shows that it lives.
-const stillHere = 15 * time.Second
-
-// jobEvents streams a job's results as they come: "progress" with the job
-// whenever it has moved, "result" with each answer, and "end" with the job. Who
-// comes again gets all of them again.
-func (g *Gateway) jobEvents(w http.ResponseWriter, req *http.Request, d *door) {
+// retryJob queues what failed, expired or was canceled again.
+func (g *Gateway) retryJob(w http.ResponseWriter, req *http.Request, d *door) {
 	g.counter(w, req, d, func(ctx context.Context, x *exchange, _ *access.Principal) *llm.Error {
 		j, fail := x.named(ctx, req, "job", anyPrefix)
 		if fail != nil {
 			return fail
 		}
-		ctx, cancel := context.WithCancel(ctx)
-		e := events{x: x, out: x.stream(eventStream)}
-		watched := make(chan watching)
-		go func() { // ends with ctx, at the latest below
-			defer close(watched)
-			for j, err := range g.o.Batches.Watch(ctx, j.Owner, j.ID) {
-				select {
-				case watched <- watching{j, err}:
-				case <-ctx.Done():
-					return
-				}
-			}
-		}()
-		defer func() {
-			cancel()
-			for range watched {
-			}
-		}()
-		e.follow(ctx, watched)
-		return nil
+		end, fail := due(req.Header, x.reply.start, batchWindow)
+		if fail != nil {
+			return fail
+		}
+		if _, err := g.o.Batches.Retry(ctx, j.Owner, j.ID, end); err != nil {
+			return batchFail(err, "job")
+		}
+		j, err := g.o.Batches.Job(ctx, j.Owner, j.ID)
+		if err != nil {
+			return batchFail(err, "job")
+		}
+		return x.tell(http.StatusOK, jobOf(&j))
 	})
 }
 
-type watching struct {
-	job batch.Job
-	err error
-}
-
-// events is a stream of a job's events.
-type events struct {
-	x    *exchange
-	out  *bufio.Writer
-	sent []bool
-	n    int64
-	// scanned is when the items were last read, took how long that was.
-	scanned time.Time
-	took    time.Duration
-	buf     []byte
-}
-
-// follow writes until the job has ended, or the client is gone.
-func (e *events) follow(ctx context.Context, watched <-chan watching) {
-	tick := time.NewTicker(stillHere)
-	defer tick.Stop()
-	for {
-		if !e.flush() {
-			return
+// jobResults streams what answers there are, a line for each in the form of the
+// job's door. A job need not have ended for that.
+func (g *Gateway) jobResults(w http.ResponseWriter, req *http.Request, d *door) {
+	g.counter(w, req, d, func(ctx context.Context, x *exchange, _ *access.Principal) *llm.Error {
+		j, fail := x.named(ctx, req, "job", anyPrefix)
+		if fail != nil {
+			return fail
 		}
-		select {
-		case <-ctx.Done():
-			e.x.cut(llm.ClientGone)
-			return
-		case <-tick.C:
-			e.buf = sse.AppendComment(e.buf, "keep-alive")
-		case at, ok := <-watched:
-			if !ok || at.err != nil { // it was deleted, or cannot be read
-				e.x.cut(llm.Unavailable)
-				return
+		x.lines(ctx, &j, "application/x-ndjson", nil, func(it *batch.Item) []byte {
+			if !it.State.Final() {
+				return nil
 			}
-			j := &at.job
-			ended := !j.Ended.IsZero()
-			e.event("progress", jobOf(j))
-			if err := e.results(ctx, j, ended); err != nil {
-				e.x.cut(llm.Unavailable)
-				return
-			}
-			if ended {
-				e.event("end", jobOf(j))
-				e.flush()
-				return
-			}
-		}
-	}
-}
-
-func (e *events) event(name string, v any) {
-	line := mustLine(v)
-	e.buf = sse.AppendEvent(e.buf, name, line[:len(line)-1])
-}
-
-// flush sends what there is; not ok means that the client is gone.
-func (e *events) flush() bool {
-	_, err := e.out.Write(e.buf)
-	e.buf = e.buf[:0]
-	if err == nil {
-		err = e.out.Flush()
-	}
-	if err == nil {
-		err = e.x.reply.Flush()
-	}
-	if err != nil {
-		e.x.cut(llm.ClientGone)
-	}
-	return err == nil
-}
-
-// results writes the answers that are new. All items are read for that, so it is
-// never done for more than a tenth of the time.
-func (e *events) results(ctx context.Context, j *batch.Job, ended bool) error {
-	if j.Counts.Total()-j.Counts.Left() <= e.n || !ended && time.Since(e.scanned) < 10*e.took {
+			return append(resultOf(&j, it), '\n')
+		})
 		return nil
-	}
-	e.scanned = time.Now()
-	for it, err := range e.x.g.o.Batches.Items(ctx, j.Owner, j.ID) {
-		if err != nil {
-			return err
-		}
-		for it.Index >= len(e.sent) {
-			e.sent = append(e.sent, false)
-		}
-		if e.sent[it.Index] || !it.State.Final() {
-			continue
-		}
-		e.sent[it.Index] = true
-		e.n++
-		e.buf = sse.AppendEvent(e.buf, "result", resultOf(j, &it))
-		if len(e.buf) > step && !e.flush() {
-			return context.Canceled
-		}
-	}
-	e.took = time.Since(e.scanned)
-	return nil
+	})
 }
 
 // resultOf is an answer in the form of its job's door, without a newline.

@@ -139,3 +139,87 @@ func TestShelf(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// TestJobLines: lines of all forms, for several models; one that is wrong has
+// failed, says its line and stops none of the others.
+func TestJobLines(t *testing.T) {
+	t.Parallel()
+	h, s, _ := newOffice(t)
+	lines := []string{
+		`{"messages":[{"role":"user","content":"a"}]}`,
+		`{"custom_id":"two","model":"anthropic/claude-sonnet-5","messages":[{"role":"user","content":"b"}]}`,
+		`{"custom_id":"three","params":{"max_tokens":9,"messages":[{"role":"user","content":"c"}]}}`,
+		`{"custom_id":"four","method":"POST","url":"/v1/embeddings","body":{"model":"openai/text-embedding-3-small","input":"x"}}`,
+		`{"custom_id":"two","messages":[]}`,
+		`{"broken`,
+		`{"custom_id":"seven","model":"nobody/nothing","messages":[]}`,
+		`{"custom_id":"eight","stream":true,"messages":[]}`,
+		`{"custom_id":"nine","url":"/v1/images","body":{}}`,
+	}
+	body := strings.Join(lines, "\n")
+	w := h.ask("POST", "/v1/jobs?model=openai/gpt-5.5", body, "X-Headrace-Deadline: 4h", "Idempotency-Key: k")
+	made := decode[object](t, w, 202)
+	at := "/v1/jobs/" + made["id"].(string)
+	if w.Header().Get("Location") != at || made["total"] != 9.0 || made["form"] != "lines" || made["counts"].(object)["failed"] != 5.0 || made["counts"].(object)["queued"] != 4.0 {
+		t.Errorf("made %v", made)
+	}
+	if again := decode[object](t, h.ask("POST", "/v1/jobs?model=openai/gpt-5.5", body, "Idempotency-Key: k"), 202); again["id"] != made["id"] {
+		t.Errorf("again %v", again)
+	}
+	if w := h.ask("POST", "/v1/jobs?model=openai/gpt-5.4", body, "Idempotency-Key: k"); w.Code != 409 {
+		t.Errorf("for another model: %d %s", w.Code, w.Body)
+	}
+	list, err := s.Jobs(t.Context(), "key_1", 0, 10)
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%d jobs, %v", len(list), err)
+	}
+	var got []string
+	for it, err := range s.Items(t.Context(), "key_1", list[0].ID) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(it.Body)
+		if it.Answer != nil {
+			text = it.Answer.Err.Message
+		}
+		got = append(got, strings.Join([]string{it.CustomID, string(it.Dialect), string(it.Op), it.Model, text}, " "))
+	}
+	want := []string{
+		`line-1 openai chat openai/gpt-5.5 {"model":"openai/gpt-5.5","messages":[{"role":"user","content":"a"}]}`,
+		`two openai chat anthropic/claude-sonnet-5 {"messages":[{"role":"user","content":"b"}],"model":"anthropic/claude-sonnet-5"}`,
+		`three anthropic chat openai/gpt-5.5 {"model":"openai/gpt-5.5","max_tokens":9,"messages":[{"role":"user","content":"c"}]}`,
+		`four openai embed openai/text-embedding-3-small {"model":"openai/text-embedding-3-small","input":"x"}`,
+		`line-5 openai chat  line 5: the custom_id "two" is there already`,
+		`line-6 openai chat  line 6: it is not the JSON of a request`,
+		`seven openai chat nobody/nothing line 7: `,
+		`eight openai chat openai/gpt-5.5 line 8: stream`,
+		`nine openai chat  line 9: url: "/v1/images" cannot be asked`,
+	}
+	for i := range want {
+		if i >= len(got) || !strings.HasPrefix(got[i], want[i]) {
+			t.Errorf("items %d:\n%s\nwant %s", i, strings.Join(got, "\n"), want[i])
+		}
+	}
+	w = h.ask("GET", at+"/results", "")
+	if text := w.Body.String(); strings.Count(text, "\n") != 5 || !strings.Contains(text, `"custom_id":"seven"`) || !strings.Contains(text, `"status_code":404`) {
+		t.Errorf("results %d %s", w.Code, text)
+	}
+	for _, c := range []struct{ method, path string }{{"GET", at + "/results"}, {"POST", at + "/retry"}, {"GET", at + "/events"}} {
+		if w := h.ask(c.method, c.path, "", "X-Api-Key: hr-narrow"); w.Code != 404 {
+			t.Errorf("another's %s %s: %d", c.method, c.path, w.Code)
+		}
+	}
+	if got := decode[object](t, h.ask("POST", at+"/retry", "", "X-Headrace-Deadline: 1h"), 200); got["counts"].(object)["queued"] != 9.0 || got["ended_at"] != nil {
+		t.Errorf("retried %v", got)
+	}
+	for _, c := range []struct{ path, body, says string }{
+		{"/v1/jobs", "", "no line"}, {"/v1/jobs", "{\n", "line 1"}, {"/v1/jobs?endpoint=/v1/images", "{}", "endpoint"},
+	} {
+		if w := h.ask("POST", c.path, c.body); w.Code != 400 || !strings.Contains(w.Body.String(), c.says) {
+			t.Errorf("%s %q: %d %s", c.path, c.body, w.Code, w.Body)
+		}
+	}
+	if w := h.ask("POST", "/v1/jobs?model=openai/gpt-5.5", lines[0], "X-Headrace-Deadline: 2020-01-01T00:00:00Z"); w.Code != 400 {
+		t.Errorf("a deadline in the past: %d %s", w.Code, w.Body)
+	}
+}

@@ -33,12 +33,12 @@ func (d *DB) AddBatchItems(ctx context.Context, rows []batch.Row) error {
 		for i := range rows {
 			r := &rows[i]
 			_, err := item.ExecContext(ctx, int64(r.ID), int64(r.Job), r.Index, r.CustomID, string(r.Dialect), string(r.Op), r.Model,
-				string(r.State), milli(r.Changed), milli(r.Deadline), r.Size)
+				string(r.State), r.Why, milli(r.Changed), milli(r.Deadline), r.Size, count(r.State.Final()))
 			if e, ok := errors.AsType[*sqlite.Error](err); ok && e.Code() == unique {
 				return fmt.Errorf("item %d, %q: %w", r.Index, r.CustomID, batch.ErrDuplicate)
 			}
 			if err == nil {
-				_, err = body.ExecContext(ctx, int64(r.ID), blob(r.Body))
+				_, err = body.ExecContext(ctx, int64(r.ID), blob(r.Body), blob(r.Sealed))
 			}
 			if err != nil {
 				return fmt.Errorf("write item %d: %w", r.Index, err)
@@ -228,6 +228,12 @@ func (d *DB) CancelBatchJob(ctx context.Context, owner string, id batch.JobID, n
 }
 
 func (d *DB) batchItems(ctx context.Context, name string, whole bool, args ...any) ([]batch.Row, error) {
+	return d.batchRows(ctx, name, whole, false, args...)
+}
+
+// batchRows reads items: with bodies when whole, and with the number of their
+// answer when numbered.
+func (d *DB) batchRows(ctx context.Context, name string, whole, numbered bool, args ...any) ([]batch.Row, error) {
 	var all []batch.Row
 	err := each(ctx, d.stmts[name], args, func(rows *sql.Rows) error {
 		var r batch.Row
@@ -236,6 +242,9 @@ func (d *DB) batchItems(ctx context.Context, name string, whole bool, args ...an
 			&r.Target.Provider, &r.Target.Model, &r.Batch, &r.Tries, &changed, &deadline, &r.Size}
 		if whole {
 			to = append(to, &r.Body, &r.Sealed)
+		}
+		if numbered {
+			to = append(to, &r.Seq)
 		}
 		err := rows.Scan(to...)
 		r.Changed, r.Deadline = timeOf(changed), timeOf(deadline)
@@ -251,6 +260,11 @@ func (d *DB) batchItems(ctx context.Context, name string, whole bool, args ...an
 // BatchItems implements [batch.Store].
 func (d *DB) BatchItems(ctx context.Context, job batch.JobID, from, limit int) ([]batch.Row, error) {
 	return d.batchItems(ctx, "batch_items", true, int64(job), from, limit)
+}
+
+// AnsweredBatchItems implements [batch.Store].
+func (d *DB) AnsweredBatchItems(ctx context.Context, job batch.JobID, after batch.Cursor, limit int) ([]batch.Row, error) {
+	return d.batchRows(ctx, "batch_answered", true, true, int64(job), after.Seq, after.Index, limit)
 }
 
 // ClaimBatchItems implements [batch.Store].
@@ -284,6 +298,9 @@ func (d *DB) MoveBatchItems(ctx context.Context, m batch.Move) (int64, error) {
 	if !m.From.May(m.To) {
 		return 0, fmt.Errorf("an item never goes from %s to %s", m.From, m.To)
 	}
+	if m.To.Final() {
+		return 0, fmt.Errorf("an item is answered one by one, or with its job, and not moved to %s", m.To)
+	}
 	var moved int64
 	err := d.inTx(ctx, func(tx *sql.Tx) error {
 		s := d.in(tx, "batch_move_item")
@@ -301,16 +318,25 @@ func (d *DB) MoveBatchItems(ctx context.Context, m batch.Move) (int64, error) {
 }
 
 // MoveBatchJob implements [batch.Store].
-func (d *DB) MoveBatchJob(ctx context.Context, job batch.JobID, m batch.Move) (int64, error) {
+func (d *DB) MoveBatchJob(ctx context.Context, job batch.JobID, m batch.Move) (n int64, err error) {
 	if !m.From.May(m.To) {
 		return 0, fmt.Errorf("an item never goes from %s to %s", m.From, m.To)
 	}
-	n, err := affected(d.stmts["batch_move_job"].ExecContext(ctx, string(m.To), string(m.Path), m.Why, milli(m.Due), count(m.Tried),
-		time.Now().UnixMilli(), int64(job), string(m.From)))
-	if err != nil {
-		return 0, fmt.Errorf("move the items of a job: %w", err)
-	}
-	return n, nil
+	err = d.inTx(ctx, func(tx *sql.Tx) error {
+		seq := int64(0)
+		if m.To.Final() {
+			if err := d.in(tx, "batch_number_job").QueryRowContext(ctx, int64(job)).Scan(&seq); err != nil {
+				return fmt.Errorf("number the answers of a job: %w", err)
+			}
+		}
+		n, err = affected(d.in(tx, "batch_move_job").ExecContext(ctx, string(m.To), string(m.Path), m.Why, milli(m.Due), count(m.Tried),
+			time.Now().UnixMilli(), seq, int64(job), string(m.From)))
+		if err != nil {
+			return fmt.Errorf("move the items of a job: %w", err)
+		}
+		return nil
+	})
+	return n, err
 }
 
 // FinishBatchItem implements [batch.Store].
@@ -319,7 +345,16 @@ func (d *DB) FinishBatchItem(ctx context.Context, f batch.Final, now time.Time) 
 		return false, fmt.Errorf("an answered item is never %s", f.State)
 	}
 	err = d.inTx(ctx, func(tx *sql.Tx) error {
-		n, err := affected(d.in(tx, "batch_finish_item").ExecContext(ctx, string(f.State), f.Why, int64(f.Cost), int64(f.RealTime), milli(now), int64(f.Item)))
+		// The number locks the job: answers are seen in the order of their numbers.
+		var seq int64
+		err := d.in(tx, "batch_number").QueryRowContext(ctx, int64(f.Item)).Scan(&seq)
+		if errors.Is(err, sql.ErrNoRows) { // its job was deleted
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("number an answer: %w", err)
+		}
+		n, err := affected(d.in(tx, "batch_finish_item").ExecContext(ctx, string(f.State), f.Why, int64(f.Cost), int64(f.RealTime), milli(now), seq, int64(f.Item)))
 		first = n > 0
 		switch {
 		case err != nil:

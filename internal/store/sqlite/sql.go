@@ -54,7 +54,7 @@ var onWriter = map[string]bool{
 	"batch_size": true, "batch_save": true, "batch_run_items": true, "batch_end_items": true,
 	"batch_claim_sent": true, "batch_sweep_keys": true, "batch_get_key": true, "batch_owner": true,
 	"batch_add_part": true, "batch_put_file": true, "batch_drop_file": true, "batch_drop_parts": true,
-	"batch_sweep_files": true, "batch_sweep_parts": true,
+	"batch_number": true, "batch_number_job": true, "batch_sweep_files": true, "batch_sweep_parts": true,
 }
 
 // prepare reads and prepares every statement, so that a wrong one is found at

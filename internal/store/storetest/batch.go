@@ -96,9 +96,44 @@ func batchItems(f *fixture) {
 	f.must(err)
 	f.same("counts", batch.Counts{batch.Succeeded: 1, batch.Running: 1, batch.Submitted: 1}, j.Counts)
 	f.same("spent and paid twice", []int64{5, 9, 5}, []int64{int64(j.Spent), int64(j.RealTime), int64(j.Double)})
+	answers := func(after batch.Cursor, limit int) (list []batch.Cursor) {
+		rows, err := f.store.AnsweredBatchItems(f.ctx, 1, after, limit)
+		f.must(err)
+		for _, r := range rows {
+			list = append(list, batch.Cursor{Seq: r.Seq, Index: r.Index})
+		}
+		return list
+	}
+	f.same("answered", []int{0}, indexes(answers(batch.Cursor{}, 9)))
+	first := answers(batch.Cursor{}, 9)[0]
+	f.same("answered behind it", 0, len(answers(first, 9)))
+	if _, err := f.store.MoveBatchItems(f.ctx, batch.Move{Items: got[1:2], From: batch.Running, To: batch.Expired}); err == nil {
+		f.Error("an item was moved to an answer")
+	}
+	for _, from := range []batch.State{batch.Running, batch.Submitted} {
+		_, err := f.store.MoveBatchJob(f.ctx, 1, batch.Move{From: from, To: batch.Canceled})
+		f.must(err)
+	}
+	f.same("canceled behind it", []int{1, 2}, indexes(answers(first, 9)))
+	f.same("one of them", []int{1}, indexes(answers(first, 1)))
+	f.same("the other one", []int{2}, indexes(answers(answers(first, 1)[0], 1)))
+	ids, err := f.store.EndBatchJobs(f.ctx, noon)
+	f.must(err)
+	f.same("ended", []batch.JobID{1}, ids)
+	n, err = f.store.ReopenBatchItems(f.ctx, "o", 1, noon.Add(time.Hour), noon)
+	f.must(err)
+	f.same("asked again", int64(2), n)
+	f.same("answered still", []int{0}, indexes(answers(batch.Cursor{}, 9)))
 	f.same("dropped by another", true, errors.Is(f.store.DropBatchJob(f.ctx, "other", 1), batch.ErrNotFound))
 	f.must(f.store.DropBatchJob(f.ctx, "o", 1))
 	_, ok, err = f.store.BatchItem(f.ctx, got[0])
 	f.must(err)
 	f.same("there after the job is gone", false, ok)
+}
+
+func indexes(at []batch.Cursor) (list []int) {
+	for _, c := range at {
+		list = append(list, c.Index)
+	}
+	return list
 }

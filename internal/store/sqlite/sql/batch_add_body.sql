@@ -1,1 +1,1 @@
-INSERT INTO batch_body (item, body, answer) VALUES ($1, $2, '')
+INSERT INTO batch_body (item, body, answer) VALUES ($1, $2, $3)
