@@ -184,6 +184,7 @@ type grammar struct {
 	JSON   bool   `name:"json" help:"Print JSON for machines."`
 
 	Serve     serveCommand     `cmd:"" help:"Run the gateway."`
+	Demo      demoCommand      `cmd:"" help:"Run a gateway over rehearsed providers, with callers that use it: something to look at."`
 	Conf      configCommand    `cmd:"" name:"config" help:"Check, describe and show the configuration."`
 	Models    modelsCommand    `cmd:"" help:"List models, refresh the catalogue."`
 	Keys      keysCommand      `cmd:"" help:"Create, list, revoke and rotate keys."`

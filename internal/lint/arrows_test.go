@@ -52,7 +52,8 @@ var arrows = []struct{ room, may string }{
 	{"gateway", "llm config catalog tokens access budget recall route relay ledger batch wire/sse wire/span wire/openai wire/responses wire/anthropic wire/gemini wire/ollama"},
 	{"admin", "llm config catalog access budget ledger route"},
 	{"app", "llm wire/sse wire/span catalog config access budget limit admission health meter recall batch provider/cred wire/openai wire/responses wire/anthropic wire/gemini wire/ollama tokens route provider provider/rehearsal relay ledger store/sqlite gateway admin"},
-	{"cli", "app admin config llm relay catalog"},
+	{"demo", "llm wire/openai wire/anthropic provider/rehearsal"},
+	{"cli", "app admin config llm relay catalog demo"},
 	{"lint", "llm relay catalog"},
 }
 
