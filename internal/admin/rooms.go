@@ -133,12 +133,16 @@ func showEntry(e *ledger.Entry) Request {
 		Asked: e.Asked, Status: e.Status, Class: e.Class, Stream: e.Streamed,
 		FirstByte: e.FirstByte.Milliseconds(), Total: e.Total.Milliseconds(),
 		Usage: showTokens(e.Usage), Cost: Cost{e.Cost, e.Priced}, Warnings: e.Warnings}
-	if last := e.Last(); last != nil && last.Class == "" {
+	if last := e.Last(); last != nil && (last.Class == "" || last.Class == llm.ContentRefused && last.Status/100 == 2) {
 		r.Provider, r.Model = last.Provider, last.Model
 	}
 	for _, a := range e.Attempts {
+		var refused *Refused
+		if a.Refused.Phase != "" {
+			refused = &Refused{a.Refused.Phase, a.Refused.Category}
+		}
 		r.Attempts = append(r.Attempts, Attempt{N: a.N, Provider: a.Provider, Model: a.Model, Why: a.Why, Start: a.Start.UTC(),
-			FirstByte: a.FirstByte.Milliseconds(), Total: a.Total.Milliseconds(), Status: a.Status, Class: a.Class, Message: a.Message,
+			FirstByte: a.FirstByte.Milliseconds(), Total: a.Total.Milliseconds(), Status: a.Status, Class: a.Class, Message: a.Message, Refused: refused,
 			Usage: showTokens(a.Usage), Cost: Cost{a.Cost, a.Priced}, Upstream: a.UpstreamID})
 	}
 	return r

@@ -200,9 +200,19 @@ type Attempt struct {
 	Status    int       `json:"status"`
 	Class     llm.Class `json:"class,omitzero"`
 	Message   string    `json:"message,omitzero"`
-	Usage     Tokens    `json:"usage"`
-	Cost      Cost      `json:"cost"`
-	Upstream  string    `json:"upstream_id,omitzero"`
+	// Refused says when and why the content was refused; absent else.
+	Refused  *Refused `json:"refused,omitzero"`
+	Usage    Tokens   `json:"usage"`
+	Cost     Cost     `json:"cost"`
+	Upstream string   `json:"upstream_id,omitzero"`
+}
+
+// Refused says when and why the content was refused.
+type Refused struct {
+	// Phase is "prompt" before anything was answered, else "output".
+	Phase llm.RefusalPhase `json:"phase"`
+	// Category is absent where the provider does not say.
+	Category string `json:"category,omitzero"`
 }
 
 // RequestList is a page of requests.

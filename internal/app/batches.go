@@ -166,7 +166,7 @@ func (b *batches) heard(ask func(http.ResponseWriter) ledger.Entry) (a batch.Ans
 	row := ask(w)
 	a = batch.Answer{Status: cmp.Or(w.status, row.Status), Body: w.body.Bytes(), RequestID: row.ID.String()}
 	a.Cost, a.RealTime, a.Usage, a.Priced = b.cost(&row)
-	if row.Class != "" || a.Status >= 300 {
+	if refused := row.Class == llm.ContentRefused && a.Status < 300; row.Class != "" && !refused || a.Status >= 300 {
 		a.Err = &llm.Error{Class: cmp.Or(row.Class, llm.ServerError), Status: a.Status, Message: "see the body"}
 		if n := len(row.Attempts); n > 0 && row.Attempts[n-1].Message != "" {
 			a.Err.Message = row.Attempts[n-1].Message

@@ -149,7 +149,7 @@ type held struct{ limit.Place }
 
 // Done tells the pool how the attempt went.
 func (h held) Done(a *relay.Attempt, failed *llm.Error) {
-	if failed == nil && a.Class != "" {
+	if failed == nil && a.Class != "" && a.Class != llm.ContentRefused {
 		failed = &llm.Error{Class: a.Class}
 	}
 	h.Place.Done(limit.Result{Sent: a.Sent, Usage: a.Usage, Output: int64(a.OutputBytes+3) / 4, Err: failed}, time.Now())

@@ -82,7 +82,8 @@ func (p permit) Done(a *relay.Attempt) {
 	if a.Usage.Source != "" {
 		r.Cost, r.Priced = p.catalog.Cost(a.Provider, a.Model, a.Usage, a.Start)
 	} else {
-		r.Priced = a.Class != "" // a failure without usage costs nothing that is known of
+		// A failure without usage costs nothing that is known of.
+		r.Priced = a.Class != "" && a.Finish.Reason == ""
 	}
 	p.Permit.Done(r)
 }

@@ -64,7 +64,7 @@ func (x *exchange) ended(out *relay.Outcome, d *llm.Draft) (took int64) {
 		took += a.Usage.Total()
 		row.Attempts[i] = ledger.Attempt{
 			N: a.N, Provider: a.Provider, Model: a.Model, Why: a.Why, Start: a.Start, FirstByte: a.FirstByte, Total: a.Total,
-			Status: a.Status, Class: a.Class, Message: a.Message, Usage: a.Usage, Finish: a.Finish.Reason, UpstreamID: a.UpstreamID,
+			Status: a.Status, Class: a.Class, Message: a.Message, Refused: a.Refused, Usage: a.Usage, Finish: a.Finish.Reason, UpstreamID: a.UpstreamID,
 		}
 		if a.Usage.Source == llm.UsageProvider && a.Class == "" && d.Op == llm.OpChat && int64(row.ID)%learnEvery == 0 {
 			x.g.o.Tokens.Learn(a.Model, tokens.Estimate(d.Raw, tokens.FamilyOf(a.Model)), a.Usage.Prompt())

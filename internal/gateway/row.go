@@ -39,12 +39,27 @@ type attemptRow struct {
 	Class       llm.Class        `json:"class"`
 	Message     string           `json:"message"`
 	Finish      llm.FinishReason `json:"finish"`
+	Refused     *refusedRow      `json:"refused"`
 	FirstByteMS int64            `json:"first_byte_ms"`
 	TotalMS     int64            `json:"total_ms"`
 	Usage       usageRow         `json:"usage"`
 	Cost        llm.Nanodollars  `json:"cost_nanodollars"`
 	Priced      bool             `json:"priced"`
 	UpstreamID  string           `json:"upstream_id"`
+}
+
+// refusedRow says when ("prompt" or "output") and why the content was refused;
+// the category is empty where the provider does not say.
+type refusedRow struct {
+	Phase    llm.RefusalPhase `json:"phase"`
+	Category string           `json:"category"`
+}
+
+func refusedOf(r llm.Refused) *refusedRow {
+	if r.Phase == "" {
+		return nil
+	}
+	return &refusedRow{r.Phase, r.Category}
 }
 
 // usageRow is tokens in disjoint buckets; reasoning is a part of output.
@@ -71,7 +86,7 @@ func rowOf(e *ledger.Entry) requestRow {
 	for i := range e.Attempts {
 		a := &e.Attempts[i]
 		row.Attempts = append(row.Attempts, attemptRow{
-			N: a.N, Provider: a.Provider, Model: a.Model, Why: a.Why, Status: a.Status, Class: a.Class, Message: a.Message, Finish: a.Finish,
+			N: a.N, Provider: a.Provider, Model: a.Model, Why: a.Why, Status: a.Status, Class: a.Class, Message: a.Message, Finish: a.Finish, Refused: refusedOf(a.Refused),
 			FirstByteMS: a.FirstByte.Milliseconds(), TotalMS: a.Total.Milliseconds(), Usage: usageOf(a.Usage), Cost: a.Cost, Priced: a.Priced, UpstreamID: a.UpstreamID,
 		})
 	}

@@ -27,7 +27,9 @@ type Entry struct {
 	// Asked is the model or route name as the client wrote it.
 	Asked    string
 	Streamed bool
-	// Status is what the client saw; Class is empty when all went well.
+	// Status is what the client saw; Class is empty when all went well. An
+	// answer that refuses the content has the class content_refused and the
+	// status with which it was told, mostly 200.
 	Status int
 	Class  llm.Class
 	// Committed says that content had gone to the client.
@@ -76,6 +78,8 @@ type Attempt struct {
 	// Class is empty when the attempt succeeded.
 	Class   llm.Class
 	Message string
+	// Refused says when and why, when the content was refused.
+	Refused llm.Refused
 	// Usage is kept without Raw.
 	Usage  llm.Usage
 	Finish llm.FinishReason
@@ -234,6 +238,20 @@ func cut(s string, n int) string {
 		s = strings.ReplaceAll(s, "\x00", "")
 	}
 	return s
+}
+
+// Refused says when and why the content was refused, of a request that ended
+// so.
+func (e *Entry) Refused() (r llm.Refused) {
+	if e.Class != llm.ContentRefused {
+		return r
+	}
+	for i := range e.Attempts {
+		if a := &e.Attempts[i]; a.Class == llm.ContentRefused {
+			r = a.Refused
+		}
+	}
+	return r
 }
 
 // Last is the attempt that decided how the request ended, or nil.

@@ -76,9 +76,9 @@ type Error struct {
 	ContentType string
 	// UpstreamID is the provider's request id, for its support.
 	UpstreamID string
-	// Phase of a content refusal: "prompt" or "output".
-	Phase string
-	Cause error
+	// Refused says more of a content refusal.
+	Refused Refused
+	Cause   error
 }
 
 // Error gives the class, the target and the message.

@@ -49,6 +49,8 @@ type Finish struct {
 	StopSequence string
 	// Details is the native detail object (Anthropic stop_details).
 	Details jsontext.Value
+	// Refused says more of a FinishRefusal.
+	Refused Refused
 }
 
 // UsageSource says where usage figures come from.

@@ -265,8 +265,8 @@ func TestFailures(t *testing.T) {
 			if f.status != 200 && e.Status != f.status {
 				t.Errorf("status %d", e.Status)
 			}
-			if (e.Class == llm.ContentRefused) != (e.Phase == "prompt") {
-				t.Errorf("phase %q", e.Phase)
+			if (e.Class == llm.ContentRefused) != (e.Refused.Phase != "") {
+				t.Errorf("refused %+v", e.Refused)
 			}
 			// Overflows are told in the words and codes that clients look for.
 			if e.Class == llm.ContextOverflow {

@@ -15,7 +15,9 @@ import (
 	"headrace/internal/catalog"
 	"headrace/internal/llm"
 	"headrace/internal/wire/anthropic"
+	"headrace/internal/wire/gemini"
 	"headrace/internal/wire/openai"
+	"headrace/internal/wire/responses"
 )
 
 // upstream answers one request and keeps it.
@@ -43,8 +45,13 @@ func at(t *testing.T, d llm.Dialect, u *upstream, slow bool) *Provider {
 func draft(t *testing.T, d llm.Dialect, body string) *llm.Draft {
 	t.Helper()
 	decode, head := anthropic.Codec{}.DecodeRequest, anthropic.Codec{}.Head
-	if d == llm.OpenAI {
+	switch d {
+	case llm.OpenAI:
 		decode, head = openai.Codec{}.DecodeRequest, openai.Codec{}.Head
+	case llm.Responses:
+		decode, head = responses.Codec{}.DecodeRequest, responses.Codec{}.Head
+	case llm.Gemini:
+		decode, head = gemini.Codec{}.DecodeRequest, gemini.Codec{}.Head
 	}
 	h, err := head(llm.OpChat, []byte(body))
 	if err != nil {

@@ -35,7 +35,7 @@ var quirks = map[string]Quirk{
 		if c, ok := zai[e.Code]; ok {
 			e.Class = c
 			if c == llm.ContentRefused {
-				e.Phase = "prompt"
+				e.Refused.Phase = llm.RefusedPrompt
 			}
 		}
 	}},

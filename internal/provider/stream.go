@@ -152,7 +152,7 @@ func (s *stream) Next() (llm.Piece, error) {
 					e.Block.Name = own
 				}
 			}
-			s.begun = s.begun || e.Content()
+			s.begun = s.begun || e.Content() && !mayRefuse(e)
 			onlyUsage = onlyUsage && e.Kind == llm.EventUsage
 		}
 		if p.TextBytes > 0 {
@@ -183,6 +183,15 @@ func (s *stream) rest() {
 		rooms.Put(s.room)
 	}
 	s.events, s.room = nil, nil
+}
+
+// mayRefuse reports whether content is, or may become, a refusal in words, which
+// relay wants to hear of: until there is anything else frames are decoded.
+func mayRefuse(e *llm.Event) bool {
+	if e.Kind == llm.EventBlockStart {
+		return e.Block.Kind == llm.ItemMessage
+	}
+	return e.Delta.Kind == llm.DeltaRefusal
 }
 
 // meant reports whether events say anything but that the provider is alive.

@@ -27,11 +27,14 @@ type Attempt struct {
 	Spared bool
 	// Status is the provider's HTTP status; 0 when it gave none.
 	Status int
-	// Class is empty when the attempt succeeded.
+	// Class is empty when the attempt succeeded. A whole answer that refuses the
+	// content is ContentRefused as an error is that does.
 	Class   llm.Class
 	Message string
 	Usage   llm.Usage
 	Finish  llm.Finish
+	// Refused says more of a content refusal, in whatever form it was told.
+	Refused llm.Refused
 	// OutputBytes is about how much text a stream carried, for an estimate when
 	// it ended before its usage.
 	OutputBytes int
@@ -48,8 +51,11 @@ func (a *Attempt) refused(e *llm.Error) { a.Class, a.Message = e.Class, e.Messag
 // end notes how an attempt ended.
 func (a *Attempt) end(failed *llm.Error) {
 	a.Class, a.Total = "", time.Since(a.Start)
+	if failed == nil && a.Op == llm.OpChat && a.Finish.Reason == llm.FinishRefusal {
+		a.Class, a.Refused = llm.ContentRefused, a.Finish.Refused
+	}
 	if failed != nil {
-		a.Class, a.Message = failed.Class, failed.Message
+		a.Class, a.Message, a.Refused = failed.Class, failed.Message, failed.Refused
 		if a.UpstreamID == "" {
 			a.UpstreamID = failed.UpstreamID
 		}
@@ -167,7 +173,8 @@ func (w *run) pass(ctx context.Context, o *opened, ans *llm.Answer, a *Attempt, 
 			return nothing, nil
 		}
 		if !last && w.turnsAway(ans.Glance.Finish) {
-			return nothing, turnedAway(t, ans)
+			w.keep(&refusal{answer: ans, meta: meta})
+			return nothing, turnedAway(t, ans, ans.Glance.Finish)
 		}
 		if err := w.reply.Whole(ans, meta); err != nil {
 			return content, unreachable(ctx, err)
@@ -186,6 +193,9 @@ func (w *run) pass(ctx context.Context, o *opened, ans *llm.Answer, a *Attempt, 
 		c.turnsAway = w.turnsAway
 	}
 	err := c.run(ctx)
+	if c.refusal != nil {
+		w.keep(c.refusal)
+	}
 	if leaves.draining() {
 		a.drained()
 		return c.reached, unreachable(ctx, context.Canceled)
@@ -204,8 +214,9 @@ func (w *run) turnsAway(f llm.Finish) bool {
 }
 
 // turnedAway is the error of an attempt whose answer refuses the content.
-func turnedAway(t *route.Target, ans *llm.Answer) *llm.Error {
-	return &llm.Error{Class: llm.ContentRefused, Status: ans.Status, Provider: t.Provider, Model: t.Model, UpstreamID: ans.UpstreamID, Message: t.Provider + " refused the content"}
+func turnedAway(t *route.Target, ans *llm.Answer, f llm.Finish) *llm.Error {
+	return &llm.Error{Class: llm.ContentRefused, Status: ans.Status, Provider: t.Provider, Model: t.Model, UpstreamID: ans.UpstreamID,
+		Message: t.Provider + " refused the content", Refused: f.Refused}
 }
 
 // classify makes the *llm.Error of a failed attempt. ctx is the client's,

@@ -44,6 +44,8 @@ type copier struct {
 	// turnsAway says with which end an answer is left for the next target if the
 	// client has been given nothing of it; nil is none.
 	turnsAway func(llm.Finish) bool
+	// refusal is the answer that was left for the next target.
+	refusal *refusal
 
 	// mu guards reply and the fields below: the hold timer writes too.
 	mu      sync.Mutex
@@ -86,7 +88,7 @@ func (c *copier) run(ctx context.Context) error {
 		}
 		c.idle.Reset(c.idleFor)
 		c.attempt.OutputBytes += p.TextBytes
-		commits := false
+		commits, answers := false, false
 		for i := range p.Events {
 			e := &p.Events[i]
 			switch {
@@ -102,10 +104,11 @@ func (c *copier) run(ctx context.Context) error {
 				}
 				broken = e.Err // what follows it is passed on too: usage, an end
 			case e.Content():
-				commits = true
+				answers = true
+				commits = commits || c.turnsAway == nil || !mayRefuse(e)
 			}
 		}
-		if commits && c.first != nil {
+		if answers && c.first != nil {
 			c.first.Stop()
 		}
 		if c.leaves.draining() {
@@ -121,7 +124,8 @@ func (c *copier) run(ctx context.Context) error {
 		}
 	}
 	if refused && broken == nil && c.untold() {
-		return turnedAway(c.meta.Target, c.answer)
+		c.refusal = &refusal{answer: c.answer, meta: c.meta, pieces: c.held}
+		return turnedAway(c.meta.Target, c.answer, c.attempt.Finish)
 	}
 	switch err := c.flush(); {
 	case err != nil && !c.leaves.left(ctx):
@@ -135,6 +139,15 @@ func (c *copier) run(ctx context.Context) error {
 		return llm.Errorf(llm.MalformedUpstream, "the stream of %s ended without a finish", c.attempt.Provider)
 	}
 	return nil
+}
+
+// mayRefuse reports whether content is, or may become, a refusal in words: the
+// beginning of a message does not say what comes.
+func mayRefuse(e *llm.Event) bool {
+	if e.Kind == llm.EventBlockStart {
+		return e.Block.Kind == llm.ItemMessage
+	}
+	return e.Delta.Kind == llm.DeltaRefusal
 }
 
 // tells reports whether the bytes of a piece tell the client of an error: the

@@ -153,9 +153,12 @@ type Outcome struct {
 	Attempts []Attempt
 	// OK says that the client got a complete answer.
 	OK bool
-	// Class and Err say why not.
+	// Class and Err say why not. An answer that refuses the content is complete
+	// and has the class ContentRefused, without an Err.
 	Class llm.Class
 	Err   *llm.Error
+	// Refused says more of a content refusal, in whatever form it was told.
+	Refused llm.Refused
 	// Committed says that content had reached the client.
 	Committed bool
 	Warnings  []string
@@ -185,8 +188,7 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 			continue
 		}
 		if err == nil {
-			w.out.OK, w.out.Committed = true, true
-			return w.out
+			return w.done(w.row().Finish)
 		}
 		if reached != nothing {
 			return w.broke(ctx, reached, err)

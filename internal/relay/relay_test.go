@@ -35,6 +35,8 @@ type piece struct {
 	cut   error
 	// reason is that of the finish.
 	reason llm.FinishReason
+	// said is the kind of a delta, or of the block that a start opens.
+	said string
 }
 
 // upstream plays scripts: one list of steps a target, the last one repeating.
@@ -66,7 +68,7 @@ func (u *upstream) Send(ctx context.Context, t *route.Target, d *llm.Draft) (*ll
 	a := &llm.Answer{Status: 200, Native: u.native}
 	if s.pieces == nil {
 		a.Body = []byte(s.whole)
-		a.Glance.Finish.Reason = cmp.Or(s.reason, llm.FinishStop)
+		a.Glance.Finish = finishes(cmp.Or(s.reason, llm.FinishStop))
 		return a, nil
 	}
 	a.Stream = &stream{u: u, ctx: ctx, pieces: s.pieces}
@@ -95,7 +97,7 @@ func (s *stream) Next() (llm.Piece, error) {
 	}
 	out := llm.Piece{Raw: []byte(p.raw)}
 	if p.event != "" {
-		out.Events = []llm.Event{{Kind: p.event, Err: p.err, Finish: llm.Finish{Reason: p.reason}}}
+		out.Events = []llm.Event{{Kind: p.event, Err: p.err, Finish: finishes(p.reason), Delta: llm.Delta{Kind: llm.DeltaKind(p.said)}, Block: llm.BlockHead{Kind: llm.ItemKind(p.said)}}}
 	}
 	if p.event == llm.EventDelta {
 		out.TextBytes = len(p.raw)
@@ -134,6 +136,15 @@ func (c *client) Piece(p llm.Piece) error               { return c.note("%s ", p
 func (c *client) Flush() error                          { return nil }
 func (c *client) Ping() error                           { return c.note("ping ") }
 func (c *client) Fail(e *llm.Error, m relay.Meta) error { return c.note("fail(%s)", e.Class) }
+
+// finishes is an end; a refusal is one of the prompt.
+func finishes(r llm.FinishReason) llm.Finish {
+	f := llm.Finish{Reason: r}
+	if r == llm.FinishRefusal {
+		f.Refused = llm.Refused{Phase: llm.RefusedPrompt, Category: "bio"}
+	}
+	return f
+}
 
 func fails(c llm.Class) step { return step{err: &llm.Error{Class: c}} }
 
@@ -209,10 +220,14 @@ func TestRun(t *testing.T) {
 
 // TestRefusalWithAnOrdinaryEnd: a refusal that a provider tells as the end of an
 // answer goes to the next target where the operator says so of content_refused,
-// unless the client has seen a part of it, and else to the client as it is.
+// unless the client has seen a part of it, and else to the client as it is. It is
+// also what the client gets when the next target fails. In each case it is a
+// refusal for whoever counts them.
 func TestRefusalWithAnOrdinaryEnd(t *testing.T) {
 	refusal := piece{raw: "refusal", event: llm.EventFinish, reason: llm.FinishRefusal}
 	usage := piece{raw: "usage", event: llm.EventUsage}
+	opened := piece{raw: "opened", event: llm.EventBlockStart, said: string(llm.ItemMessage)}
+	sorry := piece{raw: "sorry", event: llm.EventDelta, said: string(llm.DeltaRefusal)}
 	for _, c := range []struct {
 		name     string
 		a, b     step
@@ -224,6 +239,13 @@ func TestRefusalWithAnOrdinaryEnd(t *testing.T) {
 		{"after content", says(start, word, refusal), says(word, finish), "begin(a) start word refusal ", "begin(a) start word refusal "},
 		{"after the hold", says(start, piece{raw: "refusal", event: llm.EventFinish, reason: llm.FinishRefusal, wait: 20 * time.Second}), says(word, finish), "begin(a) start refusal ", "begin(a) start refusal "},
 		{"by all", says(start, refusal), says(start, refusal), "begin(b) start refusal ", "begin(a) start refusal "},
+		{"in words", says(start, opened, sorry, sorry, refusal), says(start, word, finish), "begin(b) start word finish ", "begin(a) start opened sorry sorry refusal "},
+		{"words that are none", says(start, opened, word, finish), says(word, finish), "begin(a) start opened word finish ", "begin(a) start opened word finish "},
+		{"and the next one fails", step{whole: "no", reason: llm.FinishRefusal}, fails(llm.InvalidRequest), "whole(no)", "whole(no)"},
+		{"and the next one fails, streamed", says(start, opened, sorry, refusal), fails(llm.Auth), "begin(a) start opened sorry refusal ", "begin(a) start opened sorry refusal "},
+		{"and the next one is left out", step{whole: "no", reason: llm.FinishRefusal}, fails(llm.Unsupported), "whole(no)", "whole(no)"},
+		{"as an error, and the next one fails", fails(llm.ContentRefused), fails(llm.ServerError), "fail(content_refused)", "fail(content_refused)"},
+		{"and by the next one as an error", step{whole: "no", reason: llm.FinishRefusal}, fails(llm.ContentRefused), "fail(content_refused)", "whole(no)"},
 	} {
 		for declared, want := range map[bool]string{true: c.declared, false: c.kept} {
 			t.Run(fmt.Sprintf("%s, declared %v", c.name, declared), func(t *testing.T) {
@@ -241,7 +263,8 @@ func TestRefusalWithAnOrdinaryEnd(t *testing.T) {
 					if got := reply.got.String(); got != want {
 						t.Errorf("the client got %q, want %q", got, want)
 					}
-					if !out.OK {
+					told, refused := !strings.HasPrefix(want, "fail"), strings.Contains(want, "no") || strings.Contains(want, "refus")
+					if out.OK != told || (out.Class == llm.ContentRefused) != refused || told && refused != (out.Refused == llm.Refused{Phase: llm.RefusedPrompt, Category: "bio"}) {
 						t.Errorf("outcome %+v", out)
 					}
 					if n := len(out.Attempts); n > 1 && (out.Attempts[0].Class != llm.ContentRefused || !out.Attempts[0].Sent) {

@@ -37,7 +37,10 @@ type run struct {
 	room   room
 	// held is the last answer that was not what the plan says; nil mostly.
 	held *held
-	out  Outcome
+	// refusal is the last answer that refused the content and was not passed on;
+	// nil mostly.
+	refusal *refusal
+	out     Outcome
 }
 
 func (w *run) target() *route.Target { return &w.plan.Targets[w.at] }
@@ -141,16 +144,24 @@ func (w *run) skip(e *llm.Error) {
 }
 
 // note keeps the error that says most: an attempt that was only skipped says
-// less than one that failed.
+// less than one that failed, and what another model failed with nothing of the
+// content that was refused.
 func (w *run) note(e *llm.Error, sent bool) {
+	if w.refused() && e.Class != llm.ContentRefused {
+		return
+	}
 	if w.last == nil || sent || w.last.Class == llm.Unsupported || w.last.Class == llm.Unavailable {
 		w.last = e
 	}
 }
 
+// refused reports whether some target has refused the content.
+func (w *run) refused() bool { return w.last != nil && w.last.Class == llm.ContentRefused }
+
 // send makes the attempt, beside one at the next target where that is wanted,
 // and passes the answer on.
 func (w *run) send(ctx context.Context, d *llm.Draft, p Permit) (reached reach, failed *llm.Error) {
+	before := w.refusal
 	if after, ok := w.hedges(); ok && !pays(w.reply) {
 		h := hedge{run: w, hold: w.room.hand()}
 		reached, failed = h.race(ctx, p, after)
@@ -163,8 +174,21 @@ func (w *run) send(ctx context.Context, d *llm.Draft, p Permit) (reached reach, 
 	}
 	if failed != nil {
 		w.note(failed, w.row().Sent)
+		if failed.Class == llm.ContentRefused && w.refusal == before {
+			w.refusal = nil // the later one is an error, and is what is told
+		}
 	}
 	return reached, failed
+}
+
+// done is the outcome of an answer that the client has got whole, and that ends
+// so.
+func (w *run) done(f llm.Finish) Outcome {
+	w.out.OK, w.out.Committed = true, true
+	if f.Reason == llm.FinishRefusal && w.draft.Op == llm.OpChat {
+		w.out.Class, w.out.Refused = llm.ContentRefused, f.Refused
+	}
+	return w.out
 }
 
 // next says where to go on after an attempt that has given the client nothing:
@@ -179,7 +203,9 @@ func (w *run) next(ctx context.Context, err *llm.Error) (ok bool) {
 		rule.Step = StepStop // what it does is not known, so it is not done twice
 	}
 	if rule.Step == StepStop || err.Class == llm.ClientGone {
-		w.last = err
+		if !w.refused() || err.Class == llm.ClientGone {
+			w.last = err
+		}
 		return false
 	}
 	left := len(w.plan.Targets) - 1 - w.at
@@ -190,7 +216,7 @@ func (w *run) next(ctx context.Context, err *llm.Error) (ok bool) {
 		}
 		if wait, ok := w.wait(rule, err, left == 0); ok && sleep(ctx, wait) {
 			w.repeats++
-			w.why = "again after " + string(w.last.Class)
+			w.why = "again after " + string(err.Class)
 			return true
 		}
 	}
@@ -272,8 +298,10 @@ func (w *run) refuse(ctx context.Context) Outcome {
 		if err := w.reply.Whole(w.held.answer, w.held.meta); err != nil {
 			return w.broke(ctx, content, unreachable(ctx, err))
 		}
-		w.out.OK, w.out.Committed = true, true
-		return w.out
+		return w.done(w.held.answer.Glance.Finish)
+	}
+	if w.refusal != nil && w.refused() && clientGone(ctx) == nil {
+		return w.tell(ctx)
 	}
 	if w.last == nil {
 		w.last = llm.Errorf(llm.ModelNotFound, "no target is left for model %q", w.plan.Asked)
@@ -284,7 +312,7 @@ func (w *run) refuse(ctx context.Context) Outcome {
 // end gives the last error to the client, if it is to be told. One that is gone
 // by then makes the outcome client_gone: nobody was told.
 func (w *run) end(ctx context.Context, tell bool) Outcome {
-	w.out.Err, w.out.Class = w.last, w.last.Class
+	w.out.Err, w.out.Class, w.out.Refused = w.last, w.last.Class, w.last.Refused
 	if tell && w.last.Class != llm.ClientGone {
 		if err := w.reply.Fail(w.last, Meta{Attempts: w.sent, Warnings: w.out.Warnings}); err != nil && ctx.Err() != nil {
 			w.out.Class = llm.ClientGone

@@ -203,7 +203,7 @@ func (d *DB) insertAttempts(ctx context.Context, tx *sql.Tx, entries []ledger.En
 			u := &a.Usage
 			cost := moneyOrNull(a.Cost, a.Priced)
 			target := n.target(target{a.Provider, a.Model})
-			try := n.try(try{a.Why, a.Status, a.Class, a.Finish, u.Source})
+			try := n.try(try{a.Why, a.Status, a.Class, a.Finish, u.Source, a.Refused})
 			if n.err != nil {
 				return n.err
 			}
@@ -360,7 +360,7 @@ func (d *DB) attemptsOf(ctx context.Context, tx *sql.Tx, e *ledger.Entry) error 
 		u := &a.Usage
 		if err := rows.Scan(&a.N, &a.Provider, &a.Model, &start, &first, &total, &a.Status, &a.Class, &a.Finish, &u.Source,
 			&u.Input, &u.CacheRead, &u.CacheWrite5m, &u.CacheWrite1h, &u.Output, &u.Reasoning, &cost, &a.Why,
-			&upstream, &message, &reported, &listed); err != nil {
+			&upstream, &message, &reported, &listed, &a.Refused.Phase, &a.Refused.Category); err != nil {
 			return fmt.Errorf("read an attempt of %s: %w", e.ID, err)
 		}
 		a.Start, a.FirstByte, a.Total = time.UnixMilli(start).UTC(), micro(first), micro(total)

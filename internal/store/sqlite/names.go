@@ -42,6 +42,7 @@ type (
 		class  llm.Class
 		finish llm.FinishReason
 		source llm.UsageSource
+		no     llm.Refused
 	}
 )
 
@@ -89,7 +90,8 @@ func (n *namer) try(k try) int64 {
 	if id, ok := n.d.names.tries[k]; ok {
 		return id
 	}
-	return named(n, n.d.names.tries, k, "ledger_try", k.why, k.status, string(k.class), string(k.finish), string(k.source))
+	return named(n, n.d.names.tries, k, "ledger_try", k.why, k.status, string(k.class), string(k.finish), string(k.source),
+		string(k.no.Phase), k.no.Category)
 }
 
 // named asks the store for an id; the callers above have looked in known.

@@ -284,7 +284,7 @@ func sample(ids *ledger.IDs, at time.Time) ledger.Entry {
 			{N: 1, Provider: "anthropic", Model: "claude-x", Why: "first of route smart", Start: at, FirstByte: time.Millisecond,
 				Total: 2 * time.Millisecond, Status: 529, Class: llm.Overloaded, Message: "Overloaded 'now'", Priced: true},
 			{N: 2, Provider: "openai", Model: "gpt-x", Why: "after overloaded", Start: at.Add(time.Second), FirstByte: time.Second,
-				Total: 4 * time.Second, Status: 200, Finish: llm.FinishStop, UpstreamID: "chatcmpl-1", Cost: 12_345, Priced: true,
+				Total: 4 * time.Second, Status: 200, Finish: llm.FinishStop, Refused: llm.Refused{Phase: llm.RefusedOutput, Category: "bio"}, UpstreamID: "chatcmpl-1", Cost: 12_345, Priced: true,
 				Usage: llm.Usage{Input: 10, CacheRead: 20, CacheWrite5m: 30, CacheWrite1h: 40, Output: 50, Reasoning: 5, Source: llm.UsageProvider}},
 		}}
 }

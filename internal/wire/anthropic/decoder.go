@@ -200,6 +200,7 @@ func (d *decoder) frame(dst []llm.Event, name, data []byte) ([]llm.Event, error)
 		if d.finish.Reason == "" {
 			d.finish.Reason = llm.FinishStop
 		}
+		d.finish.Refused = refusedBy(&d.finish, d.index == 0)
 		return append(dst, llm.Event{Kind: llm.EventFinish, Finish: d.finish, From: llm.Anthropic, Ext: d.ext}), nil
 	case "error":
 		return d.fail(dst, streamError(v)), nil

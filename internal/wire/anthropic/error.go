@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -168,6 +169,19 @@ func overflow(message string) bool {
 	return false
 }
 
+// filtered finds the texts in which a filter says, under any status, that it
+// refused the content; the message is in lower case. "Output blocked by content
+// filtering policy" is Anthropic's own, the others are those of compatible
+// vendors (DashScope, DeepSeek, Moonshot; 2026-11).
+func filtered(m string) bool {
+	for _, s := range [...]string{"content filtering policy", "content_filter", "inappropriate content", "data_inspection_failed", "content exists risk"} {
+		if strings.Contains(m, s) {
+			return true
+		}
+	}
+	return false
+}
+
 // DecodeError reads a provider's error answer: Anthropic's envelope, Google's
 // and Amazon's shapes that stand before it on the clouds, a bare string, or
 // something that is no JSON at all. status 0 means that it came inside a 200,
@@ -199,7 +213,10 @@ func (Codec) DecodeError(status int, h http.Header, body []byte) *llm.Error {
 	e.Class = classOf(e)
 	switch e.Class {
 	case llm.ContentRefused:
-		e.Phase = "prompt"
+		e.Refused = llm.Refused{Phase: llm.RefusedPrompt, Category: cmp.Or(llm.CategoryIn(e.Code), llm.CategoryIn(e.Type))}
+		if strings.HasPrefix(strings.ToLower(e.Message), "output ") {
+			e.Refused.Phase = llm.RefusedOutput
+		}
 	case llm.RateLimited:
 		e.RetryAfter = llm.WaitIn(e.Message)
 	}
@@ -327,6 +344,9 @@ func classOf(e *llm.Error) llm.Class {
 	}
 	if c, ok := types[strings.ToLower(e.Type)]; ok {
 		return c
+	}
+	if e.Status < 500 && filtered(m) {
+		return llm.ContentRefused
 	}
 	if (e.Status == 400 || e.Status == 429) && spent(m) {
 		return llm.QuotaExhausted

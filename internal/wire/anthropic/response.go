@@ -64,6 +64,7 @@ func (Codec) DecodeResponse(body []byte) (*llm.Response, error) {
 	}
 	r.Finish.Details = details
 	r.Finish.Reason = finishOf(r.Finish.Native)
+	r.Finish.Refused = refusedBy(&r.Finish, len(r.Items) == 0)
 	return r, nil
 }
 
@@ -136,6 +137,19 @@ func finishOf(native string) llm.FinishReason {
 		return llm.FinishPaused
 	}
 	return llm.FinishOther
+}
+
+// refusedBy says more of a refusal: Claude names the category in stop_details,
+// and one without content was refused before it began.
+func refusedBy(f *llm.Finish, empty bool) (r llm.Refused) {
+	if f.Reason != llm.FinishRefusal {
+		return r
+	}
+	r.Phase, r.Category = llm.RefusedOutput, llm.CategoryOf(text(get(f.Details, "category")))
+	if empty {
+		r.Phase = llm.RefusedPrompt
+	}
+	return r
 }
 
 // stopReason writes a finish for this dialect's client. Whether tools were
@@ -415,7 +429,7 @@ func firstText(items []llm.Item) string {
 func (Codec) Glance(body []byte) (llm.Glance, error) {
 	var g llm.Glance
 	var u usage
-	bad := false
+	bad, empty := false, true
 	o := span.ReadObject(body)
 	for o.Next() {
 		switch string(o.Name) {
@@ -425,6 +439,9 @@ func (Codec) Glance(body []byte) (llm.Glance, error) {
 			g.Model = text(o.Val)
 		case "usage":
 			u.merge(o.Val)
+		case "content":
+			some := span.ReadArray(o.Val)
+			empty = !some.Next()
 		case "stop_reason":
 			g.Finish.Native = text(o.Val)
 		case "stop_sequence":
@@ -446,6 +463,7 @@ func (Codec) Glance(body []byte) (llm.Glance, error) {
 		return g, streamError(body)
 	}
 	g.Finish.Reason = finishOf(g.Finish.Native)
+	g.Finish.Refused = refusedBy(&g.Finish, empty)
 	g.Usage = u.total()
 	return g, nil
 }

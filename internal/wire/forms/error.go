@@ -38,7 +38,9 @@ func DecodeError(from llm.Dialect, status int, h http.Header, body []byte) *llm.
 		if len(trimmed) > 0 {
 			e.Message = strings.TrimSpace(http.StatusText(status) + " " + Excerpt(trimmed))
 		}
-		e.Class = classify(status, e, strings.ToLower(string(trimmed[:min(len(trimmed), 4096)])))
+		if e.Class = classify(status, e, strings.ToLower(string(trimmed[:min(len(trimmed), 4096)]))); e.Class == llm.ContentRefused {
+			e.Refused = refusedBy(e, nil)
+		}
 	}
 	if e.Message == "" {
 		e.Message = cmp.Or(http.StatusText(status), "the provider gave no reason")
@@ -192,7 +194,7 @@ func ErrorIn(from llm.Dialect, raw jsontext.Value, status int) *llm.Error {
 	}
 	switch e.Class {
 	case llm.ContentRefused:
-		e.Phase = "prompt"
+		e.Refused = refusedBy(e, inner)
 	case llm.RateLimited:
 		if e.RetryAfter == 0 {
 			e.RetryAfter = llm.WaitIn(e.Message)
@@ -309,6 +311,10 @@ var overflows = []string{"maximum context length", "context length exceeded", "c
 var refusals = []string{"content_filter", "content management policy", "content policy", "usage policies", "usage guidelines", "safety system",
 	"flagged_input", "data_inspection_failed", "inappropriate content", "content exists risk", "moderation"}
 
+// filters are those of them that no limit of a rate is told in: what is sent
+// with 429 and says so is a refusal.
+var filters = []string{"content_filter", "content management policy", "safety system", "data_inspection_failed", "inappropriate content", "content exists risk"}
+
 // spent are how they say that an account's money or quota is used up, which
 // waiting does not mend.
 var spent = []string{"insufficient balance", "insufficient_quota", "credit balance", "monthly spending limit", "monthly included credits",
@@ -341,7 +347,7 @@ func classify(status int, e *llm.Error, said string) llm.Class {
 		c, ok := words[w]
 		switch {
 		case !ok:
-		case status == 429 && c != llm.QuotaExhausted && c != llm.Overloaded && c != llm.RateLimited:
+		case status == 429 && c != llm.QuotaExhausted && c != llm.Overloaded && c != llm.RateLimited && c != llm.ContentRefused:
 			// the status knows better than a word about something else
 		case status == 429 && c == llm.RateLimited && !pace && holds(said, spent):
 			return llm.QuotaExhausted
@@ -390,6 +396,8 @@ func classify(status int, e *llm.Error, said string) llm.Class {
 	case 429:
 		switch {
 		case pace:
+		case holds(said, filters) && !strings.Contains(said, "rate limit"):
+			return llm.ContentRefused
 		case strings.Contains(said, "exceeded your current quota") && strings.Contains(said, "billing") && !strings.Contains(said, "retry"), holds(said, spent):
 			return llm.QuotaExhausted
 		case strings.Contains(said, "high traffic") || strings.Contains(said, "overloaded"):

@@ -170,7 +170,7 @@ func (d *decoder) Decode(dst []llm.Event, name, data []byte) ([]llm.Event, error
 		dst = append(dst, llm.Event{Kind: llm.EventUsage, Usage: u, From: llm.Gemini})
 	}
 	if a.finish != "" {
-		d.last.finish = a.finish
+		d.last.finish, d.last.candidate = a.finish, a.candidate
 	}
 	if a.feedback != nil {
 		d.last.feedback = a.feedback

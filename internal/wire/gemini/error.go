@@ -1,6 +1,7 @@
 package gemini
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -189,7 +190,7 @@ func (Codec) DecodeError(status int, h http.Header, body []byte) *llm.Error {
 		e.Code = d.reason
 	}
 	if e.Class == llm.ContentRefused {
-		e.Phase = "prompt"
+		e.Refused = llm.Refused{Phase: llm.RefusedPrompt, Category: cmp.Or(llm.CategoryIn(e.Code), llm.CategoryIn(e.Type))}
 	}
 	return e
 }

@@ -1,6 +1,11 @@
 package gemini
 
-import "headrace/internal/llm"
+import (
+	"github.com/go-json-experiment/json/jsontext"
+
+	"headrace/internal/llm"
+	"headrace/internal/wire/span"
+)
 
 // finishOf reads a finishReason; older servers and some SDKs write the number
 // of the enum. calls says that the answer holds tool calls, for which this
@@ -40,6 +45,24 @@ func blocked(feedback []byte) string {
 		return ""
 	}
 	return string(v)
+}
+
+// category gives that of a refusal: for SAFETY that of the rating that blocked.
+func category(reason string, ratings jsontext.Value) string {
+	switch reason {
+	case "SAFETY", "IMAGE_SAFETY", "3":
+		for a := span.ReadArray(ratings); a.Next(); {
+			if string(get(a.Val, "blocked")) == "true" {
+				return llm.CategoryOf(text(get(a.Val, "category")))
+			}
+		}
+		return "safety"
+	case "4":
+		return "copyright"
+	case "OTHER":
+		return "other"
+	}
+	return llm.CategoryOf(reason)
 }
 
 // finishReason writes a finish for a client of this dialect. refusal says that

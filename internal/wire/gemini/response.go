@@ -160,10 +160,21 @@ func (Codec) DecodeResponse(body []byte) (*llm.Response, error) {
 func (a *answer) finished(calls bool) llm.Finish {
 	if a.finish == "" && a.parts == nil {
 		if why := blocked(a.feedback); why != "" {
-			return llm.Finish{Reason: llm.FinishRefusal, Native: why, Details: a.feedback}
+			return llm.Finish{Reason: llm.FinishRefusal, Native: why, Details: a.feedback,
+				Refused: llm.Refused{Phase: llm.RefusedPrompt, Category: category(why, get(a.feedback, "safetyRatings"))}}
 		}
 	}
-	return llm.Finish{Reason: finishOf(a.finish, calls), Native: a.finish}
+	f := llm.Finish{Reason: finishOf(a.finish, calls), Native: a.finish}
+	if f.Reason == llm.FinishRefusal {
+		var ratings jsontext.Value
+		for i := range a.candidate {
+			if a.candidate[i].Name == "safetyRatings" {
+				ratings = a.candidate[i].Value
+			}
+		}
+		f.Refused = llm.Refused{Phase: llm.RefusedOutput, Category: category(a.finish, ratings)}
+	}
+	return f
 }
 
 // malformed is an answer that is not what the dialect says; a little of what

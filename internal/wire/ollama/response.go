@@ -167,6 +167,7 @@ func (a *answer) finish(calls bool) llm.Finish {
 		f.Reason = llm.FinishLength
 	case reasonFilter: // our own words, see writeFinish
 		f.Reason = llm.FinishRefusal
+		f.Refused.Phase = llm.RefusedOutput
 	case reasonError:
 		f.Reason = llm.FinishFailed
 	}

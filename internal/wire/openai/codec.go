@@ -152,6 +152,11 @@ func (Codec) Telling(data []byte) bool {
 			if bytes.HasSuffix(name, []byte(`"usage`)) && span.Kind(data[i+1:]) != 'n' {
 				return true
 			}
+		case 'l':
+			// The refusal may come behind thoughts.
+			if bytes.HasSuffix(name, []byte(`"refusal`)) && span.Kind(data[i+1:]) == '"' {
+				return true
+			}
 		case 'r':
 			if bytes.HasSuffix(name, []byte(`"error`)) {
 				return true

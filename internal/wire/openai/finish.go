@@ -1,6 +1,11 @@
 package openai
 
-import "headrace/internal/llm"
+import (
+	"github.com/go-json-experiment/json/jsontext"
+
+	"headrace/internal/llm"
+	"headrace/internal/wire/forms"
+)
 
 // finishes maps finish_reason words to ours: OpenAI's own, and what the
 // compatible vendors add (DeepSeek insufficient_system_resource, Mistral
@@ -27,8 +32,10 @@ var finishes = map[string]llm.FinishReason{
 
 // readFinish derives the finish from the native word and from what the answer
 // really holds: an agent loop that trusts "stop" beside tool calls ends too
-// early, and one that trusts "tool_calls" without a call never ends.
-func readFinish(native string, calls, refused bool) llm.Finish {
+// early, and one that trusts "tool_calls" without a call never ends. Of a
+// refusal, text says that the answer holds more than it, and filters are the
+// content_filter_results of Azure.
+func readFinish(native string, calls, refused, text bool, filters jsontext.Value) llm.Finish {
 	reason, known := finishes[native]
 	switch {
 	case !known:
@@ -41,7 +48,14 @@ func readFinish(native string, calls, refused bool) llm.Finish {
 	if refused && reason == llm.FinishStop {
 		reason = llm.FinishRefusal
 	}
-	return llm.Finish{Reason: reason, Native: native}
+	f := llm.Finish{Reason: reason, Native: native}
+	if reason == llm.FinishRefusal {
+		f.Refused = llm.Refused{Phase: llm.RefusedOutput, Category: forms.Filtered(filters)}
+		if refused && !text {
+			f.Refused.Phase = llm.RefusedPrompt
+		}
+	}
+	return f
 }
 
 // writeFinish gives the finish_reason for a client. The word of a provider of

@@ -419,7 +419,7 @@ func TestFinishRoundTrip(t *testing.T) {
 		{llm.Finish{Reason: llm.FinishPaused, Native: "pause_turn"}, false, llm.FinishLength},
 		{llm.Finish{Reason: llm.FinishOther, Native: "tired"}, false, llm.FinishOther},
 	} {
-		if got := readFinish(writeFinish(c.f, false, false), c.calls, false); got.Reason != c.want {
+		if got := readFinish(writeFinish(c.f, false, false), c.calls, false, false, nil); got.Reason != c.want {
 			t.Errorf("%+v becomes %+v, want %s", c.f, got, c.want)
 		}
 	}

@@ -86,9 +86,11 @@ func (Codec) Glance(body []byte) (llm.Glance, error) {
 		g.Usage.Tier = forms.Tier(tier)
 	}
 	for _, choice := range span.Elements(choices) {
-		calls, refused := false, false
+		calls, refused, text := false, false, false
 		for k, v := range span.Fields(messageOf(choice)) {
 			switch string(k) {
+			case "content":
+				text = len(v) > 2 && !span.IsNull(v)
 			case "tool_calls":
 				calls = calls || len(v) > 2 && span.IsArray(v)
 			case "function_call":
@@ -97,7 +99,7 @@ func (Codec) Glance(body []byte) (llm.Glance, error) {
 				refused = span.Text(v) != ""
 			}
 		}
-		g.Finish = readFinish(span.Text(span.Field(choice, "finish_reason")), calls, refused)
+		g.Finish = readFinish(span.Text(span.Field(choice, "finish_reason")), calls, refused, text, span.Field(choice, "content_filter_results"))
 		break
 	}
 	return g, nil
@@ -338,7 +340,8 @@ func readChoice(r *llm.Response, choice jsontext.Value) {
 	if extra.Some() {
 		r.Ext = append(r.Ext, llm.Member{Name: extMessage, Value: extra.Close()})
 	}
-	r.Finish = readFinish(native, n > 0, refusal != "")
+	said := len(item.Blocks) > 0 && item.Blocks[0].Kind != llm.BlockRefusal
+	r.Finish = readFinish(native, n > 0, refusal != "", said, span.Field(choice, "content_filter_results"))
 }
 
 // madeID gives a call an id when the provider gave none, the same each time

@@ -40,6 +40,8 @@ type decoder struct {
 	finished      bool
 	native        string
 	refused       bool
+	spoke         bool           // there was text
+	filters       jsontext.Value // content_filter_results of the end
 	usage         []byte
 	tier          string // the last service tier that was named
 	usageTier     string // the one that the usage was told with
@@ -398,6 +400,9 @@ func (d *decoder) choice(dst []llm.Event, choice jsontext.Value) ([]llm.Event, e
 	}
 	if s := span.Text(finish); s != "" {
 		d.finished, d.native = true, s
+		if finishes[s] == llm.FinishRefusal {
+			d.filters = bytes.Clone(span.Field(choice, "content_filter_results"))
+		}
 		dst = d.flush(dst)
 	}
 	return dst, nil
@@ -584,7 +589,7 @@ func (d *decoder) say(dst []llm.Event, sort llm.DeltaKind, field, s string) []ll
 			dst = d.begin(dst, llm.BlockHead{Kind: llm.ItemReasoning, Type: field})
 			d.thought, d.detail = field, -1
 		}
-	} else if d.block < 0 || d.kind != llm.ItemMessage || d.sort != sort {
+	} else if d.spoke = d.spoke || sort == llm.DeltaText; d.block < 0 || d.kind != llm.ItemMessage || d.sort != sort {
 		dst = d.begin(dst, llm.BlockHead{Kind: llm.ItemMessage})
 		d.sort = sort
 	}
@@ -901,6 +906,6 @@ func (d *decoder) end(dst []llm.Event, done bool) []llm.Event {
 		calls = calls || c.open
 	}
 	dst, e := push(dst, llm.EventFinish, llm.OpenAI)
-	e.Finish = readFinish(d.native, calls, d.refused)
+	e.Finish = readFinish(d.native, calls, d.refused, d.spoke, d.filters)
 	return dst
 }

@@ -10,8 +10,9 @@ import (
 )
 
 // readFinish derives the finish from the status, from why the answer is
-// incomplete, and from what it really holds.
-func readFinish(status string, details jsontext.Value, calls, refused bool) llm.Finish {
+// incomplete, and from what it really holds: text says that a refusal does not
+// stand alone.
+func readFinish(status string, details jsontext.Value, calls, refused, text bool) llm.Finish {
 	f := llm.Finish{Native: status}
 	if span.IsObject(details) {
 		f.Details = bytes.Clone(details)
@@ -21,6 +22,10 @@ func readFinish(status string, details jsontext.Value, calls, refused bool) llm.
 		switch {
 		case refused:
 			f.Reason = llm.FinishRefusal
+			f.Refused.Phase = llm.RefusedPrompt
+			if text {
+				f.Refused.Phase = llm.RefusedOutput
+			}
 		case calls:
 			f.Reason = llm.FinishToolCalls
 		default:
@@ -30,6 +35,7 @@ func readFinish(status string, details jsontext.Value, calls, refused bool) llm.
 		switch span.Text(span.Field(details, "reason")) {
 		case "content_filter":
 			f.Reason = llm.FinishRefusal
+			f.Refused.Phase = llm.RefusedOutput
 		default: // max_output_tokens; some say nothing
 			f.Reason = llm.FinishLength
 		}

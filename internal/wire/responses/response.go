@@ -82,19 +82,20 @@ func (a *answer) used() llm.Usage {
 	return u
 }
 
-// holds looks for calls and refusals in an output.
-func holds(output jsontext.Value) (calls, refused bool) {
+// holds looks for calls, refusals and text in an output.
+func holds(output jsontext.Value) (calls, refused, text bool) {
 	for _, item := range span.Elements(output) {
 		switch span.Text(span.Field(item, "type")) {
 		case "function_call", "custom_tool_call":
 			calls = true
 		case "message":
 			for _, part := range span.Elements(span.Field(item, "content")) {
-				refused = refused || span.Text(span.Field(part, "type")) == "refusal"
+				no := span.Text(span.Field(part, "type")) == "refusal"
+				refused, text = refused || no, text || !no
 			}
 		}
 	}
-	return calls, refused
+	return calls, refused, text
 }
 
 // Glance reads id, model, usage and finish of a whole answer. Its errors are
@@ -113,8 +114,8 @@ func (Codec) Glance(body []byte) (llm.Glance, error) {
 	if span.IsObject(a.usage) {
 		g.Usage = a.used()
 	}
-	calls, refused := holds(a.output)
-	g.Finish = readFinish(a.status, a.details, calls, refused)
+	calls, refused, text := holds(a.output)
+	g.Finish = readFinish(a.status, a.details, calls, refused, text)
 	return g, nil
 }
 
@@ -140,8 +141,8 @@ func (Codec) DecodeResponse(body []byte) (*llm.Response, error) {
 	for _, item := range span.Elements(a.output) {
 		r.Items = append(r.Items, readOutput(item))
 	}
-	calls, refused := holds(a.output)
-	r.Finish = readFinish(a.status, a.details, calls, refused)
+	calls, refused, text := holds(a.output)
+	r.Finish = readFinish(a.status, a.details, calls, refused, text)
 	return r, nil
 }
 

@@ -584,7 +584,7 @@ func (d *decoder) end(dst []llm.Event, f *frame) []llm.Event {
 		}
 		dst = d.turn(dst)
 	}
-	calls, refused := holds(a.output)
+	calls, refused, text := holds(a.output)
 	for _, it := range d.items {
 		calls = calls || it.begun && it.head.Kind == llm.ItemToolCall
 		refused = refused || it.shown.sort == llm.DeltaRefusal
@@ -607,7 +607,7 @@ func (d *decoder) end(dst []llm.Event, f *frame) []llm.Event {
 	}
 	d.over = true
 	dst, e := push(dst, llm.EventFinish, llm.Responses)
-	e.Finish = readFinish(status, a.details, calls, refused)
+	e.Finish = readFinish(status, a.details, calls, refused, text)
 	e.Ext = ext
 	return dst
 }
