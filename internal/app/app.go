@@ -36,6 +36,7 @@ import (
 	"headrace/internal/relay"
 	"headrace/internal/store/sqlite"
 	"headrace/internal/tokens"
+	"headrace/internal/webhook"
 	"headrace/internal/wire/anthropic"
 	"headrace/internal/wire/openai"
 )
@@ -99,6 +100,7 @@ type App struct {
 	recall    *recall.State     // nil when none is kept
 	responses *recall.Responses // nil when none are kept
 	batches   *batches          // nil when no jobs are taken
+	webhooks  *webhook.Sender   // nil with them
 	rehearsal *rehearsal.Provider
 	gateway   *gateway.Gateway
 	admin     http.Handler
@@ -199,6 +201,9 @@ func (a *App) build(ctx context.Context) error {
 	if c := &cfg.Batch; c.Enabled {
 		a.batches = a.newBatches(c, seal)
 		front.Batches, front.Files = a.batches.service, &batch.Shelf{Store: a.db, Seal: seal}
+		if front.Webhooks, err = a.newWebhooks(cfg, seal); err != nil {
+			return err
+		}
 	}
 	a.gateway = gateway.New(front, a.snapshot(cfg))
 	a.admin = admin.New(a.adminOptions(admin.Options{
@@ -290,7 +295,7 @@ func (a *App) Serve(ctx context.Context) (err error) {
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var services sync.WaitGroup
-	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.watchRefresh, a.watchConfig, a.watchLoad, a.firstDiscovery, a.write, a.budgets.Run, a.keep, a.store, a.sweep, a.retain} {
+	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.watchRefresh, a.watchConfig, a.watchLoad, a.firstDiscovery, a.write, a.budgets.Run, a.keep, a.store, a.sweep, a.retain, a.tellWebhooks} {
 		services.Go(func() { service(background) })
 	}
 	defer services.Wait()

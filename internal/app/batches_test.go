@@ -1,8 +1,13 @@
 package app_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -211,6 +216,76 @@ func TestFileBatch(t *testing.T) {
 	for name, want := range map[string]string{"cheap": "pong", "now": "Hello"} {
 		if !strings.Contains(got[name], want) || !strings.Contains(got[name], "chat.completion") || field(t, got[name], "response", "status_code") != 200.0 {
 			t.Errorf("%s: %s", name, got[name])
+		}
+	}
+}
+
+// TestWebhook: who is registered is told of the end of a job, signed with the
+// secret that was shown once.
+func TestWebhook(t *testing.T) {
+	t.Parallel()
+	type message struct {
+		header http.Header
+		body   string
+	}
+	told := make(chan message, 4)
+	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		told <- message{r.Header, string(body)}
+	}))
+	defer hook.Close()
+	h := start(t, map[string]string{}, soon+"webhooks: {allow: [127.0.0.1]}\n", nil)
+	made := h.call("POST", "/v1/webhooks", `{"url":"`+hook.URL+`"}`)
+	secret, id := textAt(t, made.body, "secret"), textAt(t, made.body, "id")
+	if made.status != 201 || !strings.HasPrefix(secret, "whsec_") {
+		t.Fatalf("%d %s", made.status, made.body)
+	}
+	if list := h.call("GET", "/v1/webhooks", ""); !strings.Contains(list.body, id) || strings.Contains(list.body, "secret") {
+		t.Errorf("listed %s", list.body)
+	}
+	const ask = `{"model":"rehearsal/quick","messages":[{"role":"user","content":"Just say \"pong\" and stop."}]}`
+	if a := h.call("POST", "/v1/chat/completions", ask, "Prefer: respond-async", "X-Headrace-Webhook: https://example.com/nobody"); a.status != 400 {
+		t.Errorf("nobody is told: %d %s", a.status, a.body)
+	}
+	other := "Authorization: Bearer " + h.otherKey()
+	if a := h.call("POST", "/v1/chat/completions", ask, "Prefer: respond-async", "X-Headrace-Webhook: "+id, other); a.status != 400 {
+		t.Errorf("another's is told: %d %s", a.status, a.body)
+	}
+	job := h.call("POST", "/v1/chat/completions", ask, "Prefer: respond-async", "X-Headrace-Webhook: "+hook.URL)
+	if job.status != 202 {
+		t.Fatalf("%d %s", job.status, job.body)
+	}
+	var m message
+	select {
+	case m = <-told:
+	case <-time.After(40 * time.Second):
+		t.Fatalf("nobody is told of the end: %s", h.log)
+	}
+	if textAt(t, m.body, "type") != "job.ended" || textAt(t, m.body, "data", "id") != textAt(t, job.body, "id") || textAt(t, m.body, "data", "status") != "succeeded" {
+		t.Errorf("told %s", m.body)
+	}
+	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mac := hmac.New(sha256.New, key)
+	io.WriteString(mac, m.header.Get("webhook-id")+"."+m.header.Get("webhook-timestamp")+"."+m.body)
+	if want := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)); m.header.Get("webhook-signature") != want {
+		t.Errorf("signed %s, want %s", m.header.Get("webhook-signature"), want)
+	}
+	if a := h.call("DELETE", "/v1/webhooks/"+id, "", other); a.status != 404 {
+		t.Errorf("another deletes it: %d", a.status)
+	}
+	if a := h.call("DELETE", "/v1/webhooks/"+id, ""); a.status != 200 {
+		t.Errorf("deleted: %d %s", a.status, a.body)
+	}
+	for _, url := range []string{"https://10.0.0.1/", "https://localhost/", "http://example.com/"} {
+		want := 400
+		if url == "https://localhost/" { // a name is looked at when it is dialled
+			want = 201
+		}
+		if a := h.call("POST", "/v1/webhooks", `{"url":"`+url+`"}`); a.status != want {
+			t.Errorf("%s: %d %s", url, a.status, a.body)
 		}
 	}
 }

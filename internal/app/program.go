@@ -11,6 +11,7 @@ import (
 
 	"headrace/internal/admin"
 	"headrace/internal/config"
+	"headrace/internal/webhook"
 )
 
 // Program is what the command line runs.
@@ -56,6 +57,9 @@ func (Program) Check(c *config.Config, env config.Env) error {
 	rows, err := loadCatalog(c, "")
 	if err != nil {
 		return err
+	}
+	if _, err := webhook.NewRules(c.Webhooks.Allow); err != nil {
+		return c.ErrorAt("webhooks.allow", "%v", err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Routes)) {
 		r := c.Routes[name]

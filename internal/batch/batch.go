@@ -35,7 +35,7 @@ type Job struct {
 	// Spent is what the items have cost, RealTime what the same answers would
 	// have cost in real time, Double what was paid for answers that were dropped.
 	Spent, RealTime, Double llm.Nanodollars
-	// Webhook is told when the job ends; empty for none.
+	// Webhook is the id of whom is told when the job ends; empty for none.
 	Webhook string
 }
 

@@ -40,7 +40,8 @@ type Engine struct {
 	Provider func(id string) Provider
 	Runner   Runner
 	// Ended is told of jobs that have ended, once; nil for nobody. It is not told
-	// of those whose end was noted as the process died.
+	// of those whose end was noted as the process died: their webhooks are, from
+	// the store.
 	Ended func(ctx context.Context, id JobID)
 	// Worker names this process among others; it must be unique, and the same
 	// after a restart: what it held before is free at once then.

@@ -123,7 +123,7 @@ type Store interface {
 	// OpenBatchJobs lists ready jobs that have not ended, with counts.
 	OpenBatchJobs(ctx context.Context) ([]Job, error)
 	// EndBatchJobs notes the end of jobs all of whose items are final, and gives
-	// them.
+	// them. With the end of one that has a webhook it writes the message to it.
 	EndBatchJobs(ctx context.Context, now time.Time) ([]JobID, error)
 	// CancelBatchJob marks the job; the engine ends its items.
 	CancelBatchJob(ctx context.Context, owner string, id JobID, now time.Time) error

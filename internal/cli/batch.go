@@ -170,6 +170,7 @@ type batchSubmit struct {
 	Watch    bool          `short:"w" help:"Stay until the job has ended and show how far it is."`
 	Out      string        `short:"o" placeholder:"FILE" help:"Write the answers there at the end; with --watch."`
 	Key      string        `name:"idempotency-key" placeholder:"TEXT" help:"The same key and file give the same job for seven days, however often they are submitted."`
+	Webhook  string        `placeholder:"URL" help:"Tell this webhook of the end: one that POST /v1/webhooks has registered, by its id or URL."`
 	Every    time.Duration `hidden:"" default:"1s"`
 }
 
@@ -202,7 +203,7 @@ func (b *batchSubmit) Run(ctx context.Context, p *process) error {
 	}
 	var j jobSeen
 	err = d.ask(ctx, http.MethodPost, path, map[string]string{"Content-Type": "application/x-ndjson", "X-Headrace-Deadline": b.Deadline,
-		"Idempotency-Key": b.Key}, io.NopCloser(from), &j)
+		"Idempotency-Key": b.Key, "X-Headrace-Webhook": b.Webhook}, io.NopCloser(from), &j)
 	if err != nil {
 		return err
 	}

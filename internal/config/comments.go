@@ -42,6 +42,7 @@ var comments = map[string]string{
 	"Config.Shutdown":                      "Shutdown says how the process ends.",
 	"Config.Teams":                         "Teams are the teams that keys belong to, by name (`headrace keys create --team`). A request must fit the limits of its key, its team and its model, or takes from none of them.",
 	"Config.Timeouts":                      "Timeouts bound how long one attempt at a provider may take. 0 switches a timeout off.",
+	"Config.Webhooks":                      "Webhooks says whom jobs may tell of their end.",
 	"KeyLimits":                            "KeyLimits bound one virtual key or one team. 0 is no limit.",
 	"KeyLimits.Parallel":                   "Parallel is how many requests may run at once.",
 	"KeyLimits.RequestsPerMinute":          "RequestsPerMinute is how many requests may be made in a minute.",
@@ -166,4 +167,6 @@ var comments = map[string]string{
 	"Timeouts.Routes":                      "Routes replace the bounds of an attempt for requests that name one of your routes. What a route says wins over what a provider says.",
 	"Timeouts.Total":                       "Total bounds the whole attempt.",
 	"Timeouts.WarmUp":                      "WarmUp is how long a stream has to reach the floor.",
+	"Webhooks":                             "Webhooks says whom jobs may tell of their end.",
+	"Webhooks.Allow":                       "Allow are hosts, addresses and networks (10.1.2.0/24) that webhooks may be at beside public addresses: nothing inside your own network is asked otherwise. A host that stands here may be http, too.",
 }

@@ -69,6 +69,8 @@ type Config struct {
 	// deadline: in batches of the providers, which cost less, while there is time,
 	// else in real time.
 	Batch Batch `yaml:"batch"`
+	// Webhooks says whom jobs may tell of their end.
+	Webhooks Webhooks `yaml:"webhooks"`
 	// Shutdown says how the process ends.
 	Shutdown Shutdown `yaml:"shutdown"`
 
@@ -506,6 +508,14 @@ type Batch struct {
 	Call Duration `yaml:"call"`
 	// Keep is how long a job and its answers are kept after its end.
 	Keep Duration `yaml:"keep"`
+}
+
+// Webhooks says whom jobs may tell of their end.
+type Webhooks struct {
+	// Allow are hosts, addresses and networks (10.1.2.0/24) that webhooks may be
+	// at beside public addresses: nothing inside your own network is asked
+	// otherwise. A host that stands here may be http, too.
+	Allow []string `yaml:"allow"`
 }
 
 // Shutdown says how the process ends.

@@ -217,6 +217,10 @@ func (d *door) itemHeader(h http.Header) http.Header {
 
 // submit keeps a job under the request's idempotency key.
 func (x *exchange) submit(ctx context.Context, req *http.Request, j batch.Job, a about, items iter.Seq2[batch.Item, error]) (batch.Job, *llm.Error) {
+	var fail *llm.Error
+	if j.Webhook, fail = x.hook(ctx, req.Header); fail != nil {
+		return j, fail
+	}
 	a.Header = x.reply.door.itemHeader(req.Header)
 	meta, err := json.Marshal(&a, json.Deterministic(true))
 	if err != nil {
@@ -242,7 +246,7 @@ func (x *exchange) enterNow(req *http.Request) (context.Context, context.CancelF
 // no provider. Without Batches the path is the vendor's, or nobody's.
 func (g *Gateway) counter(w http.ResponseWriter, req *http.Request, d *door, answer func(ctx context.Context, x *exchange, p *access.Principal) *llm.Error) {
 	// Anthropic's client on OpenAI's path wants a file that is not kept here.
-	stranger := d.name == llm.OpenAI && like(req).name == llm.Anthropic && !strings.HasPrefix(req.URL.Path, "/v1/jobs")
+	stranger := d.name == llm.OpenAI && like(req).name == llm.Anthropic && !strings.HasPrefix(req.URL.Path, "/v1/jobs") && !strings.HasPrefix(req.URL.Path, "/v1/webhooks")
 	if g.o.Batches == nil || stranger {
 		if strings.HasPrefix(req.URL.Path, d.prefix+"/") {
 			g.serve(w, req, d, asked{rest: strings.TrimPrefix(req.URL.EscapedPath(), d.prefix)})

@@ -254,6 +254,10 @@ var routes = []entry{
 	{method: "GET", path: "/v1/jobs/{id}/results", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).jobResults},
 	{method: "GET", path: "/v1/jobs/{id}/events", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).jobEvents},
 
+	{method: "POST", path: "/v1/webhooks", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).createWebhook},
+	{method: "GET", path: "/v1/webhooks", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).webhooks},
+	{method: "DELETE", path: "/v1/webhooks/{id}", dialect: llm.OpenAI, op: llm.OpRaw, handle: (*Gateway).deleteWebhook},
+
 	{method: "GET", path: "/v1beta/models", dialect: llm.Gemini, op: llm.OpModels, handle: (*Gateway).models},
 	{method: "GET", path: "/v1beta/models/{id...}", dialect: llm.Gemini, op: llm.OpModels, handle: (*Gateway).model},
 

@@ -96,6 +96,9 @@ type Options struct {
 	Responses *recall.Responses
 	// Batches answers what is not waited for; nil leaves batches to the vendors.
 	Batches Batches
+	// Webhooks has whom clients want to be told of the end of jobs; nil tells
+	// nobody.
+	Webhooks Webhooks
 	// Files has what clients upload for their batches; nil takes none.
 	Files Files
 }

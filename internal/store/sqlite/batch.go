@@ -204,18 +204,31 @@ func (d *DB) batchJobs(ctx context.Context, name string, args ...any) ([]batch.J
 }
 
 // EndBatchJobs implements [batch.Store].
-func (d *DB) EndBatchJobs(ctx context.Context, now time.Time) ([]batch.JobID, error) {
-	var ids []batch.JobID
-	err := each(ctx, d.stmts["batch_end_jobs"], []any{milli(now)}, func(rows *sql.Rows) error {
-		var id batch.JobID
-		err := rows.Scan(&id)
-		ids = append(ids, id)
-		return err
+func (d *DB) EndBatchJobs(ctx context.Context, now time.Time) (ids []batch.JobID, err error) {
+	err = d.inTx(ctx, func(tx *sql.Tx) error {
+		ids = nil
+		told := map[batch.JobID]string{}
+		err := each(ctx, d.in(tx, "batch_end_jobs"), []any{milli(now)}, func(rows *sql.Rows) error {
+			var id batch.JobID
+			var webhook string
+			err := rows.Scan(&id, &webhook)
+			ids = append(ids, id)
+			if webhook != "" {
+				told[id] = webhook
+			}
+			return err
+		})
+		for id, webhook := range told {
+			if err == nil {
+				_, err = d.in(tx, "webhook_add").ExecContext(ctx, int64(id), milli(now), webhook)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("end jobs: %w", err)
+		}
+		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("end jobs: %w", err)
-	}
-	return ids, nil
+	return ids, err
 }
 
 // CancelBatchJob implements [batch.Store].

@@ -53,6 +53,8 @@ var onWriter = map[string]bool{
 	"batch_reopen_job": true, "batch_reopen_items": true, "batch_intend": true, "batch_intend_item": true,
 	"batch_size": true, "batch_save": true, "batch_run_items": true, "batch_end_items": true,
 	"batch_claim_sent": true, "batch_sweep_keys": true, "batch_get_key": true, "batch_owner": true,
+	"webhook_put": true, "webhook_drop": true, "webhook_drop_deliveries": true, "webhook_claim": true, "webhook_keep_body": true,
+	"webhook_put_off": true, "webhook_end": true, "webhook_free": true, "webhook_add": true,
 	"batch_add_part": true, "batch_put_file": true, "batch_drop_file": true, "batch_drop_parts": true,
 	"batch_number": true, "batch_number_job": true, "batch_sweep_files": true, "batch_sweep_parts": true,
 }

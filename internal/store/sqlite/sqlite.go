@@ -23,6 +23,7 @@ import (
 	"headrace/internal/budget"
 	"headrace/internal/ledger"
 	"headrace/internal/recall"
+	"headrace/internal/webhook"
 )
 
 //go:embed migrations/*.sql
@@ -50,6 +51,7 @@ var (
 	_ batch.Store   = (*DB)(nil)
 
 	_ batch.FileStore = (*DB)(nil)
+	_ webhook.Store   = (*DB)(nil)
 )
 
 // readers bounds the read pool.

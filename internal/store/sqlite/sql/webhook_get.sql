@@ -1,0 +1,1 @@
+SELECT id, owner, url, sealed, created FROM webhook WHERE id = $1
