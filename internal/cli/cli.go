@@ -49,6 +49,9 @@ type App interface {
 	// Providers says which providers would be there, and from where. It asks
 	// no network and touches no state.
 	Providers(c *config.Config, env config.Env) []admin.Provider
+	// Probe asks every provider that would be there for its list of models, once
+	// with each of its keys. It touches no state.
+	Probe(ctx context.Context, c *config.Config, env config.Env) ([]app.Probe, error)
 	// Errors is the table of what is done about each class of error.
 	Errors(c *config.Config, route string) ([]admin.ErrorClass, error)
 }
@@ -112,7 +115,7 @@ func execute(ctx context.Context, force <-chan struct{}, args []string, program 
 		return ExitUsage
 	}
 	p := &process{grammar: &g, app: program, force: force, in: in, out: out, err: errOut, getenv: getenv, env: config.FromEnv(getenv)}
-	if err := k.Run(p); err != nil {
+	if err := k.Run(p, parser); err != nil {
 		return p.report(ctx, err)
 	}
 	return ExitOK
@@ -183,19 +186,23 @@ type grammar struct {
 	URL    string `name:"url" placeholder:"URL" help:"Ask the gateway that runs there (HEADRACE_URL), such as http://127.0.0.1:8080, with HEADRACE_ADMIN_TOKEN. Without it status has nobody to ask, and the other commands open the data directory of this machine."`
 	JSON   bool   `name:"json" help:"Print JSON for machines."`
 
-	Serve     serveCommand     `cmd:"" help:"Run the gateway."`
-	Demo      demoCommand      `cmd:"" help:"Run a gateway over rehearsed providers, with callers that use it: something to look at."`
-	Conf      configCommand    `cmd:"" name:"config" help:"Check, describe and show the configuration."`
-	Models    modelsCommand    `cmd:"" help:"List models, refresh the catalogue."`
-	Keys      keysCommand      `cmd:"" help:"Create, list, revoke and rotate keys."`
-	Budgets   budgetsCommand   `cmd:"" help:"List, set and remove budgets."`
-	Reconcile reconcileCommand `cmd:"" help:"Compare the ledger with a provider's own usage or cost export."`
-	Usage     usageCommand     `cmd:"" help:"Show tokens and cost."`
-	Batch     batchCommand     `cmd:"" help:"Submit, watch and cancel jobs that are answered by a deadline, with HEADRACE_KEY."`
-	Logs      logsCommand      `cmd:"" help:"Show requests."`
-	Status    statusCommand    `cmd:"" help:"Show how the gateway and its targets are doing."`
-	Explain   explainCommand   `cmd:"" help:"Explain what the gateway does."`
-	Version   versionCommand   `cmd:"" help:"Print the version."`
+	Serve      serveCommand      `cmd:"" help:"Run the gateway."`
+	Demo       demoCommand       `cmd:"" help:"Run a gateway over rehearsed providers, with callers that use it: something to look at."`
+	Init       initCommand       `cmd:"" help:"Write a configuration with comments, by a few questions."`
+	Doctor     doctorCommand     `cmd:"" help:"Look at keys, clock, port, store and providers, and say what to do."`
+	Conf       configCommand     `cmd:"" name:"config" help:"Check, describe and show the configuration."`
+	Models     modelsCommand     `cmd:"" help:"List models, refresh the catalogue."`
+	Keys       keysCommand       `cmd:"" help:"Create, list, revoke and rotate keys."`
+	Budgets    budgetsCommand    `cmd:"" help:"List, set and remove budgets."`
+	Reconcile  reconcileCommand  `cmd:"" help:"Compare the ledger with a provider's own usage or cost export."`
+	Usage      usageCommand      `cmd:"" help:"Show tokens and cost."`
+	Batch      batchCommand      `cmd:"" help:"Submit, watch and cancel jobs that are answered by a deadline, with HEADRACE_KEY."`
+	Logs       logsCommand       `cmd:"" help:"Show requests."`
+	Status     statusCommand     `cmd:"" help:"Show how the gateway and its targets are doing."`
+	Explain    explainCommand    `cmd:"" help:"Explain what the gateway does."`
+	Completion completionCommand `cmd:"" help:"Print the script that completes commands in a shell."`
+	Complete   completeCommand   `cmd:"" hidden:"" help:"Say what may stand at the cursor."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 
 // load reads the configuration that the flags and the environment name, with

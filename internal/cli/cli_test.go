@@ -94,6 +94,7 @@ type fakeApp struct {
 	closed bool
 	served app.Options
 	broken error
+	probes []app.Probe
 }
 
 func (f *fakeApp) Serve(ctx context.Context, o app.Options) error {
@@ -460,4 +461,34 @@ func TestFigures(t *testing.T) {
 // run is execute for those who send no second signal.
 func run(ctx context.Context, args []string, program App, in io.Reader, out, errOut io.Writer, getenv func(string) string) (code int) {
 	return execute(ctx, nil, args, program, in, out, errOut, getenv)
+}
+
+func (f *fakeApp) Probe(context.Context, *config.Config, config.Env) ([]app.Probe, error) {
+	return f.probes, nil
+}
+
+// TestDoctorProbes: what providers said is told with advice, and a clock that
+// is off is wrong only when no provider agrees with it.
+func TestDoctorProbes(t *testing.T) {
+	t.Parallel()
+	ok := app.Probe{Provider: "openai", BaseURL: "https://api.openai.com/v1", Models: 3, Dated: true}
+	for name, c := range map[string]struct {
+		probes []app.Probe
+		code   int
+		want   string
+	}{
+		"well":         {[]app.Probe{ok}, ExitOK, "lists 3 models"},
+		"refused":      {[]app.Probe{ok, {Provider: "acme", Credential: "second", BaseURL: "https://acme.example", Err: llm.Errorf(llm.Auth, "no such key")}}, ExitFailed, "take a fresh one"},
+		"not reached":  {[]app.Probe{{Provider: "acme", BaseURL: "https://acme.example", Err: llm.Errorf(llm.ServerError, "no route")}}, ExitFailed, "look for acme.example from this machine"},
+		"their clock":  {[]app.Probe{ok, {Provider: "acme", Dated: true, Ahead: time.Hour}}, ExitOK, "agrees with openai"},
+		"our clock":    {[]app.Probe{{Provider: "acme", Dated: true, Ahead: -time.Hour}}, ExitFailed, "off by 1h0m0s"},
+		"a little off": {[]app.Probe{{Provider: "acme", Dated: true, Ahead: time.Minute}}, ExitOK, "set it by NTP"},
+	} {
+		var out, errOut bytes.Buffer
+		env := map[string]string{"HOME": t.TempDir()}
+		code := execute(t.Context(), nil, []string{"doctor", "--listen", "127.0.0.1:0"}, &fakeApp{probes: c.probes}, strings.NewReader(""), &out, &errOut, func(n string) string { return env[n] })
+		if code != c.code || !strings.Contains(out.String(), c.want) {
+			t.Errorf("%s: exit code %d, %s%s", name, code, out.String(), errOut.String())
+		}
+	}
 }

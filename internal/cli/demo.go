@@ -62,7 +62,14 @@ func (d *demoCommand) Run(ctx context.Context, p *process) (err error) {
 	callers, leave := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	began := false
-	o := app.Options{Config: c, Env: p.env, Version: Version(), Log: p.err, Force: p.force, Ready: func(i app.Info) error {
+	load := func() (*config.Config, error) {
+		c, err := config.Load(c.File(), p.getenv)
+		if err != nil {
+			return nil, err
+		}
+		return c, p.app.Check(c, p.env)
+	}
+	o := app.Options{Config: c, Env: p.env, Version: Version(), Log: p.err, Load: load, Force: p.force, Ready: func(i app.Info) error {
 		if err := d.welcome(p, i, mesh); err != nil {
 			return err
 		}
