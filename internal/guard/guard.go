@@ -3,6 +3,7 @@
 package guard
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"regexp"
@@ -37,8 +38,8 @@ const (
 	Flag Do = "flag"
 )
 
-// Rule is one rule as the operator writes it. Exactly one of Find, Words and
-// Pattern is set.
+// Rule is one rule as the operator writes it. Exactly one of Find, Words,
+// Pattern, Schema and Webhook is set; the last two look at whole texts and block.
 type Rule struct {
 	Name string
 	On   Side
@@ -49,6 +50,10 @@ type Rule struct {
 	Words []string
 	// Pattern is a regular expression (RE2).
 	Pattern string
+	// Schema is the JSON Schema that an answer's text must fit.
+	Schema []byte
+	// Webhook is asked about each text.
+	Webhook *Webhook
 }
 
 // Finding is one place where a rule applies: the bytes [From, To) of a text.
@@ -61,7 +66,12 @@ type Finding struct {
 }
 
 // Rules are compiled rules. Safe for concurrent use.
-type Rules struct{ in, out []matcher }
+type Rules struct {
+	in, out []matcher
+	checks  []check
+	// window is how much of a streamed text is held back, in bytes.
+	window int
+}
 
 // matcher finds one thing.
 type matcher struct {
@@ -79,11 +89,18 @@ type matcher struct {
 	check func(match string) bool
 }
 
-// Compile makes rules usable. The error names the rule.
-func Compile(rules []Rule) (*Rules, error) {
-	r := &Rules{}
+// Compile makes rules usable. A streamed text is held back by window bytes; 0
+// means DefaultWindow. The error names the rule.
+func Compile(rules []Rule, window int) (*Rules, error) {
+	r := &Rules{window: cmp.Or(window, DefaultWindow)}
 	for i := range rules {
 		rule := &rules[i]
+		if c, err := checks(rule); err != nil {
+			return nil, fmt.Errorf("rule %q: %w", rule.Name, err)
+		} else if c != nil {
+			r.checks = append(r.checks, *c)
+			continue
+		}
 		found, err := compile(rule)
 		if err != nil {
 			return nil, fmt.Errorf("rule %q: %w", rule.Name, err)
@@ -161,13 +178,31 @@ func isWord(c byte) bool {
 	return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// In reports whether anything is looked for in requests, Out in answers.
-func (r *Rules) In() bool  { return r != nil && len(r.in) > 0 }
-func (r *Rules) Out() bool { return r != nil && len(r.out) > 0 }
+// Join makes one set of several.
+func Join(sets ...*Rules) *Rules {
+	if len(sets) == 1 {
+		return sets[0]
+	}
+	all := &Rules{}
+	for _, r := range sets {
+		all.in, all.out = append(all.in, r.in...), append(all.out, r.out...)
+		all.checks = append(all.checks, r.checks...)
+		all.window = max(all.window, r.window)
+	}
+	return all
+}
+
+// Out reports whether answers are looked at.
+func (r *Rules) Out() bool { return len(r.out) > 0 || r.wholes() }
+
+// wholes reports whether the whole text of an answer is looked at.
+func (r *Rules) wholes() bool {
+	return slices.ContainsFunc(r.checks, func(c check) bool { return c.on != Input })
+}
 
 // Redacts reports whether requests may be redacted.
 func (r *Rules) Redacts() bool {
-	return r != nil && slices.ContainsFunc(r.in, func(m matcher) bool { return m.do == Redact })
+	return slices.ContainsFunc(r.in, func(m matcher) bool { return m.do == Redact })
 }
 
 // find lists what the matchers find in a text by place, without overlaps.
@@ -256,7 +291,5 @@ func Blocked(side Side, rule string) *llm.Error {
 	if side == Output {
 		what = "the answer"
 	}
-	e := llm.Errorf(llm.PolicyBlocked, "%s is blocked by the rule %q of this gateway", what, rule)
-	e.Phase = map[Side]string{Input: "prompt", Output: "output"}[side]
-	return e
+	return llm.Errorf(llm.PolicyBlocked, "%s is blocked by the rule %q of this gateway", what, rule)
 }

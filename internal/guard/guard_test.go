@@ -6,14 +6,14 @@ import (
 	"testing"
 	"testing/quick"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/llm"
 )
 
 func compiled(t testing.TB, rules ...Rule) *Rules {
 	t.Helper()
-	r, err := Compile(rules)
+	r, err := Compile(rules, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestWordsAndOrder(t *testing.T) {
 		t.Errorf("what overlaps: %v", got)
 	}
 	for _, bad := range []Rule{{Name: "x", Pattern: "("}, {Name: "x", Pattern: "a*"}, {Name: "x", Find: []string{"shoe"}}} {
-		if _, err := Compile([]Rule{bad}); err == nil || !strings.Contains(err.Error(), `"x"`) {
+		if _, err := Compile([]Rule{bad}, 0); err == nil || !strings.Contains(err.Error(), `"x"`) {
 			t.Errorf("%+v: %v", bad, err)
 		}
 	}
@@ -80,17 +80,14 @@ func message(role llm.Role, text string) llm.Item {
 // also inside the arguments of a call, and the next turn is redacted alike.
 func TestRedactAndRestore(t *testing.T) {
 	r := compiled(t, Rule{Name: "people", On: Input, Do: Redact, Find: []string{"email"}}, Rule{Name: "code", On: Input, Do: Redact, Pattern: `say "[a-z]+"`})
-	q := &llm.Request{Items: []llm.Item{
-		message(llm.System, "Never write [EMAIL_1]."),
-		message(llm.User, `a@x.org and b@x.org, then a@x.org: say "hello"`),
-	}}
+	first := `{"model":"a@x.org", "system":"Never write [EMAIL_1].",
+ "messages":[ {"role":"user","content":"a\u0040x.org and b@x.org, then a@x.org: say \"hello\""}`
 	v := NewVault()
-	got, told := r.Request(q, v)
-	if want := "[EMAIL_2] and [EMAIL_3], then [EMAIL_2]: [PATTERN_1]"; got.Items[1].Text() != want || told.Block != "" {
-		t.Fatalf("%q %+v", got.Items[1].Text(), told)
-	}
-	if q.Items[1].Text() == got.Items[1].Text() {
-		t.Fatal("the request itself was changed")
+	got, told := r.Body([]byte(first+`]}`), v)
+	const clean = `{"model":"a@x.org", "system":"Never write [EMAIL_1].",
+ "messages":[ {"role":"user","content":"[EMAIL_2] and [EMAIL_3], then [EMAIL_2]: [PATTERN_1]"}`
+	if string(got) != clean+`]}` || told.Block != "" || len(told.Found) != 2 || told.Found[0].N != 3 {
+		t.Fatalf("%s %+v", got, told)
 	}
 	answer := &llm.Response{Items: []llm.Item{
 		message(llm.Assistant, "To [EMAIL_3], not [EMAIL_1] or [EMAIL_9]."),
@@ -100,21 +97,26 @@ func TestRedactAndRestore(t *testing.T) {
 	if back.Items[0].Text() != "To b@x.org, not [EMAIL_1] or [EMAIL_9]." || string(back.Items[1].Call.Arguments) != `{"to":"a@x.org","what":"say \"hello\""}` {
 		t.Fatalf("%q %s", back.Items[0].Text(), back.Items[1].Call.Arguments)
 	}
-	next := &llm.Request{Items: append(append([]llm.Item{}, q.Items...), back.Items...)}
-	again, _ := r.Request(next, NewVault())
-	if diff := cmp.Diff(got.Items, again.Items[:2]); diff != "" {
-		t.Error("the next turn begins otherwise", diff)
-	}
-	if again.Items[2].Text() != "To [EMAIL_3], not [EMAIL_1] or [EMAIL_9]." {
-		t.Errorf("%q", again.Items[2].Text())
+	again, _ := r.Body([]byte(first+`,{"role":"assistant","content":"To b@x.org and c@x.org"}]}`), NewVault())
+	if want := clean + `,{"role":"assistant","content":"To [EMAIL_3] and [EMAIL_4]"}]}`; string(again) != want {
+		t.Errorf("the next turn: %s", again)
 	}
 }
 
-func TestThoughtsAreLeft(t *testing.T) {
+// TestBoundIsLeft: ids, media, thoughts and their signatures stay as they are.
+func TestBoundIsLeft(t *testing.T) {
 	r := compiled(t, Rule{Name: "p", On: Both, Do: Redact, Find: []string{"email"}})
-	q := &llm.Request{Items: []llm.Item{{Kind: llm.ItemReasoning, Blocks: []llm.Block{{Kind: llm.BlockText, Text: "a@x.org"}}}}}
-	if got, _ := r.Request(q, NewVault()); got != q {
-		t.Error("a thought was redacted, so its signature is bound to something else")
+	for _, body := range []string{
+		`{"messages":[{"content":[{"type":"thinking","thinking":"a@x.org","signature":"a@x.org"}]}]}`,
+		`{"messages":[{"images":["a@x.org",["a@x.org"]],"tool_call_id":"a@x.org"}]}`,
+		`{"url":"data:text/plain,a@x.org","a@x.org":1}`,
+	} {
+		if got, told := r.Body([]byte(body), NewVault()); string(got) != body || len(told.Found) > 0 {
+			t.Errorf("%s: %+v", got, told)
+		}
+	}
+	if got, _ := r.Body([]byte(`{"images":["a@x.org"],"prompt":"a@x.org"}`), NewVault()); string(got) != `{"images":["a@x.org"],"prompt":"[EMAIL_1]"}` {
+		t.Errorf("%s", got)
 	}
 }
 
@@ -143,7 +145,7 @@ func TestStreamIsWhole(t *testing.T) {
 		}
 		text := b.String()
 		whole, told := r.Response(&llm.Response{Items: []llm.Item{message(llm.Assistant, text)}}, v)
-		s := r.Stream(v, DefaultWindow, false)
+		s := r.Stream(t.Context(), v, false)
 		var out strings.Builder
 		for rest := text; rest != ""; {
 			n := min(1+g.IntN(9), len(rest))
@@ -175,7 +177,7 @@ func TestStreamIsWhole(t *testing.T) {
 // after it.
 func TestStreamBlocks(t *testing.T) {
 	r := compiled(t, Rule{Name: "p", On: Output, Do: Block, Words: []string{"top secret plan"}})
-	s := r.Stream(NewVault(), DefaultWindow, false)
+	s := r.Stream(t.Context(), NewVault(), false)
 	var out strings.Builder
 	for _, c := range "this is the top secret plan and more" {
 		out.WriteString(s.Add(string(c)))
@@ -192,7 +194,7 @@ func FuzzStream(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string, step uint8) {
 		v := NewVault()
 		v.name("email", "ada@x.org")
-		s := r.Stream(v, DefaultWindow, false)
+		s := r.Stream(t.Context(), v, false)
 		var out strings.Builder
 		for rest := text; rest != ""; {
 			n := min(int(step)+1, len(rest))
@@ -215,4 +217,21 @@ func BenchmarkFind(b *testing.B) {
 	for b.Loop() {
 		find(r.in, text)
 	}
+}
+
+func FuzzBody(f *testing.F) {
+	f.Add([]byte(`{"a":["x a@x.org",{"b":"4111 1111 1111 1111","images":["a@x.org"]}],"data":"a@x.org"}`))
+	r := compiled(f, Rule{Name: "p", On: Both, Do: Redact, Find: []string{"pii", "secret"}}, Rule{Name: "w", On: Input, Do: Redact, Pattern: `"[a-z]*\\n?`})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if !jsontext.Value(body).IsValid() {
+			return
+		}
+		out, _ := r.Body(body, NewVault())
+		if !jsontext.Value(out).IsValid() {
+			t.Errorf("%q became %q", body, out)
+		}
+		if again, _ := r.Body(body, NewVault()); string(again) != string(out) {
+			t.Errorf("%q, then %q", out, again)
+		}
+	})
 }

@@ -14,6 +14,8 @@ type Report struct {
 	Found []Count
 	// Block is the rule that forbids it; empty when none does.
 	Block string
+	// Failed are the rules whose service could not say anything.
+	Failed []string
 }
 
 // Count is how often a rule found something.
@@ -37,22 +39,38 @@ func (r *Report) add(found []Finding) {
 	}
 }
 
-// Request looks at all that a request says: instructions, messages, tool calls
-// and results; not at thoughts, which are bound to their signatures. It returns
-// the request as it is, or a copy with placeholders, whose values v holds then.
-func (r *Rules) Request(q *llm.Request, v *Vault) (*llm.Request, Report) {
+// Body looks at all strings of a request's body but those that are no words
+// (bound). It returns the body as it is, or a copy with placeholders, whose values
+// v holds then; every other byte is as it was. The body is valid JSON.
+func (r *Rules) Body(body []byte, v *Vault) ([]byte, Report) {
 	var told Report
-	if !r.In() {
-		return q, told
+	if len(r.in) == 0 {
+		return body, told
 	}
-	each(q.Items, func(text *string, _ bool) { v.note(*text) })
-	items, changed := r.items(r.in, q.Items, &told, v.redact)
-	if told.Block != "" || !changed {
-		return q, told
+	if r.Redacts() {
+		for s := range literals(body) {
+			v.note(s.text)
+		}
 	}
-	c := *q
-	c.Items = items
-	return &c, told
+	var out []byte
+	at := 0
+	for s := range literals(body) {
+		found := find(r.in, s.text)
+		told.add(found)
+		if !slices.ContainsFunc(found, func(f Finding) bool { return f.Do == Redact }) {
+			continue
+		}
+		quoted, err := jsontext.AppendQuote(nil, v.redact(s.text, found))
+		if err != nil { // a body is UTF-8 by now
+			continue
+		}
+		out = append(append(out, body[at:s.from]...), quoted...)
+		at = s.to
+	}
+	if told.Block != "" || at == 0 {
+		return body, told
+	}
+	return append(out, body[at:]...), told
 }
 
 // Response looks at a whole answer and gives the client back what was redacted
@@ -60,7 +78,7 @@ func (r *Rules) Request(q *llm.Request, v *Vault) (*llm.Request, Report) {
 func (r *Rules) Response(a *llm.Response, v *Vault) (*llm.Response, Report) {
 	var told Report
 	items, changed := a.Items, false
-	if r.Out() {
+	if len(r.out) > 0 {
 		items, changed = r.items(r.out, items, &told, strike)
 	}
 	if told.Block != "" {
@@ -83,29 +101,11 @@ func (r *Rules) Response(a *llm.Response, v *Vault) (*llm.Response, Report) {
 	return &c, told
 }
 
-// Texts looks at bare texts, such as what is to be embedded, and redacts them in
-// place.
-func (r *Rules) Texts(texts []string, v *Vault) Report {
-	var told Report
-	if !r.In() {
-		return told
-	}
-	for _, t := range texts {
-		v.note(t)
-	}
-	for i, t := range texts {
-		found := find(r.in, t)
-		told.add(found)
-		texts[i] = v.redact(t, found)
-	}
-	return told
-}
-
-// Raw looks at a body that nobody decodes. What is to be redacted is reported as
-// blocked: such a body is never rewritten.
+// Raw looks at a body of which nobody knows what it is. What is to be redacted
+// is reported as blocked: such a body is never rewritten.
 func (r *Rules) Raw(body []byte) Report {
 	var told Report
-	if !r.In() {
+	if len(r.in) == 0 {
 		return told
 	}
 	look := func(text string) {
@@ -121,8 +121,8 @@ func (r *Rules) Raw(body []byte) Report {
 		look(string(body))
 		return told
 	}
-	for text := range literals(body) {
-		look(text)
+	for s := range literals(body) {
+		look(s.text)
 	}
 	return told
 }
@@ -162,7 +162,8 @@ func (r *Rules) items(ms []matcher, items []llm.Item, told *Report, redact func(
 	return items, true
 }
 
-// each shows every text of items that a rule looks at, in order. inJSON marks
+// each shows every text of items that a rule looks at, in order: not thoughts,
+// which are bound to their signatures. inJSON marks
 // the arguments of a call.
 func each(items []llm.Item, f func(text *string, inJSON bool)) {
 	for i := range items {

@@ -1,12 +1,9 @@
 package guard
 
 import (
-	"bytes"
-	"iter"
+	"context"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // The bounds of a stream's window, in bytes.
@@ -22,9 +19,9 @@ const (
 // Stream looks at one streamed text through a window that slides along. Not
 // safe for concurrent use.
 type Stream struct {
+	ctx    context.Context
 	rules  *Rules
 	vault  *Vault
-	window int
 	inJSON bool
 	// text has come and waits, but for its first character, seen bytes long, which
 	// was given out; seen is 0 before there is one.
@@ -34,8 +31,8 @@ type Stream struct {
 }
 
 // Stream begins a text: what the model writes, or the arguments of a call.
-func (r *Rules) Stream(v *Vault, window int, inJSON bool) *Stream {
-	return &Stream{rules: r, vault: v, window: window, inJSON: inJSON}
+func (r *Rules) Stream(ctx context.Context, v *Vault, inJSON bool) *Stream {
+	return &Stream{ctx: ctx, rules: r, vault: v, inJSON: inJSON}
 }
 
 // Add takes the next piece and gives what may go to the client now, which may
@@ -46,7 +43,15 @@ func (s *Stream) Add(piece string) string {
 }
 
 // End gives what is left.
-func (s *Stream) End() string { return s.slide(true) }
+func (s *Stream) End() string {
+	if s.whole() && s.told.Block == "" {
+		s.rules.Whole(s.ctx, Output, s.text, &s.told)
+	}
+	return s.slide(true)
+}
+
+// whole reports whether nothing may be given before all is there.
+func (s *Stream) whole() bool { return !s.inJSON && s.rules.wholes() }
 
 // Report is what was found so far.
 func (s *Stream) Report() *Report { return &s.told }
@@ -56,14 +61,18 @@ func (s *Stream) slide(last bool) string {
 		return ""
 	}
 	safe := len(s.text)
-	if !last {
+	switch {
+	case last:
+	case s.whole():
+		return ""
+	default:
 		safe = s.hold()
 	}
 	if safe <= s.seen {
 		return ""
 	}
 	var all []Finding
-	if s.rules.Out() {
+	if len(s.rules.out) > 0 {
 		// s.text begins with one character that was given out, if any was.
 		all = search(s.rules.out, s.text, s.seen > 0)
 	}
@@ -104,8 +113,8 @@ func (s *Stream) slide(last bool) string {
 // hold is the place behind which what has come waits for more.
 func (s *Stream) hold() int {
 	safe := len(s.text)
-	if s.rules.Out() {
-		safe -= s.window
+	if len(s.rules.out) > 0 {
+		safe -= s.rules.window
 	}
 	for safe > s.seen && safe < len(s.text) && !utf8.RuneStart(s.text[safe]) {
 		safe--
@@ -150,24 +159,4 @@ func (s *Stream) placed(at int) int {
 		return i
 	}
 	return at
-}
-
-// literals gives the strings of a JSON value, unescaped, names left out.
-func literals(body []byte) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		dec := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-		for {
-			t, err := dec.ReadToken()
-			if err != nil {
-				return
-			}
-			kind, n := dec.StackIndex(dec.StackDepth())
-			if t.Kind() != '"' || kind == '{' && n%2 == 1 {
-				continue
-			}
-			if !yield(t.String()) {
-				return
-			}
-		}
-	}
 }

@@ -29,7 +29,7 @@ var arrows = []struct{ room, may string }{
 	{"trial", "llm"},
 	{"guard", "llm"},
 	{"recall", "llm"},
-	{"meter", "llm health limit admission"},
+	{"meter", "llm guard health limit admission"},
 	{"provider/cred", "llm"},
 	{"provider/direct", ""},
 	{"wire/forms", "llm wire/span"},
