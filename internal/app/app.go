@@ -25,6 +25,7 @@ import (
 	"headrace/internal/catalog"
 	"headrace/internal/config"
 	"headrace/internal/gateway"
+	"headrace/internal/guard"
 	"headrace/internal/health"
 	"headrace/internal/ledger"
 	"headrace/internal/limit"
@@ -103,6 +104,7 @@ type App struct {
 	webhooks  *webhook.Sender   // nil with them
 	rehearsal *rehearsal.Provider
 	gateway   *gateway.Gateway
+	tally     guard.Tally
 	admin     http.Handler
 	info      Info
 
@@ -115,8 +117,10 @@ type App struct {
 
 	// reloading is held while the configuration or the catalogue is read anew.
 	reloading sync.Mutex
-	// mu guards what a discovery changes: the catalogue and what was found.
+	// mu guards what a discovery or a reload changes: the catalogue, what was
+	// found, and the rules.
 	mu        sync.Mutex
+	guards    []gateway.Guard
 	catalog   *catalog.Catalog
 	found     []Found
 	providers map[string]*provider.Provider
@@ -172,6 +176,10 @@ func New(ctx context.Context, o Options) (*App, error) {
 
 func (a *App) build(ctx context.Context) error {
 	cfg := a.config()
+	var err error
+	if a.guards, err = guards(cfg); err != nil {
+		return err
+	}
 	a.ring = access.Ring{Store: a.db}
 	a.directory = access.NewDirectory(a.db, a.log)
 	a.ledger = ledger.New(a.db, ledger.Options{Log: a.log, Price: func(provider, model string, u llm.Usage, at time.Time) (llm.Nanodollars, bool) {
@@ -187,7 +195,7 @@ func (a *App) build(ctx context.Context) error {
 		llm.OpenAI: openai.Codec{}, llm.Anthropic: anthropic.Codec{},
 	}})
 	a.found = look(cfg, a.o.Env, a.catalog)
-	front := gateway.Options{Keys: a.directory, Limits: callerLimits{a}, Ledger: a.ledger, Tokens: a.tokens, Admission: turns{a.gate}, Budgets: a.budgets}
+	front := gateway.Options{Keys: a.directory, Limits: callerLimits{a}, Ledger: a.ledger, Tokens: a.tokens, Admission: turns{a.gate}, Budgets: a.budgets, Tally: &a.tally}
 	if c := &cfg.Recall; c.State > 0 {
 		a.recall = recall.NewState(recall.StateOptions{Store: a.db, Seal: seal, Log: a.log,
 			Keep: c.State.Std(), Bytes: int64(c.StateMemory), Turns: c.StateTurns})
@@ -392,7 +400,7 @@ func (a *App) metrics() http.Handler {
 	figures := meter.Handler(meter.Options{Health: a.health, Requests: a.gateway.Running, Rows: func() (waiting, lost int64) {
 		s := a.ledger.Stats()
 		return int64(s.Waiting), s.Lost
-	}, Credentials: a.credentialStates, Load: a.gate.Read})
+	}, Credentials: a.credentialStates, Guards: a.tally.Totals, Load: a.gate.Read})
 	if loopback(a.config().Listen) {
 		return figures
 	}

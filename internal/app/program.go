@@ -61,6 +61,9 @@ func (Program) Check(c *config.Config, env config.Env) error {
 	if _, err := webhook.NewRules(c.Webhooks.Allow); err != nil {
 		return c.ErrorAt("webhooks.allow", "%v", err)
 	}
+	if _, err := guards(c); err != nil {
+		return err
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Routes)) {
 		r := c.Routes[name]
 		for path, target := range r.Each() {

@@ -91,6 +91,10 @@ func (a *App) reload() error {
 	if err != nil {
 		return err
 	}
+	rules, err := guards(next)
+	if err != nil {
+		return err
+	}
 	found := look(next, a.o.Env, c)
 	var before *config.Config
 	a.change(func() {
@@ -101,7 +105,7 @@ func (a *App) reload() error {
 			found = append(found, watchedOllama(f.BaseURL, next, c))
 		}
 		before = a.config()
-		a.catalog, a.found = c, found
+		a.catalog, a.found, a.guards = c, found, rules
 		a.forget(found)
 		a.cfg.Store(next)
 	})

@@ -164,7 +164,7 @@ func (a *App) snapshot(cfg *config.Config) *gateway.Snapshot {
 	})
 	c := a.catalog
 	return &gateway.Snapshot{
-		Catalog: c, Policy: policy, Relay: r, Models: models(c, policy), MaxBody: int64(cfg.Limits.Body), ReadIn: cfg.Timeouts.Read.Std(), WriteIn: cfg.Timeouts.Idle.Std(),
+		Catalog: c, Policy: policy, Relay: r, Models: models(c, policy), MaxBody: int64(cfg.Limits.Body), ReadIn: cfg.Timeouts.Read.Std(), WriteIn: cfg.Timeouts.Idle.Std(), Guards: a.guards,
 		Counts: func(id string, from llm.Dialect) (own, also bool) {
 			row, ok := c.Provider(id)
 			if !ok {

@@ -71,6 +71,9 @@ type Config struct {
 	Batch Batch `yaml:"batch"`
 	// Webhooks says whom jobs may tell of their end.
 	Webhooks Webhooks `yaml:"webhooks"`
+	// Guards are rules on what requests and answers may say, in sets with names of
+	// your own. All sets that apply to a request hold for it.
+	Guards map[string]Guard `yaml:"guards"`
 	// Shutdown says how the process ends.
 	Shutdown Shutdown `yaml:"shutdown"`
 
@@ -125,6 +128,62 @@ func (r *Route) Each() iter.Seq2[string, string] {
 			}
 		}
 	}
+}
+
+// Guard is a set of rules on what some requests and their answers may say.
+type Guard struct {
+	// Asked are the names that the rules are for, as clients ask for them: routes,
+	// models, provider/*. Left out, they are for all.
+	Asked []string `yaml:"asked"`
+	// Teams are the teams that the rules are for. Left out, they are for all keys.
+	Teams []string `yaml:"teams"`
+	// Window is how many bytes of a streamed answer are held back while a rule
+	// looks at answers, so that what it looks for is found before the client has
+	// the first of it.
+	Window int `yaml:"window" min:"16" max:"65536"`
+	// Rules are what is looked for.
+	Rules []GuardRule `yaml:"rules"`
+}
+
+// GuardRule is one rule: what is looked for is one of find, words, pattern, schema
+// and webhook.
+type GuardRule struct {
+	// Name is what the rule is called in errors, warnings and figures.
+	Name string `yaml:"name"`
+	// On is where it looks. Left out, at both.
+	On string `yaml:"on" enum:"input,output,both"`
+	// Do is what is done about what it finds: block refuses the request or ends the
+	// answer; redact puts a placeholder such as [EMAIL_1] in its place, which the
+	// client's answer has undone; flag only counts it. Left out, it is block.
+	Do string `yaml:"do" enum:"block,redact,flag"`
+	// Find are kinds of things: pii (email, phone, card, iban, ssn) and secret
+	// (private_key, jwt, api_key), or single ones of them.
+	Find []string `yaml:"find" enum:"pii,secret,email,phone,card,iban,ssn,private_key,jwt,api_key"`
+	// Words are found as whole words in any case.
+	Words []string `yaml:"words"`
+	// Pattern is a regular expression (RE2).
+	Pattern string `yaml:"pattern"`
+	// Schema is a JSON Schema that the text of an answer must fit, as JSON. A
+	// streamed answer is held back until it is whole.
+	Schema string `yaml:"schema"`
+	// Webhook is a service of yours that is asked about each text. A streamed
+	// answer is held back until it is whole.
+	Webhook *GuardWebhook `yaml:"webhook"`
+}
+
+// GuardWebhook is a service that is asked about texts: it is sent
+// {"side": "input", "rule": "name", "text": "..."} and answers
+// {"action": "allow"} or {"action": "block"}.
+type GuardWebhook struct {
+	// URL is where it is asked.
+	URL string `yaml:"url"`
+	// Timeout is how long it may take; 2s when left out.
+	Timeout Duration `yaml:"timeout"`
+	// Fail says what happens when it does not answer: closed blocks, open lets the
+	// text pass. Left out, it is closed.
+	Fail string `yaml:"fail" enum:"open,closed"`
+	// Headers are sent with every question. Their values are secrets.
+	Headers map[string]llm.Secret `yaml:"headers" keys:"header"`
 }
 
 // Log says what is logged to standard error, and how.

@@ -163,6 +163,7 @@ func (c *Config) validate() error {
 			last = a
 		}
 	}
+	c.validateGuards(bad)
 	for _, ref := range slices.Sorted(maps.Keys(c.Models)) {
 		if !modelRef.MatchString(ref) {
 			bad(join("models", ref), "%q is not provider/model", clip(ref))

@@ -12,6 +12,7 @@ import (
 
 	"headrace/internal/access"
 	"headrace/internal/catalog"
+	"headrace/internal/guard"
 	"headrace/internal/ledger"
 	"headrace/internal/llm"
 	"headrace/internal/recall"
@@ -68,6 +69,8 @@ type Snapshot struct {
 	MaxBody int64
 	// ReadIn is how long a client may take to send its body; 0 means no bound.
 	ReadIn time.Duration
+	// Guards are the rules on what requests and answers may say.
+	Guards []Guard
 	// WriteIn is how long the client may take to accept what is written to it; 0
 	// means no bound.
 	WriteIn time.Duration
@@ -99,6 +102,8 @@ type Options struct {
 	// Webhooks has whom clients want to be told of the end of jobs; nil tells
 	// nobody.
 	Webhooks Webhooks
+	// Tally counts what the rules find; nil counts nothing.
+	Tally *guard.Tally
 	// Files has what clients upload for their batches; nil takes none.
 	Files Files
 }
@@ -169,6 +174,9 @@ func (x *exchange) run(ctx context.Context, p *access.Principal, d *llm.Draft, t
 	x.about(d)
 	keep := &x.reply.keep
 	if fail := keep.goOn(ctx, d); fail != nil {
+		return fail
+	}
+	if fail := x.guard(ctx, p, d); fail != nil {
 		return fail
 	}
 	bill, fail := x.open(p, tags)
@@ -260,6 +268,7 @@ func (x *exchange) end() {
 	r.release()
 	x.place.leave()
 	row.Charges = r.bill.close()
+	r.guarded.count(x.g.o.Tally)
 	row.Status, row.FirstByte, row.Total = r.status, r.first, time.Since(r.start)
 	if v := recover(); v != nil {
 		row.Class = llm.Unavailable

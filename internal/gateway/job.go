@@ -96,6 +96,9 @@ func (x *exchange) draft(ctx context.Context, j *Job, path asked) (llm.Draft, *l
 	if fail := x.reply.keep.goOn(ctx, &d); fail != nil {
 		return d, fail
 	}
+	if fail := x.guard(ctx, &j.Caller, &d); fail != nil {
+		return d, fail
+	}
 	x.reply.keep.restore(&d)
 	return d, nil
 }

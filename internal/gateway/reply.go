@@ -31,6 +31,8 @@ type reply struct {
 	size  sizer
 	keep  keeping
 	bill  *bill
+	// guarded looks at the answer; nil where no rule applies.
+	guarded *guarded
 
 	native  bool
 	begun   bool
@@ -65,6 +67,7 @@ func (r *reply) headers(m relay.Meta) http.Header {
 	if m.Attempts > 0 {
 		h["X-Headrace-Attempts"] = []string{strconv.Itoa(m.Attempts)}
 	}
+	m.Warnings = append(slices.Clip(m.Warnings), r.guarded.warnings()...)
 	if len(m.Warnings) > 0 {
 		h["X-Headrace-Warnings"] = []string{headerText(strings.Join(m.Warnings, "; "))}
 	}
@@ -97,6 +100,13 @@ func (r *reply) send(status int, h http.Header, body []byte) error {
 
 // Whole gives a whole answer.
 func (r *reply) Whole(a *llm.Answer, m relay.Meta) error {
+	if r.guarded.looks() && r.door.op == llm.OpChat {
+		looked, fail := r.look(a)
+		if fail != nil {
+			return fail
+		}
+		a = looked
+	}
 	body := a.Body
 	if a.Native {
 		r.keep.heed(body, m)
@@ -132,6 +142,24 @@ func (r *reply) Whole(a *llm.Answer, m relay.Meta) error {
 	}
 	h["Content-Type"] = []string{"application/json"}
 	return r.send(http.StatusOK, h, body)
+}
+
+// look holds a whole answer to the rules. What has come in bytes is read, for the
+// client is given what the rules leave of it.
+func (r *reply) look(a *llm.Answer) (*llm.Answer, *llm.Error) {
+	own := *a
+	if a.Native {
+		words, err := r.door.Codec.(interface {
+			DecodeResponse([]byte) (*llm.Response, error)
+		}).DecodeResponse(a.Body)
+		if err != nil {
+			return nil, asError(err, llm.MalformedUpstream)
+		}
+		own.Native, own.Response = false, words
+	}
+	words, fail := r.guarded.response(own.Response)
+	own.Response = words
+	return &own, fail
 }
 
 // translate writes a whole answer in words and keeps of it what must be. With
@@ -254,6 +282,13 @@ func (r *reply) Piece(p llm.Piece) error {
 		return err
 	}
 	r.buf = r.buf[:0]
+	if r.guarded.looks() {
+		events, fail := r.guarded.events(p.Events)
+		if fail != nil {
+			return fail
+		}
+		p.Events = events
+	}
 	r.keep.hear(p.Events, r.meta)
 	for i := range p.Events {
 		switch e := &p.Events[i]; {

@@ -122,6 +122,9 @@ type Draft struct {
 	// dialect whose bytes are passed on: a provider that is not all of them
 	// cannot take it as it is. The words say of each state by whom it is.
 	MadeBy []string
+	// Words says that the answer is to be read in words, although its bytes could
+	// be passed on.
+	Words bool
 	// Session is the same for the requests of one conversation, as far as the
 	// client says so; empty when it does not.
 	Session string

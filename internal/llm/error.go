@@ -35,6 +35,9 @@ const (
 	// Forbidden: the caller may not use this model or path; on a raw path it is
 	// the provider that says so.
 	Forbidden Class = "forbidden"
+	// PolicyBlocked: a rule of the operator forbids what the request or the answer
+	// says.
+	PolicyBlocked Class = "policy_blocked"
 	// NotFound: no such path or thing.
 	NotFound Class = "not_found"
 	// TooLarge: the body is over the limit.
@@ -49,7 +52,7 @@ const (
 func Classes() []Class {
 	return []Class{RateLimited, QuotaExhausted, Overloaded, ServerError, Timeout, SlowStart, SlowStream,
 		ContentRefused, ContextOverflow, InvalidRequest, Auth, ModelNotFound, ClientGone, MalformedUpstream,
-		Unauthenticated, Forbidden, NotFound, TooLarge, Unsupported, Unavailable}
+		Unauthenticated, Forbidden, PolicyBlocked, NotFound, TooLarge, Unsupported, Unavailable}
 }
 
 // Error is a failure with its class: the one error type that crosses rooms.

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"headrace/internal/admission"
+	"headrace/internal/guard"
 	"headrace/internal/health"
 	"headrace/internal/limit"
 )
@@ -26,6 +27,8 @@ type Options struct {
 	// Credentials gives the credentials of the providers of which something is
 	// kept. There are as many as the configuration names.
 	Credentials func() []Credentials
+	// Guards says what the rules on requests and answers have found.
+	Guards func() []guard.Total
 	// Load says how many requests run and wait.
 	Load func() admission.Reading
 }
@@ -68,6 +71,9 @@ var (
 	lost = prometheus.NewDesc("headrace_ledger_rows_lost_total",
 		"Ledger rows lost because the store failed and no room was left.", nil, nil)
 
+	guarded = prometheus.NewDesc("headrace_guard_findings_total",
+		"What rules on requests (input) and answers (output) have found, by rule, kind of finding and what was done about it.", []string{"side", "rule", "kind", "action"}, nil)
+
 	keyAside = prometheus.NewDesc("headrace_credential_set_aside",
 		"1 while a credential is set aside for some operation because its provider refuses it or it has nothing left, else 0.", holder, nil)
 	keyPaused = prometheus.NewDesc("headrace_credential_rate_limited",
@@ -101,7 +107,7 @@ type gauges struct{ o Options }
 // Describe names the figures.
 func (gauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{attempts, output, cost, unpriced, perSuccess, success, latency, aside, running, requests, waiting, lost,
-		keyAside, keyPaused, keyRunning, keyLeft, admitted, queued, room, bodies, shed} {
+		keyAside, keyPaused, keyRunning, keyLeft, admitted, queued, room, bodies, shed, guarded} {
 		ch <- d
 	}
 }
@@ -151,6 +157,9 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	rows, gone := g.o.Rows()
 	gauge(waiting, float64(rows))
 	count(lost, float64(gone))
+	for _, t := range g.o.Guards() {
+		count(guarded, float64(t.N), string(t.Side), t.Rule, t.Kind, string(t.Do))
+	}
 	for _, c := range g.o.Credentials() {
 		for i := range c.States {
 			s := &c.States[i]

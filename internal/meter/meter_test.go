@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"headrace/internal/admission"
+	"headrace/internal/guard"
 	"headrace/internal/health"
 	"headrace/internal/limit"
 	"headrace/internal/llm"
@@ -23,6 +24,9 @@ func scrape(t *testing.T, table *health.Table) string {
 				{Name: "1", Running: 2, Pauses: []limit.Pause{{For: time.Second}}, Limits: []limit.Level{{Kind: limit.Tokens, Full: 750}, {Kind: limit.Tokens, Class: "m"}, {Kind: limit.Requests}}},
 				{Name: "2", Off: []limit.Aside{{Op: llm.OpChat, Class: llm.Auth}, {Op: llm.OpEmbed, Class: llm.Auth}}},
 			}}}
+		},
+		Guards: func() []guard.Total {
+			return []guard.Total{{Side: guard.Input, Rule: "people", Kind: "email", Do: guard.Redact, N: 11}}
 		},
 		Load: func() admission.Reading {
 			r := admission.Reading{Running: 5, Waiting: 4, Bytes: 6, Limit: 8}
@@ -64,6 +68,7 @@ func TestMetrics(t *testing.T) {
 		`headrace_credential_attempts_running{credential="1",provider="openai"} 2`,
 		`headrace_credential_limit_left_ratio{credential="1",kind="tokens_minute",provider="openai"} 0.25`,
 		`headrace_credential_limit_left_ratio{credential="1",kind="requests_minute",provider="openai"} 1`,
+		`headrace_guard_findings_total{action="redact",kind="email",rule="people",side="input"} 11`,
 		`headrace_admission_running 5`,
 		`headrace_admission_waiting{priority="batch"} 4`,
 		`headrace_admission_waiting{priority="interactive"} 0`,

@@ -371,9 +371,10 @@ func (p *Provider) splice(w *wire, model string, c *llm.Capability, d *llm.Draft
 	}
 	out.Encoded, err = out.codec.Patch(&draft, c)
 	if err == nil && d.Op == llm.OpChat && p.unreadable(d) {
+		out.native = !d.Words
 		return p.sieve(w, d, out, model)
 	}
-	if err != nil || p.slow == nil || !w.respells(d.Op) || !p.slow() {
+	if err != nil || !w.respells(d.Op) || !d.Words && (p.slow == nil || !p.slow()) {
 		return err
 	}
 	out.native = false

@@ -260,10 +260,15 @@ func clientGone(ctx context.Context) *llm.Error {
 	}
 }
 
-// unreachable is the error of a client that could not be written to.
+// unreachable is the error of a client that could not be written to, or is not to
+// be: then the reply says why.
 func unreachable(ctx context.Context, err error) *llm.Error {
 	if gone := clientGone(ctx); gone != nil {
 		return gone
+	}
+	var own *llm.Error
+	if errors.As(err, &own) {
+		return own
 	}
 	return &llm.Error{Class: llm.ClientGone, Message: "the client cannot be written to", Cause: err}
 }

@@ -58,6 +58,7 @@ func DefaultPolicy() []Rule {
 		{llm.Unsupported, StepNext, 0, 0, 0, "the target cannot express the request without changing its meaning: skipped, nothing was sent"},
 		{llm.Unauthenticated, StepStop, 0, 0, 0, "the caller's key is missing, unknown or expired: answered at the door"},
 		{llm.Forbidden, StepStop, 0, 0, 0, "the caller's key does not allow this: answered at the door, or the provider's word passed on (raw paths)"},
+		{llm.PolicyBlocked, StepStop, 0, 0, 0, "a rule of the operator forbids what the request or the answer says: no other target is asked"},
 		{llm.NotFound, StepStop, 0, 0, 0, "there is no such path or model: answered at the door"},
 		{llm.TooLarge, StepStop, 0, 0, 0, "the body is over the limit: answered at the door, or the provider's word passed on"},
 		{llm.Unavailable, StepStop, 0, 0, 0, "the gateway itself cannot serve now"},

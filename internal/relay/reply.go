@@ -9,7 +9,8 @@ import (
 
 // Reply is the client's side of one request, in the client's dialect. Its
 // methods are called by one goroutine at a time. An error means that the
-// client cannot be reached any more.
+// client cannot be reached any more; an *llm.Error, that it is not to be given
+// the answer, but that error.
 type Reply interface {
 	// Whole gives a whole answer.
 	Whole(a *llm.Answer, m Meta) error

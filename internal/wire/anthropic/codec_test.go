@@ -114,7 +114,7 @@ func TestErrorRows(t *testing.T) {
 		status int
 		typ    string
 	}{
-		llm.Unauthenticated: {401, "authentication_error"}, llm.Forbidden: {403, "permission_error"},
+		llm.Unauthenticated: {401, "authentication_error"}, llm.Forbidden: {403, "permission_error"}, llm.PolicyBlocked: {400, "policy_blocked"},
 		llm.NotFound: {404, "not_found_error"}, llm.ModelNotFound: {404, "not_found_error"},
 		llm.TooLarge: {413, "request_too_large"}, llm.RateLimited: {429, "rate_limit_error"},
 		llm.QuotaExhausted: {429, "billing_error"}, llm.Overloaded: {529, "overloaded_error"},

@@ -42,6 +42,7 @@ var shapes = map[llm.Class]shape{
 	llm.MalformedUpstream: {502, "api_error", false},
 	llm.Unauthenticated:   {401, "authentication_error", false},
 	llm.Forbidden:         {403, "permission_error", true},
+	llm.PolicyBlocked:     {400, "policy_blocked", false}, // Claude Code shows its message (claude-api 9.3)
 	llm.NotFound:          {404, "not_found_error", false},
 	llm.TooLarge:          {413, "request_too_large", true},
 	llm.Unsupported:       {400, "invalid_request_error", false},

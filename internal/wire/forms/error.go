@@ -438,6 +438,7 @@ type form struct {
 var forms = map[llm.Class]form{
 	llm.Unauthenticated:   {401, "invalid_request_error", "invalid_api_key", false},
 	llm.Forbidden:         {403, "invalid_request_error", "forbidden", true},
+	llm.PolicyBlocked:     {400, "invalid_request_error", "content_policy_violation", true},
 	llm.NotFound:          {404, "invalid_request_error", "not_found", false},
 	llm.ModelNotFound:     {404, "invalid_request_error", "model_not_found", true},
 	llm.TooLarge:          {413, "invalid_request_error", "request_too_large", false},

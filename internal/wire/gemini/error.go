@@ -41,6 +41,7 @@ var shapes = map[llm.Class]shape{
 	llm.MalformedUpstream: {502, "INTERNAL", false},
 	llm.Unauthenticated:   {401, "UNAUTHENTICATED", false},
 	llm.Forbidden:         {403, "PERMISSION_DENIED", true},
+	llm.PolicyBlocked:     {400, "INVALID_ARGUMENT", true},
 	llm.NotFound:          {404, "NOT_FOUND", false},
 	llm.TooLarge:          {413, "INVALID_ARGUMENT", true},
 	llm.Unsupported:       {400, "INVALID_ARGUMENT", false},

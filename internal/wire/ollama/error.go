@@ -167,6 +167,7 @@ type form struct {
 var forms = map[llm.Class]form{
 	llm.Unauthenticated:   {401, false},
 	llm.Forbidden:         {403, true},
+	llm.PolicyBlocked:     {400, true},
 	llm.NotFound:          {404, false},
 	llm.ModelNotFound:     {404, true},
 	llm.TooLarge:          {413, false},

@@ -128,7 +128,7 @@ func TestEncodeError(t *testing.T) {
 		status int
 		code   any
 	}{
-		llm.Unauthenticated: {401, "invalid_api_key"}, llm.Forbidden: {403, "forbidden"}, llm.NotFound: {404, "not_found"},
+		llm.Unauthenticated: {401, "invalid_api_key"}, llm.Forbidden: {403, "forbidden"}, llm.PolicyBlocked: {400, "content_policy_violation"}, llm.NotFound: {404, "not_found"},
 		llm.ModelNotFound: {404, "model_not_found"}, llm.TooLarge: {413, "request_too_large"}, llm.RateLimited: {429, "rate_limit_exceeded"},
 		llm.QuotaExhausted: {429, "insufficient_quota"}, llm.Overloaded: {503, "overloaded"}, llm.ServerError: {502, "server_error"},
 		llm.Timeout: {504, "timeout"}, llm.SlowStart: {504, "timeout"}, llm.SlowStream: {504, "timeout"},
