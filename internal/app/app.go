@@ -253,7 +253,10 @@ const keyFile = "recall.key"
 // every part and closes the state.
 func (a *App) Serve(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.Close()) }()
-	release, err := alone(a.data)
+	wait := a.config().Shutdown.Listen.Std() + handover
+	release, err := alone(ctx, a.data, wait, func() {
+		a.log.Info("another headrace serves from this directory: waiting for it to end", "data", a.data, "for", wait)
+	})
 	if err != nil {
 		return err
 	}

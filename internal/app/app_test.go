@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -994,6 +993,7 @@ func TestErrorsRead(t *testing.T) {
 	}
 }
 
+// TestOneServerToADirectory: a second server waits for the first one to end.
 func TestOneServerToADirectory(t *testing.T) {
 	t.Parallel()
 	getenv := func(string) string { return "" }
@@ -1001,27 +1001,45 @@ func TestOneServerToADirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	serve := func(ready func(app.Info) error) error {
+	var ended atomic.Bool
+	serve := func(log io.Writer, ready func(app.Info) error) error {
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
-		return app.Program{}.Serve(ctx, app.Options{Config: cfg, Env: config.FromEnv(getenv), Ready: func(i app.Info) error {
+		return app.Program{}.Serve(ctx, app.Options{Config: cfg, Env: config.FromEnv(getenv), Log: log, Ready: func(i app.Info) error {
 			defer stop()
 			return ready(i)
 		}})
 	}
-	err = serve(func(app.Info) error {
-		err := serve(func(app.Info) error { return errors.New("a second server runs") })
-		if err == nil || !strings.Contains(err.Error(), "another headrace serves from") {
-			t.Errorf("the second server: %v", err)
-		}
+	waits, second := make(signal, 1), make(chan error, 1)
+	err = serve(nil, func(app.Info) error {
+		go func() {
+			second <- serve(waits, func(app.Info) error {
+				if !ended.Load() {
+					t.Error("two servers share a directory")
+				}
+				return nil
+			})
+		}()
+		<-waits
+		ended.Store(true)
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := serve(func(app.Info) error { return nil }); err != nil {
-		t.Errorf("after the first has ended: %v", err)
+	if err := <-second; err != nil {
+		t.Errorf("the second server: %v", err)
 	}
+}
+
+// signal is a log that tells when a server waits for another one.
+type signal chan struct{}
+
+func (s signal) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte("waiting for it to end")) {
+		s <- struct{}{}
+	}
+	return len(line), nil
 }
 
 // TestOutage: a provider that fails is set aside after five attempts and the
