@@ -34,6 +34,7 @@ import (
 	"headrace/internal/provider/rehearsal"
 	"headrace/internal/recall"
 	"headrace/internal/relay"
+	"headrace/internal/route"
 	"headrace/internal/store/sqlite"
 	"headrace/internal/tokens"
 	"headrace/internal/wire/anthropic"
@@ -74,6 +75,9 @@ type Info struct {
 	Key, AdminToken llm.Secret
 	Data            string
 	Providers       []admin.Provider
+	// Claude is the model that Claude Code has to be told of, since no provider
+	// here has its own ones; empty when one has.
+	Claude string
 	// Notes are things to know, such as rows lost when the last run was killed.
 	Notes []string
 }
@@ -311,6 +315,7 @@ func (a *App) Serve(ctx context.Context) (err error) {
 	}
 	failed := make(chan error, 1)
 	a.info.Address, a.info.Took, a.info.Data, a.info.Providers = l.Addr().String(), time.Since(a.started), a.data, providersView(a.foundNow(), a.catalogNow())
+	a.info.Claude = insteadOfClaude(a.gateway.Snapshot())
 	go func() { failed <- server.Serve(l) }() // ends with Shutdown or Close below
 	a.ready.Store(true)
 	if a.o.Ready != nil {
@@ -325,6 +330,15 @@ func (a *App) Serve(ctx context.Context) (err error) {
 	}
 	rest()
 	return a.drain(ctx, server, end, rested)
+}
+
+// insteadOfClaude is a model for Claude Code where nobody has what it asks for by
+// itself; empty where somebody does.
+func insteadOfClaude(s *gateway.Snapshot) string {
+	if _, fail := route.Make(route.Facts{Model: "claude-opus-5-5", Vendor: "anthropic"}, s.Catalog, s.Policy); fail == nil {
+		return ""
+	}
+	return "auto"
 }
 
 // write runs the ledger's writer.

@@ -953,6 +953,31 @@ func TestSecondStartIsSilent(t *testing.T) {
 	}
 }
 
+// TestClaudeCodeHasAModel: what the start tells Claude Code to ask for is
+// answered, with a provider that has Claude and without.
+func TestClaudeCodeHasAModel(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ yaml, want string }{
+		{"", "auto"},
+		{"providers: {openai: {api_key: sk-x}}\n", "auto"},
+		{"providers: {anthropic: {api_key: sk-x}}\n", ""},
+	} {
+		getenv := func(string) string { return "" }
+		cfg, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\ndiscover: false\ndata: "+t.TempDir()+"\n"+c.yaml), getenv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var info app.Info
+		ctx, stop := context.WithCancel(t.Context())
+		if err := (app.Program{}).Serve(ctx, app.Options{Config: cfg, Env: config.FromEnv(getenv), Ready: func(i app.Info) error { info = i; stop(); return nil }}); err != nil {
+			t.Fatal(err)
+		}
+		if info.Claude != c.want {
+			t.Errorf("%q: Claude Code is told to ask for %q, want %q", c.yaml, info.Claude, c.want)
+		}
+	}
+}
+
 // TestRoutesAstray: a route that leads to a provider which cannot be called is
 // mentioned at the start, with what to do.
 func TestRoutesAstray(t *testing.T) {
