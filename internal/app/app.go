@@ -35,6 +35,7 @@ import (
 	"headrace/internal/provider/rehearsal"
 	"headrace/internal/recall"
 	"headrace/internal/relay"
+	"headrace/internal/route"
 	"headrace/internal/store/sqlite"
 	"headrace/internal/tokens"
 	"headrace/internal/webhook"
@@ -76,6 +77,9 @@ type Info struct {
 	Key, AdminToken llm.Secret
 	Data            string
 	Providers       []admin.Provider
+	// Claude is the model that Claude Code has to be told of, since no provider
+	// here has its own ones; empty when one has.
+	Claude string
 	// Notes are things to know, such as rows lost when the last run was killed.
 	Notes []string
 }
@@ -266,7 +270,10 @@ const keyFile = "recall.key"
 // every part and closes the state.
 func (a *App) Serve(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.Close()) }()
-	release, err := alone(a.data)
+	wait := a.config().Shutdown.Listen.Std() + handover
+	release, err := alone(ctx, a.data, wait, func() {
+		a.log.Info("another headrace serves from this directory: waiting for it to end", "data", a.data, "for", wait)
+	})
 	if err != nil {
 		return err
 	}
@@ -321,6 +328,7 @@ func (a *App) Serve(ctx context.Context) (err error) {
 	}
 	failed := make(chan error, 1)
 	a.info.Address, a.info.Took, a.info.Data, a.info.Providers = l.Addr().String(), time.Since(a.started), a.data, providersView(a.foundNow(), a.catalogNow())
+	a.info.Claude = insteadOfClaude(a.gateway.Snapshot())
 	go func() { failed <- server.Serve(l) }() // ends with Shutdown or Close below
 	a.ready.Store(true)
 	if a.o.Ready != nil {
@@ -335,6 +343,15 @@ func (a *App) Serve(ctx context.Context) (err error) {
 	}
 	rest()
 	return a.drain(ctx, server, end, rested)
+}
+
+// insteadOfClaude is a model for Claude Code where nobody has what it asks for by
+// itself; empty where somebody does.
+func insteadOfClaude(s *gateway.Snapshot) string {
+	if _, fail := route.Make(route.Facts{Model: "claude-opus-5-5", Vendor: "anthropic"}, s.Catalog, s.Policy); fail == nil {
+		return ""
+	}
+	return "auto"
 }
 
 // write runs the ledger's writer.

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -954,6 +953,31 @@ func TestSecondStartIsSilent(t *testing.T) {
 	}
 }
 
+// TestClaudeCodeHasAModel: what the start tells Claude Code to ask for is
+// answered, with a provider that has Claude and without.
+func TestClaudeCodeHasAModel(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ yaml, want string }{
+		{"", "auto"},
+		{"providers: {openai: {api_key: sk-x}}\n", "auto"},
+		{"providers: {anthropic: {api_key: sk-x}}\n", ""},
+	} {
+		getenv := func(string) string { return "" }
+		cfg, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\ndiscover: false\ndata: "+t.TempDir()+"\n"+c.yaml), getenv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var info app.Info
+		ctx, stop := context.WithCancel(t.Context())
+		if err := (app.Program{}).Serve(ctx, app.Options{Config: cfg, Env: config.FromEnv(getenv), Ready: func(i app.Info) error { info = i; stop(); return nil }}); err != nil {
+			t.Fatal(err)
+		}
+		if info.Claude != c.want {
+			t.Errorf("%q: Claude Code is told to ask for %q, want %q", c.yaml, info.Claude, c.want)
+		}
+	}
+}
+
 // TestRoutesAstray: a route that leads to a provider which cannot be called is
 // mentioned at the start, with what to do.
 func TestRoutesAstray(t *testing.T) {
@@ -994,6 +1018,7 @@ func TestErrorsRead(t *testing.T) {
 	}
 }
 
+// TestOneServerToADirectory: a second server waits for the first one to end.
 func TestOneServerToADirectory(t *testing.T) {
 	t.Parallel()
 	getenv := func(string) string { return "" }
@@ -1001,27 +1026,45 @@ func TestOneServerToADirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	serve := func(ready func(app.Info) error) error {
+	var ended atomic.Bool
+	serve := func(log io.Writer, ready func(app.Info) error) error {
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
-		return app.Program{}.Serve(ctx, app.Options{Config: cfg, Env: config.FromEnv(getenv), Ready: func(i app.Info) error {
+		return app.Program{}.Serve(ctx, app.Options{Config: cfg, Env: config.FromEnv(getenv), Log: log, Ready: func(i app.Info) error {
 			defer stop()
 			return ready(i)
 		}})
 	}
-	err = serve(func(app.Info) error {
-		err := serve(func(app.Info) error { return errors.New("a second server runs") })
-		if err == nil || !strings.Contains(err.Error(), "another headrace serves from") {
-			t.Errorf("the second server: %v", err)
-		}
+	waits, second := make(signal, 1), make(chan error, 1)
+	err = serve(nil, func(app.Info) error {
+		go func() {
+			second <- serve(waits, func(app.Info) error {
+				if !ended.Load() {
+					t.Error("two servers share a directory")
+				}
+				return nil
+			})
+		}()
+		<-waits
+		ended.Store(true)
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := serve(func(app.Info) error { return nil }); err != nil {
-		t.Errorf("after the first has ended: %v", err)
+	if err := <-second; err != nil {
+		t.Errorf("the second server: %v", err)
 	}
+}
+
+// signal is a log that tells when a server waits for another one.
+type signal chan struct{}
+
+func (s signal) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte("waiting for it to end")) {
+		s <- struct{}{}
+	}
+	return len(line), nil
 }
 
 // TestOutage: a provider that fails is set aside after five attempts and the

@@ -55,11 +55,13 @@ func (c *Catalog) Model(provider, id string) (*Model, bool) {
 // what is retired, or missing from the provider's own list, comes after what is
 // not. A provider's own spelling counts too: "claude-opus-4-8" finds
 // OpenRouter's "anthropic/claude-opus-4.8", and "gpt-oss-120b" finds Groq's
-// "openai/gpt-oss-120b". Variants with a suffix (":free") are other models.
+// "openai/gpt-oss-120b". Variants with a suffix (":free") are other models. A
+// vendor's prefix counts only where some provider puts it before this model:
+// "x-ai/grok-4" finds all that have it, "acme/grok-4" none.
 func (c *Catalog) Offers(id string) []*Model {
 	exact := c.byBare[id]
 	loose := c.byPlain[plain(id)]
-	if len(loose) == 0 {
+	if len(loose) == 0 || strings.Contains(id, "/") && !slices.ContainsFunc(loose, func(m *Model) bool { return m.spelt(id) }) {
 		return slices.Clone(exact)
 	}
 	// An alias may lead elsewhere than the spelling does: take both, once.
@@ -134,12 +136,21 @@ func (c *Catalog) Cost(provider, model string, u llm.Usage, at time.Time) (cost 
 	return p.cost(u, at, u.Tier == "batch", times)
 }
 
+// spelt reports whether an id, with its vendor's prefix, is a spelling of the
+// model's own or of one of its aliases.
+func (m *Model) spelt(id string) bool {
+	id = alike(id)
+	return alike(m.ID) == id || slices.ContainsFunc(m.Aliases, func(a string) bool { return alike(a) == id })
+}
+
 // plain brings the spellings of one model together: lower case, without the
 // vendor's prefix, with one separator.
 func plain(id string) string {
-	if i := strings.LastIndexByte(id, '/'); i >= 0 {
-		id = id[i+1:]
-	}
+	return alike(id[strings.LastIndexByte(id, '/')+1:])
+}
+
+// alike is plain with the vendor's prefix.
+func alike(id string) string {
 	clean := true
 	for i := 0; i < len(id); i++ {
 		if ch := id[i]; ch == '.' || ch == '_' || ch == '@' || ch >= 'A' && ch <= 'Z' {

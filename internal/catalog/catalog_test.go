@@ -306,6 +306,14 @@ func TestOffers(t *testing.T) {
 	if got := names("gpt-oss-120b"); !slices.Contains(got, "groq/openai/gpt-oss-120b") {
 		t.Errorf("gpt-oss-120b: %v", got)
 	}
+	if got := names("x-ai/grok-4.3"); len(got) < 2 || got[0] != "xai/grok-4.3" || !slices.Contains(got, "openrouter/x-ai/grok-4.3") {
+		t.Errorf("x-ai/grok-4.3: %v", got)
+	}
+	for _, id := range []string{"xai_/grok-4.3", "anthropc/claude-opus-4-5", "acme/steady", "openrouter/anthropic/claude-opus-4.5"} {
+		if got := names(id); got != nil {
+			t.Errorf("%s: nobody calls a model so, got %v", id, got)
+		}
+	}
 	if got := names("steady"); !slices.Equal(got, []string{"rehearsal/steady"}) {
 		t.Errorf("steady: %v", got)
 	}

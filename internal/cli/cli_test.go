@@ -374,11 +374,11 @@ Point your tools here
 		t.Errorf("got\n%s", b.String())
 	}
 	b.Reset()
-	info.Key, info.AdminToken, info.Address = "", "", "[::]:8080"
+	info.Key, info.AdminToken, info.Address, info.Claude = "", "", "[::]:8080", "auto"
 	if err := Welcome(&b, "v1", info); err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"http://127.0.0.1:8080/v1/chat", `-H "Authorization: Bearer $HEADRACE_KEY"`, `ANTHROPIC_AUTH_TOKEN="$HEADRACE_KEY"`, "headrace keys create", "every address"} {
+	for _, part := range []string{"http://127.0.0.1:8080/v1/chat", `-H "Authorization: Bearer $HEADRACE_KEY"`, `ANTHROPIC_AUTH_TOKEN="$HEADRACE_KEY" ANTHROPIC_MODEL=auto`, "headrace keys create", "every address"} {
 		if !strings.Contains(b.String(), part) {
 			t.Errorf("no %q in\n%s", part, b.String())
 		}

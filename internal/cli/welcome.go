@@ -67,13 +67,17 @@ func Welcome(w io.Writer, version string, info app.Info) error {
 		base, bearer, quote(fmt.Sprintf(`{"model":%q,"messages":[{"role":"user","content":"Hello"}]}`, model)))
 
 	b.WriteString("\nPoint your tools here\n")
-	for _, c := range []struct{ name, urlName, url, keyName string }{
-		{"Claude Code", "ANTHROPIC_BASE_URL", base, "ANTHROPIC_AUTH_TOKEN"},
-		{"OpenAI SDK", "OPENAI_BASE_URL", base + "/v1", "OPENAI_API_KEY"},
-		{"Anthropic SDK", "ANTHROPIC_BASE_URL", base, "ANTHROPIC_API_KEY"},
-		{"Gemini SDK", "GOOGLE_GEMINI_BASE_URL", base, "GEMINI_API_KEY"},
+	claude := ""
+	if info.Claude != "" { // it would ask for a model that nobody has
+		claude = " ANTHROPIC_MODEL=" + quote(info.Claude)
+	}
+	for _, c := range []struct{ name, urlName, url, keyName, more string }{
+		{"Claude Code", "ANTHROPIC_BASE_URL", base, "ANTHROPIC_AUTH_TOKEN", claude},
+		{"OpenAI SDK", "OPENAI_BASE_URL", base + "/v1", "OPENAI_API_KEY", ""},
+		{"Anthropic SDK", "ANTHROPIC_BASE_URL", base, "ANTHROPIC_API_KEY", ""},
+		{"Gemini SDK", "GOOGLE_GEMINI_BASE_URL", base, "GEMINI_API_KEY", ""},
 	} {
-		fmt.Fprintf(&b, "  %-14s export %s=%s %s=%s\n", c.name, c.urlName, c.url, c.keyName, quoted)
+		fmt.Fprintf(&b, "  %-14s export %s=%s %s=%s%s\n", c.name, c.urlName, c.url, c.keyName, quoted, c.more)
 	}
 	b.WriteByte('\n')
 	_, err := w.Write(b.Bytes())

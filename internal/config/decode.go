@@ -12,6 +12,8 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
+
+	"headrace/internal/llm"
 )
 
 // decoder fills the struct from the parsed file. It walks the syntax tree
@@ -512,35 +514,9 @@ func clip(s string) string {
 
 // suggest offers the nearest known word, or nothing when none is near.
 func suggest(got string, known []string) string {
-	best, least := "", 1+len(got)/3
-	for _, k := range known {
-		if n := distance(got, k); n <= least && (best == "" || n < least) {
-			best, least = k, n
-		}
-	}
+	best := llm.Nearest(got, known)
 	if best == "" {
 		return ""
 	}
 	return fmt.Sprintf(" (did you mean %q?)", best)
-}
-
-// distance is the Levenshtein distance in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, diagonal+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -243,11 +243,18 @@ func (x *exchange) enterNow(req *http.Request) (context.Context, context.CancelF
 }
 
 // counter answers at the counter of the batch doors: it needs Batches and asks
-// no provider. Without Batches the path is the vendor's, or nobody's.
+// no provider. Without Batches the path is the vendor's, or nobody's. What
+// cannot be ours is the vendor's, if that is configured.
 func (g *Gateway) counter(w http.ResponseWriter, req *http.Request, d *door, answer func(ctx context.Context, x *exchange, p *access.Principal) *llm.Error) {
-	// Anthropic's client on OpenAI's path wants a file that is not kept here.
-	stranger := d.name == llm.OpenAI && like(req).name == llm.Anthropic && !strings.HasPrefix(req.URL.Path, "/v1/jobs") && !strings.HasPrefix(req.URL.Path, "/v1/webhooks")
-	if g.o.Batches == nil || stranger {
+	path := strings.TrimPrefix(strings.TrimPrefix(req.URL.Path, d.prefix), "/v1")
+	ours := strings.HasPrefix(path, "/jobs") || strings.HasPrefix(path, "/webhooks")
+	if !ours && d.name == llm.OpenAI && like(req).name == llm.Anthropic {
+		// Anthropic's client on OpenAI's path wants a file that is not kept here.
+		d = dialects[llm.Anthropic].door(llm.OpRaw)
+		g.serve(w, req, d, asked{rest: req.URL.EscapedPath()})
+		return
+	}
+	if g.o.Batches == nil {
 		if strings.HasPrefix(req.URL.Path, d.prefix+"/") {
 			g.serve(w, req, d, asked{rest: strings.TrimPrefix(req.URL.EscapedPath(), d.prefix)})
 			return
@@ -258,7 +265,11 @@ func (g *Gateway) counter(w http.ResponseWriter, req *http.Request, d *door, ans
 	x := g.begin(w, d)
 	defer x.end()
 	ctx, _, p, fail := x.enterNow(req)
-	if fail == nil {
+	switch {
+	case fail != nil:
+	case !ours && theirs(req) && x.vendors():
+		fail = x.hand(ctx, req, &p, nil)
+	default:
 		fail = answer(ctx, x, &p)
 	}
 	if fail != nil {

@@ -18,6 +18,11 @@ func (x *exchange) read(req *http.Request, path asked) (llm.Draft, *llm.Error) {
 	if fail != nil {
 		return llm.Draft{}, fail
 	}
+	return x.drafted(body, req, path)
+}
+
+// drafted makes the draft of a body that is read.
+func (x *exchange) drafted(body []byte, req *http.Request, path asked) (llm.Draft, *llm.Error) {
 	d, fail := x.reply.door.draft(body, path)
 	if fail != nil {
 		return d, fail

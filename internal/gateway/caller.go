@@ -125,6 +125,15 @@ func (p *place) take(n int64) *llm.Error {
 	return fail
 }
 
+// give gives back n bytes of what take took.
+func (p *place) give(n int64) {
+	if p.gate == nil {
+		return
+	}
+	p.gate.Give(n)
+	p.held -= n
+}
+
 // leave gives back what enter and take took.
 func (p *place) leave() {
 	if p.held > 0 {

@@ -94,15 +94,23 @@ func (g *Gateway) createFile(w http.ResponseWriter, req *http.Request, d *door) 
 		if !strings.HasPrefix(kind, "multipart/form-data") {
 			return llm.Errorf(llm.InvalidRequest, "a file is uploaded as multipart/form-data, not as %q", kind)
 		}
-		req.Body = io.NopCloser(src)
+		kept := &tape{src: src, x: x, off: !x.vendors()}
+		req.Body = io.NopCloser(kept)
 		parts, err := req.MultipartReader()
 		if err != nil {
 			return asError(err, llm.InvalidRequest)
 		}
 		form := fileForm{parts: parts, keep: keepFiles}
 		file, fail := form.file()
-		if fail != nil {
+		switch {
+		case kept.fail != nil:
+			return kept.fail
+		case fail != nil:
 			return fail
+		case form.purpose == "batch":
+			kept.stop()
+		case form.purpose != "" && !kept.off:
+			return x.handFile(ctx, req, p, kept)
 		}
 		form.name = file.FileName()
 		f, err := g.o.Files.Put(ctx, p.KeyID, &bounded{src: file, left: batchBytes, limit: batchBytes, span: batchBytes}, func() (batch.File, error) {
@@ -111,14 +119,27 @@ func (g *Gateway) createFile(w http.ResponseWriter, req *http.Request, d *door) 
 			}
 			return batch.File{Name: form.name, Purpose: form.purpose, Expires: x.reply.start.Add(form.keep)}, nil
 		})
-		if src.fail != nil {
+		switch {
+		case src.fail != nil:
 			return src.fail
-		}
-		if err != nil {
+		case kept.fail != nil:
+			return kept.fail
+		case form.ended && form.purpose != "" && form.purpose != "batch" && !kept.off:
+			return x.handFile(ctx, req, p, kept)
+		case err != nil:
 			return batchFail(err, "file")
 		}
 		return x.tell(http.StatusOK, fileOf(&f))
 	})
+}
+
+// handFile passes an upload on to the vendor.
+func (x *exchange) handFile(ctx context.Context, req *http.Request, p *access.Principal, kept *tape) *llm.Error {
+	body, fail := kept.rest()
+	if fail != nil {
+		return fail
+	}
+	return x.hand(ctx, req, p, body)
 }
 
 // fileForm is the form that a file comes in; its fields stand before the file or
@@ -127,6 +148,10 @@ type fileForm struct {
 	parts         *multipart.Reader
 	name, purpose string
 	keep          time.Duration
+	// wrong is what is wrong with a field of a file that is kept here; ended says
+	// that the form was read to its end.
+	wrong *llm.Error
+	ended bool
 }
 
 // file reads the fields before the file.
@@ -147,15 +172,17 @@ func (f *fileForm) file() (*multipart.Part, *llm.Error) {
 	}
 }
 
-// rest reads the fields behind the file, and says whether they will do.
+// rest reads the fields behind the file, and says whether all of them will do.
 func (f *fileForm) rest() *llm.Error {
 	for {
 		part, err := f.parts.NextPart()
 		switch {
-		case err == io.EOF && f.purpose != "batch":
+		case err == io.EOF && f.purpose != "batch" && f.wrong == nil:
+			f.ended = true
 			return &llm.Error{Class: llm.InvalidRequest, Param: "purpose", Message: "purpose: only \"batch\" is kept here, not " + strconv.Quote(f.purpose)}
 		case err == io.EOF:
-			return nil
+			f.ended = true
+			return f.wrong
 		case err != nil:
 			return asError(err, llm.InvalidRequest)
 		case part.FormName() == "file":
@@ -167,7 +194,8 @@ func (f *fileForm) rest() *llm.Error {
 	}
 }
 
-// field reads a field.
+// field reads a field. What is wrong with its value is noted in f.wrong, since
+// it is only wrong for a file that is kept here.
 func (f *fileForm) field(part *multipart.Part) *llm.Error {
 	const most = 1 << 10
 	text, err := io.ReadAll(io.LimitReader(part, most+1))
@@ -183,15 +211,15 @@ func (f *fileForm) field(part *multipart.Part) *llm.Error {
 	case "expires_after[seconds]":
 		n, err := strconv.ParseInt(string(text), 10, 32)
 		if err != nil || n < 3600 || n > int64(keepFiles/time.Second) {
-			return llm.Errorf(llm.InvalidRequest, "expires_after.seconds: %q is not a number from 3600 to %d", text, int64(keepFiles/time.Second))
+			f.wrong = llm.Errorf(llm.InvalidRequest, "expires_after.seconds: %q is not a number from 3600 to %d", text, int64(keepFiles/time.Second))
 		}
 		f.keep = time.Duration(n) * time.Second
 	case "expires_after[anchor]":
 		if string(text) != "created_at" {
-			return llm.Errorf(llm.InvalidRequest, "expires_after.anchor: only created_at is known, not %q", text)
+			f.wrong = llm.Errorf(llm.InvalidRequest, "expires_after.anchor: only created_at is known, not %q", text)
 		}
 	default:
-		return llm.Errorf(llm.InvalidRequest, "%s: not a field of a file", part.FormName())
+		f.wrong = llm.Errorf(llm.InvalidRequest, "%s: not a field of a file", part.FormName())
 	}
 	return nil
 }

@@ -313,6 +313,9 @@ func (g *Gateway) createBatch(w http.ResponseWriter, req *http.Request, d *door)
 		if fail != nil {
 			return fail
 		}
+		if names(body) && x.vendors() {
+			return x.hand(ctx, req, p, body)
+		}
 		in, a, window, fail := x.asksBatch(p, body)
 		if fail != nil {
 			return fail

@@ -3,6 +3,8 @@
 package route
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -196,7 +198,7 @@ func notFound(f Facts, c *catalog.Catalog, p *Policy) *llm.Error {
 			}
 			return llm.Errorf(llm.ModelNotFound, "model: %s: provider %s is not configured%s", f.Model, row.ID, hint)
 		}
-		return llm.Errorf(llm.ModelNotFound, "model: %s: there is no provider or route %q", f.Model, id)
+		return llm.Errorf(llm.ModelNotFound, "model: %s: there is no provider or route %q%s", f.Model, id, meant(id, c, p))
 	}
 	if f.Model == "auto" {
 		return llm.Errorf(llm.ModelNotFound, "model: auto has no provider to choose from; configure one")
@@ -209,4 +211,22 @@ func notFound(f Facts, c *catalog.Catalog, p *Policy) *llm.Error {
 		return llm.Errorf(llm.ModelNotFound, "model: %s is offered by %s, but no such provider is configured", f.Model, strings.Join(at, ", "))
 	}
 	return llm.Errorf(llm.ModelNotFound, "model: %s is no route and no model of a configured provider; GET /v1/models lists what there is", f.Model)
+}
+
+// meant says which provider a misspelt one may be: of those that can be called
+// if one of them is near, else of all.
+func meant(id string, c *catalog.Catalog, p *Policy) string {
+	var callable, all []string
+	for _, row := range c.Providers() {
+		for _, name := range append([]string{row.ID}, row.Aliases...) {
+			all = append(all, name)
+			if p.Configured[row.ID] {
+				callable = append(callable, name)
+			}
+		}
+	}
+	if best := cmp.Or(llm.Nearest(id, callable), llm.Nearest(id, all)); best != "" {
+		return fmt.Sprintf(" (did you mean %q?)", best)
+	}
+	return ""
 }
