@@ -337,26 +337,148 @@ routes:
 	}
 }
 
-// TestNamelessAnswer: where the provider does not say which model answered, the
-// client is told the one that it asked for.
+// TestNamelessAnswer: where the provider does not say which model answered, what
+// the answer's id is or when it was made, the client is told the model that it
+// asked for, an id of ours and the time of the request: clients read them.
 func TestNamelessAnswer(t *testing.T) {
 	t.Parallel()
-	u, yaml := world(t)
-	u.answer = func(w http.ResponseWriter, _ *http.Request) {
-		write(w, "application/json", strings.Replace(gemAnswer, `,"modelVersion":"g"`, "", 1))
-	}
-	h := open(t, u, yaml)
-	for path, body := range map[string]string{
-		"/v1/chat/completions": `{"model":"gem/g","messages":[{"role":"user","content":"Hi"}]}`,
-		"/v1/messages":         `{"model":"gem/g","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}`,
-		"/v1/responses":        `{"model":"gem/g","input":"Hi"}`,
-		"/api/chat":            `{"model":"gem/g","stream":false,"messages":[{"role":"user","content":"Hi"}]}`,
-	} {
-		var said struct{ Model string }
-		a := h.call("POST", path, body)
-		if err := json.Unmarshal([]byte(a.body), &said); err != nil || a.status != 200 || said.Model != "gem/g" {
-			t.Errorf("%s: %d %s", path, a.status, a.body)
+	u := newUpstream(t, nil)
+	u.answer = func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			http.NotFound(w, r) // no list of models
+			return
 		}
+		all := u.posted()
+		streamed := strings.Contains(all[len(all)-1].body, `"stream":true`)
+		events := func(list ...string) {
+			body := ""
+			for _, e := range list {
+				kind := struct{ Type string }{}
+				_ = json.Unmarshal([]byte(e), &kind)
+				body += "event: " + kind.Type + "\ndata: " + e + "\n\n"
+			}
+			write(w, "text/event-stream", body)
+		}
+		const item = `{"type":"message","id":"i","role":"assistant","status":"completed","content":[{"type":"output_text","text":"Hello","annotations":[]}]}`
+		switch path := r.URL.Path; {
+		case strings.HasSuffix(path, ":generateContent"):
+			write(w, "application/json", strings.Replace(gemAnswer, `,"modelVersion":"g"`, "", 1))
+		case strings.HasSuffix(path, ":streamGenerateContent"):
+			write(w, "text/event-stream", strings.ReplaceAll(gemEvents, `,"modelVersion":"g"`, ""))
+		case path == "/api/chat" && streamed:
+			write(w, "application/x-ndjson", strings.ReplaceAll(lamaLines, `"model":"q","created_at":"2026-01-01T00:00:00Z",`, ""))
+		case path == "/api/chat":
+			write(w, "application/json", strings.Replace(lamaAnswer, `"model":"q","created_at":"2026-01-01T00:00:00Z",`, "", 1))
+		case path == "/v1/messages" && streamed:
+			write(w, "text/event-stream", strings.Replace(claudeStream, `"id":"m",`, "", 1))
+		case path == "/v1/messages":
+			write(w, "application/json", strings.Replace(strings.Replace(msgAnswer, `"id":"msg_1",`, "", 1), `"model":"claude-haiku-4-5",`, "", 1))
+		case path == "/v1/responses" && streamed:
+			events(`{"type":"response.created","sequence_number":0,"response":{"object":"response","status":"in_progress","output":[]}}`,
+				`{"type":"response.output_item.added","sequence_number":1,"output_index":0,"item":{"type":"message","id":"i","role":"assistant","status":"in_progress","content":[]}}`,
+				`{"type":"response.output_text.delta","sequence_number":2,"item_id":"i","output_index":0,"content_index":0,"delta":"Hello"}`,
+				`{"type":"response.output_item.done","sequence_number":3,"output_index":0,"item":`+item+`}`,
+				`{"type":"response.completed","sequence_number":4,"response":{"object":"response","status":"completed","output":[`+item+`],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2}}}`)
+		case path == "/v1/responses":
+			write(w, "application/json", `{"object":"response","status":"completed","output":[`+item+`],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2}}`)
+		case streamed:
+			write(w, "text/event-stream", `data: {"choices":[{"index":0,"delta":{"content":"Hello"},"finish_reason":null}]}`+"\n\n"+`data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`+"\n\ndata: [DONE]\n\n")
+		default:
+			write(w, "application/json", `{"choices":[{"index":0,"message":{"role":"assistant","content":"Hello"},"finish_reason":"stop"}]}`)
+		}
+	}
+	h := open(t, u, `providers:
+  gemini: {dialect: gemini, base_url: `+u.URL+`, api_key: k}
+  ollama: {dialect: ollama, auth: none, base_url: `+u.URL+`}
+  anthropic: {dialect: anthropic, base_url: `+u.URL+`, api_key: k}
+  responses: {dialect: responses, base_url: `+u.URL+`/v1, api_key: k}
+  openai: {dialect: openai, base_url: `+u.URL+`/v1, api_key: k}
+`)
+	// What has to be there, by client, in the first object of an answer that has
+	// one of them.
+	must := map[llm.Dialect][]string{
+		llm.OpenAI: {"id", "created", "model"}, llm.Anthropic: {"id", "model"}, llm.Responses: {"id", "created_at", "model"},
+		llm.Gemini: {"responseId", "modelVersion"}, llm.Ollama: {"model", "created_at"},
+	}
+	for i := range faces {
+		f := &faces[i]
+		for from := range must {
+			if from == f.dialect {
+				continue // its own bytes
+			}
+			for _, stream := range []bool{false, true} {
+				model := string(from) + "/m"
+				a := f.ask(h, model, "Hi", stream, "", "")
+				found := false
+				for _, line := range strings.Split(strings.Trim(a.body, "[]\r\n"), "\n") {
+					var o map[string]any
+					if json.Unmarshal([]byte(strings.Trim(strings.TrimPrefix(line, "data: "), ",\r")), &o) != nil {
+						continue
+					}
+					for _, inner := range []string{"message", "response"} { // of the first event
+						if in, ok := o[inner].(map[string]any); ok && o["type"] != nil {
+							o = in
+						}
+					}
+					if o[must[f.dialect][0]] == nil {
+						continue
+					}
+					found = true
+					for _, name := range must[f.dialect] {
+						if v := o[name]; v == nil || v == "" || v == 0.0 || v == "1970-01-01T00:00:00Z" {
+							t.Errorf("%s of %s, streamed %t: %s is %v in %s", f, from, stream, name, v, line)
+						}
+					}
+				}
+				if !found || a.status != 200 {
+					t.Errorf("%s of %s, streamed %t: %d %s", f, from, stream, a.status, a.body)
+				}
+			}
+		}
+	}
+}
+
+// TestOllamaEchoes: answers to Ollama's clients name the model as it was asked
+// for, and say in nanoseconds how long they took.
+func TestOllamaEchoes(t *testing.T) {
+	t.Parallel()
+	h := open(t, nil, "routes:\n  smart: [rehearsal/quick]\n")
+	for _, model := range []string{"rehearsal/quick", "rehearsal/steady", "smart", "smart:latest"} {
+		for _, stream := range []bool{false, true} {
+			for path, prompt := range map[string]string{"/api/chat": `"messages":[{"role":"user","content":"Hi"}],"prompt":"a stray one"`, "/api/generate": `"prompt":"Hi"`} {
+				a := h.call("POST", path, fmt.Sprintf(`{"model":%q,"stream":%t,%s}`, model, stream, prompt), "X-Headrace-Rehearse: delay=20ms")
+				lines := strings.Split(strings.TrimSpace(a.body), "\n")
+				for n, line := range lines {
+					var o struct {
+						Model        string
+						Done         bool
+						Total        int64 `json:"total_duration"`
+						Load         int64 `json:"load_duration"`
+						Prompt       int64 `json:"prompt_eval_duration"`
+						Eval         int64 `json:"eval_duration"`
+						Count        int64 `json:"eval_count"`
+						PromptsCount int64 `json:"prompt_eval_count"`
+					}
+					if err := json.Unmarshal([]byte(line), &o); err != nil || a.status != 200 || o.Model != model {
+						t.Errorf("%s %s, streamed %t: %d %s", path, model, stream, a.status, line)
+					}
+					if o.Done != (n == len(lines)-1) {
+						t.Errorf("%s %s, streamed %t: line %d is %s", path, model, stream, n, line)
+					}
+					if o.Done && (o.Total < 20e6 || o.Load <= 0 || o.Load > o.Total || o.Prompt < 20e6 || o.Prompt > o.Total || o.Eval <= 0 || o.Eval > o.Total || stream && o.Load+o.Prompt+o.Eval != o.Total || o.Count == 0 || o.PromptsCount == 0) {
+						t.Errorf("%s %s, streamed %t: %+v", path, model, stream, o)
+					}
+				}
+			}
+		}
+	}
+	var e struct {
+		Model string
+		Total int64 `json:"total_duration"`
+	}
+	a := h.call("POST", "/api/embed", `{"model":"rehearsal/embed","input":"Hi"}`)
+	if err := json.Unmarshal([]byte(a.body), &e); err != nil || a.status != 200 || e.Model != "rehearsal/embed" || e.Total <= 0 {
+		t.Errorf("embed: %d %.300s", a.status, a.body)
 	}
 }
 

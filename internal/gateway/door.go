@@ -62,6 +62,11 @@ type dialect struct {
 	// promptFirst says that a stream names the size of the prompt before the
 	// provider has told it.
 	promptFirst bool
+	// idPrefix begins the ids of answers whose provider gives none.
+	idPrefix string
+	// echoes says that an answer names the model as it was asked for, and how
+	// long it took.
+	echoes bool
 	// forward are the request headers that go on to a provider of the same
 	// dialect, beside those in forwardAll.
 	forward []string
@@ -70,20 +75,20 @@ type dialect struct {
 const eventStream = "text/event-stream; charset=utf-8"
 
 var dialects = map[llm.Dialect]*dialect{
-	llm.OpenAI: {Codec: openai.Codec{}, name: llm.OpenAI, vendor: "openai", prefix: "/openai", idHeader: "X-Request-Id",
+	llm.OpenAI: {Codec: openai.Codec{}, name: llm.OpenAI, idPrefix: "chatcmpl-", vendor: "openai", prefix: "/openai", idHeader: "X-Request-Id",
 		encodeError: plainError(openai.Codec{}.EncodeError), ping: ": keep-alive\n\n", streamType: eventStream,
 		forward: []string{"Openai-Beta"}},
 	llm.Responses: {Codec: responses.Codec{}, name: llm.Responses, vendor: "openai", prefix: "/openai", idHeader: "X-Request-Id",
 		encodeError: plainError(responses.Codec{}.EncodeError), ping: ": keep-alive\n\n", streamType: eventStream,
 		forward: []string{"Openai-Beta"}},
-	llm.Anthropic: {Codec: anthropic.Codec{}, name: llm.Anthropic, vendor: "anthropic", prefix: "/anthropic", idHeader: "Request-Id",
+	llm.Anthropic: {Codec: anthropic.Codec{}, name: llm.Anthropic, idPrefix: "msg_", vendor: "anthropic", prefix: "/anthropic", idHeader: "Request-Id",
 		encodeError: anthropic.Codec{}.EncodeErrorFor, ping: "event: ping\ndata: {\"type\": \"ping\"}\n\n", streamType: eventStream, promptFirst: true,
 		forward: []string{"Anthropic-Version", "Anthropic-Beta", "Anthropic-User-Profile-Id", "Anthropic-Dangerous-Direct-Browser-Access", "X-App", "X-Claude-Code-Session-Id"}},
 	// Nothing is safe to send to a Gemini or an Ollama client that waits.
 	llm.Gemini: {Codec: gemini.Codec{}, name: llm.Gemini, vendor: "gemini", prefix: "/gemini", idHeader: "X-Request-Id",
 		encodeError: plainError(gemini.Codec{}.EncodeError), streamType: "text/event-stream"},
 	llm.Ollama: {Codec: ollama.Codec{}, name: llm.Ollama, vendor: "ollama", prefix: "/ollama", idHeader: "X-Request-Id",
-		encodeError: plainError(ollama.Codec{}.EncodeError), streamType: "application/x-ndjson"},
+		encodeError: plainError(ollama.Codec{}.EncodeError), streamType: "application/x-ndjson", echoes: true},
 }
 
 // plainError is an error without a place for the request id.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -234,6 +235,8 @@ func (x *exchange) about(d *llm.Draft) {
 	r.opts = llm.StreamOptions{IncludeUsage: d.Head.IncludeUsage, Model: d.Head.Model, ID: r.id.String(), Created: r.start.Unix()}
 	if r.door.storer != nil {
 		r.opts.ID = r.door.AnswerID(r.opts.ID)
+	} else if r.door.idPrefix != "" {
+		r.opts.ID = r.door.idPrefix + strings.TrimPrefix(r.opts.ID, "req_")
 	}
 	r.size = sizer{learner: x.g.o.Tokens, draft: d}
 	r.keep.owner, r.keep.id, r.keep.draft = x.row.KeyID, r.opts.ID, d

@@ -38,6 +38,9 @@ type reply struct {
 	begun   bool
 	encoder llm.StreamEncoder
 	buf     []byte
+	// word is when the first word of a translated stream came, where its dialect
+	// says how long that took.
+	word time.Time
 	// meta says how a streamed answer came about.
 	meta relay.Meta
 	// instead answers in place of an error of a provider's, where it can; nil
@@ -169,7 +172,7 @@ func (r *reply) translate(a *llm.Answer, m relay.Meta) ([]byte, error) {
 		r.keep.note(a.Response.Items, m)
 	}
 	stored := r.keep.keeps()
-	body, err := r.spell(a, stored)
+	body, err := r.spell(a, m, stored)
 	if err != nil || a.Response == nil || !stored {
 		return body, err
 	}
@@ -178,14 +181,14 @@ func (r *reply) translate(a *llm.Answer, m relay.Meta) ([]byte, error) {
 		return body, nil
 	}
 	if warned, _ := r.keep.saved(body, m); warned != "" {
-		return r.spell(a, false)
+		return r.spell(a, m, false)
 	}
 	return body, nil
 }
 
 // spell writes a whole answer in the door's dialect; stored says whether it is
 // kept.
-func (r *reply) spell(a *llm.Answer, stored bool) ([]byte, error) {
+func (r *reply) spell(a *llm.Answer, m relay.Meta, stored bool) ([]byte, error) {
 	switch r.door.op {
 	case llm.OpCountTokens:
 		return r.door.Codec.(counter).AppendCount(nil, a.Count), nil
@@ -194,13 +197,20 @@ func (r *reply) spell(a *llm.Answer, stored bool) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return r.door.Codec.(embedder).AppendEmbeddings(nil, asked, a.Embeddings), nil
+		answer := *a.Embeddings
+		if r.door.echoes {
+			answer.Model, answer.Took = r.opts.Model, r.took(m, time.Time{})
+		}
+		return r.door.Codec.(embedder).AppendEmbeddings(nil, asked, &answer), nil
 	}
 	answer := *a.Response
 	if answer.Created == 0 { // a dialect without a time of its own
 		answer.Created = r.opts.Created
 	}
-	answer.Model = cmp.Or(answer.Model, r.opts.Model) // a provider that does not say
+	answer.ID, answer.Model = cmp.Or(answer.ID, r.opts.ID), cmp.Or(answer.Model, r.opts.Model) // a provider that does not say
+	if r.door.echoes {
+		answer.Model, answer.Finish.Took = r.opts.Model, r.took(m, time.Time{})
+	}
 	if answer.From != r.door.name {
 		answer.Echo = r.keep.echo(stored)
 		if r.door.storer != nil { // what goes on from it comes to us
@@ -208,6 +218,20 @@ func (r *reply) spell(a *llm.Answer, stored bool) ([]byte, error) {
 		}
 	}
 	return r.door.AppendResponse(nil, &answer), nil
+}
+
+// took says how long an answer took; first is when its first word went out, zero
+// for one that came whole.
+func (r *reply) took(m relay.Meta, first time.Time) llm.Took {
+	end, began := time.Now(), m.Began
+	if began.IsZero() {
+		began = r.start
+	}
+	if first.IsZero() {
+		all := end.Sub(began)
+		return llm.Took{Total: end.Sub(r.start), Wait: began.Sub(r.start), Prompt: all, Output: all}
+	}
+	return llm.Took{Total: end.Sub(r.start), Wait: began.Sub(r.start), Prompt: first.Sub(began), Output: end.Sub(first)}
 }
 
 // pass takes over the provider's own headers.
@@ -291,7 +315,11 @@ func (r *reply) Piece(p llm.Piece) error {
 	}
 	r.keep.hear(p.Events, r.meta)
 	for i := range p.Events {
-		switch e := &p.Events[i]; {
+		e := &p.Events[i]
+		if r.door.echoes {
+			r.echo(e)
+		}
+		switch {
 		case e.Kind == llm.EventFinish:
 			r.buf = r.keep.finish(r.buf, r.encoder, *e, r.meta)
 		case e.Kind == llm.EventStart && r.door.storer != nil && e.From != r.door.name:
@@ -307,6 +335,18 @@ func (r *reply) Piece(p llm.Piece) error {
 	}
 	_, err := r.w.Write(r.buf)
 	return err
+}
+
+// echo writes to an event what the door's answers say of their request.
+func (r *reply) echo(e *llm.Event) {
+	switch {
+	case e.Kind == llm.EventStart:
+		e.Model = r.opts.Model
+	case r.word.IsZero() && e.Content():
+		r.word = time.Now()
+	case e.Kind == llm.EventFinish:
+		e.Finish.Took = r.took(r.meta, r.word)
+	}
 }
 
 // Flush sends what Piece gave.

@@ -49,6 +49,8 @@ type Embeddings struct {
 	Vectors []Vector
 	Usage   Usage
 	Ext     []Member
+	// Took is as in Finish; Prompt and Output say nothing here.
+	Took Took
 }
 
 // Vector is one embedding as the provider spelled it: exactly one of Floats and

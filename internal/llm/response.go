@@ -1,6 +1,10 @@
 package llm
 
-import "github.com/go-json-experiment/json/jsontext"
+import (
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
 
 // Response is a whole answer in the gateway's own words.
 type Response struct {
@@ -51,6 +55,20 @@ type Finish struct {
 	Details jsontext.Value
 	// Refused says more of a FinishRefusal.
 	Refused Refused
+	// Took is set by whoever answers, for dialects that say it.
+	Took Took
+}
+
+// Took is how long an answer took. Of one that came whole it is not known how
+// long its prompt alone took: Prompt and Output are then both the time of all.
+// The zero value was not measured.
+type Took struct {
+	// Total is all of it, from the arrival of the request.
+	Total time.Duration
+	// Wait is the part before the provider that answered was asked.
+	Wait time.Duration
+	// Prompt is the part up to the first word, Output the part from there on.
+	Prompt, Output time.Duration
 }
 
 // UsageSource says where usage figures come from.

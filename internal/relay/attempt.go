@@ -156,7 +156,7 @@ func (w *run) pass(ctx context.Context, o *opened, ans *llm.Answer, a *Attempt, 
 	o.byte.Stop()
 	w.sent++
 	a.Sent, a.Status, a.UpstreamID = true, ans.Status, ans.UpstreamID
-	meta := Meta{Target: t, Attempts: w.sent, Warnings: append(w.warned, Warnings(ans.Losses)...)}
+	meta := Meta{Target: t, Began: a.Start, Attempts: w.sent, Warnings: append(w.warned, Warnings(ans.Losses)...)}
 	if w.held != nil {
 		meta.Held = w.held.rows
 		meta.Warnings = append(meta.Warnings, w.held.told...)

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"time"
 
 	"headrace/internal/llm"
 	"headrace/internal/route"
@@ -31,6 +32,8 @@ type Reply interface {
 type Meta struct {
 	// Target is who answered; nil when nobody did.
 	Target *route.Target
+	// Began is when the attempt began that answered.
+	Began time.Time
 	// Attempts counts the requests that were sent to providers.
 	Attempts int
 	Warnings []string

@@ -273,7 +273,7 @@ func (w *requestWriter) extensions() {
 		if r.From == llm.Responses && fromResponses(m) {
 			continue
 		}
-		if why, ok := refused[m.Name]; ok {
+		if why, ok := refused[m.Name]; ok && (m.Name != "prompt" || r.From == llm.Responses) { // else it has no meaning
 			if v != "false" && v != "0" && v != "[]" && v != `"none"` && v != `"auto"` {
 				w.Lose(llm.LossRefuse, m.Name, "%s", why)
 			}

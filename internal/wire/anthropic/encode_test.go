@@ -500,3 +500,23 @@ func TestWrappedState(t *testing.T) {
 		}
 	}
 }
+
+// TestPromptOfOthers: the prompt template of a Responses request cannot be left
+// out; a member of that name that has no meaning in its own dialect can.
+func TestPromptOfOthers(t *testing.T) {
+	for from, want := range map[llm.Dialect]llm.LossKind{llm.Responses: llm.LossRefuse, llm.Ollama: llm.LossWarn, llm.OpenAI: llm.LossWarn} {
+		r := &llm.Request{From: from, Model: "m", Ext: []llm.Member{{Name: "prompt", Value: []byte(`"x"`)}},
+			Items: []llm.Item{{Kind: llm.ItemMessage, Role: llm.User, Blocks: []llm.Block{{Kind: llm.BlockText, Text: "hi"}}}}}
+		enc, err := Codec{}.EncodeRequest(r, "m", &llm.Capability{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := false
+		for _, l := range enc.Losses {
+			found = found || l.Path == "prompt" && l.Kind == want
+		}
+		if !found {
+			t.Errorf("of %s: %+v", from, enc.Losses)
+		}
+	}
+}

@@ -104,9 +104,9 @@ func (c Codec) AppendEmbeddings(dst []byte, r *llm.EmbedRequest, e *llm.Embeddin
 		for _, m := range e.Ext {
 			o.Raw(m.Name, m.Value)
 		}
-	} else {
-		o.Int("total_duration", 0)
-		o.Int("load_duration", 0)
+	} else if e.Took.Total > 0 {
+		o.Int("total_duration", int64(e.Took.Total))
+		o.Int("load_duration", int64(e.Took.Wait))
 	}
 	if e.Usage.Source != "" {
 		o.Int("prompt_eval_count", e.Usage.Prompt())

@@ -338,7 +338,7 @@ func (c Codec) AppendResponse(dst []byte, r *llm.Response) []byte {
 		}
 		o.B = m.Close()
 	}
-	o.B = appendEnd(o.B, writeFinish(r.Finish, own), r.Usage, own, r.Ext, 0)
+	o.B = appendEnd(o.B, r.Finish, r.Usage, own, r.Ext, 0)
 	return append(o.B, '}')
 }
 
@@ -350,35 +350,36 @@ func cutMessage(name string) (string, bool) {
 }
 
 // appendEnd appends what only the last object has: done and its reason, the
-// counts, and the durations, which are 0 where nobody has measured them.
-// estimate stands in for a prompt count that is not known.
-func appendEnd(b []byte, reason string, u llm.Usage, own bool, ext []llm.Member, estimate int64) []byte {
+// counts, and the durations that were measured, in nanoseconds; Ollama itself
+// leaves out those that are 0. What came before the provider was asked is told
+// as the time of loading. estimate stands in for a prompt count that is not
+// known.
+func appendEnd(b []byte, f llm.Finish, u llm.Usage, own bool, ext []llm.Member, estimate int64) []byte {
 	o := span.Resume(b)
 	o.Bool("done", true)
-	o.Str("done_reason", reason)
+	o.Str("done_reason", writeFinish(f, own))
 	for _, m := range ext {
 		if _, in := cutMessage(m.Name); own && !in && m.Name != "created_at" {
 			o.Raw(m.Name, m.Value)
 		}
 	}
-	if !own {
-		o.Int("total_duration", 0)
-		o.Int("load_duration", 0)
+	took := func(name string, d time.Duration) {
+		if !own && d > 0 {
+			o.Int(name, int64(d))
+		}
 	}
+	took("total_duration", f.Took.Total)
+	took("load_duration", f.Took.Wait)
 	if n := u.Prompt(); n > 0 {
 		o.Int("prompt_eval_count", n)
 	} else if estimate > 0 {
 		o.Int("prompt_eval_count", estimate)
 	}
-	if !own {
-		o.Int("prompt_eval_duration", 0)
-	}
+	took("prompt_eval_duration", f.Took.Prompt)
 	if u.Source != "" || u.Output > 0 {
 		o.Int("eval_count", u.Output)
 	}
-	if !own {
-		o.Int("eval_duration", 0)
-	}
+	took("eval_duration", f.Took.Output)
 	return o.B
 }
 

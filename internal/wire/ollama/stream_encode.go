@@ -124,7 +124,7 @@ func (e *encoder) Encode(dst []byte, ev llm.Event) []byte {
 		}
 		own := ev.From == llm.Ollama
 		mark := len(dst)
-		dst = appendEnd(dst, writeFinish(ev.Finish, own), e.usage, own, ev.Ext, e.o.PromptEstimate)
+		dst = appendEnd(dst, ev.Finish, e.usage, own, ev.Ext, e.o.PromptEstimate)
 		for i := mark; i < len(dst); i++ {
 			if dst[i] == '\n' || dst[i] == '\r' {
 				dst[i] = ' '

@@ -241,12 +241,12 @@ func TestForeignStream(t *testing.T) {
 	es = append(es, block(3, llm.BlockHead{Kind: llm.ItemToolCall, ID: "c2", Name: "g"})...)
 	es = append(es, block(4, llm.BlockHead{Kind: llm.ItemToolCall, ID: "c3", Name: "h", Custom: true}, llm.Delta{Kind: llm.DeltaArguments, Text: "free\ntext"})...)
 	es = append(es, llm.Event{Kind: llm.EventUsage, Usage: llm.Usage{Input: 5, CacheRead: 10, Output: 7, Source: llm.UsageProvider}},
-		llm.Event{Kind: llm.EventFinish, Finish: llm.Finish{Reason: llm.FinishToolCalls, Native: "tool_use"}}, llm.Event{Kind: llm.EventPing})
+		llm.Event{Kind: llm.EventFinish, Finish: llm.Finish{Reason: llm.FinishToolCalls, Native: "tool_use", Took: llm.Took{Total: 9, Wait: 1, Prompt: 2, Output: 6}}}, llm.Event{Kind: llm.EventPing})
 	for _, c := range []Codec{{}, {Form: FormGenerate}} {
 		member := map[string]string{"": "message", FormGenerate: "response"}[c.Form]
 		out := encode(c, es, llm.StreamOptions{})
 		last := lines(t, out, member)
-		if last["done_reason"] != "stop" || last["prompt_eval_count"] != 15.0 || last["eval_count"] != 7.0 || last["total_duration"] != 0.0 || last["created_at"] != "2025-11-23T12:13:20Z" {
+		if last["done_reason"] != "stop" || last["prompt_eval_count"] != 15.0 || last["eval_count"] != 7.0 || last["total_duration"] != 9.0 || last["eval_duration"] != 6.0 || last["created_at"] != "2025-11-23T12:13:20Z" {
 			t.Errorf("%v", last)
 		}
 		back, err := events(t, strings.NewReader(out))
@@ -327,14 +327,14 @@ func TestFinish(t *testing.T) {
 }
 
 func TestForeignAnswer(t *testing.T) {
-	r := &llm.Response{From: llm.Anthropic, ID: "msg_1", Model: "opus", Created: 1763900000, Finish: llm.Finish{Reason: llm.FinishToolCalls}, Usage: llm.Usage{Input: 3, Output: 4, Source: llm.UsageProvider},
+	r := &llm.Response{From: llm.Anthropic, ID: "msg_1", Model: "opus", Created: 1763900000, Finish: llm.Finish{Reason: llm.FinishToolCalls, Took: llm.Took{Total: 9, Wait: 1, Prompt: 2, Output: 6}}, Usage: llm.Usage{Input: 3, Output: 4, Source: llm.UsageProvider},
 		Items: []llm.Item{{Kind: llm.ItemReasoning, Blocks: []llm.Block{txt("hm")}}, said(0, llm.Assistant, txt("yes")), called(0, "a", "f", `{"z":1,"a":2}`)}}
 	same(t, Codec{}.AppendResponse(nil, r), []byte(`{"model":"opus","created_at":"2025-11-23T12:13:20Z","message":{"role":"assistant","content":"yes","thinking":"hm",
 		"tool_calls":[{"id":"a","function":{"index":0,"name":"f","arguments":{"z":1,"a":2}}}]},"done":true,"done_reason":"stop",
-		"total_duration":0,"load_duration":0,"prompt_eval_count":3,"prompt_eval_duration":0,"eval_count":4,"eval_duration":0}`))
-	r.Items = r.Items[:2]
+		"total_duration":9,"load_duration":1,"prompt_eval_count":3,"prompt_eval_duration":2,"eval_count":4,"eval_duration":6}`))
+	r.Items, r.Finish.Took = r.Items[:2], llm.Took{}
 	same(t, Codec{Form: FormGenerate}.AppendResponse(nil, r), []byte(`{"model":"opus","created_at":"2025-11-23T12:13:20Z","response":"yes","thinking":"hm","done":true,"done_reason":"stop",
-		"total_duration":0,"load_duration":0,"prompt_eval_count":3,"prompt_eval_duration":0,"eval_count":4,"eval_duration":0}`))
+		"prompt_eval_count":3,"eval_count":4}`))
 }
 
 func TestLooksCut(t *testing.T) {
