@@ -8,14 +8,22 @@ import (
 	"net/http"
 	"time"
 
+	"headrace/internal/access"
 	"headrace/internal/budget"
 	"headrace/internal/llm"
 )
 
 // Options are the parts that the API shows. Every interface must be set.
 type Options struct {
-	// Door checks admin tokens. Nil is allowed only with Trusted.
+	// Door checks admin tokens. Nil is allowed only with Trusted, or with Staff,
+	// which is then the door.
 	Door Door
+	// Staff has members and sessions; nil keeps none.
+	Staff Staff
+	// SSO is the single sign-on; nil is none.
+	SSO SSO
+	// Ends is closed when streams of events are to end; nil never is.
+	Ends <-chan struct{}
 	// Trusted, when it is not empty, names who is calling and switches the
 	// token, host and origin checks off. It is for a handler that no listener
 	// serves: a command that works on the data directory in its own process.
@@ -43,17 +51,20 @@ type Options struct {
 
 // Door knows admin tokens. A data key is never one of them.
 type Door interface {
-	// CheckAdmin names the token's owner. The error is an *llm.Error of class
+	// CheckAdmin says whose the token is. The error is an *llm.Error of class
 	// Unauthenticated, or Unavailable when nobody can tell now. It compares by
 	// the token's hash, so that time tells nothing about it.
-	CheckAdmin(token string, now time.Time) (who string, err error)
+	CheckAdmin(ctx context.Context, token string, now time.Time) (access.Person, error)
 }
 
-// DoorFunc makes a Door of a function.
+// DoorFunc makes a Door of a function that names owners.
 type DoorFunc func(token string, now time.Time) (who string, err error)
 
 // CheckAdmin calls the function.
-func (f DoorFunc) CheckAdmin(token string, now time.Time) (string, error) { return f(token, now) }
+func (f DoorFunc) CheckAdmin(_ context.Context, token string, now time.Time) (access.Person, error) {
+	who, err := f(token, now)
+	return access.Person{ID: who, Name: who, Role: access.RoleOwner}, err
+}
 
 // Keys are the virtual keys. Errors are *llm.Error of class NotFound or
 // InvalidRequest where the caller is to blame.
@@ -122,6 +133,9 @@ type Audit interface {
 // New makes the handler. It serves /admin/v1/ and everything below, and is
 // safe for concurrent use.
 func New(o Options) http.Handler {
+	if o.Door == nil && o.Staff != nil {
+		o.Door = o.Staff
+	}
 	if o.Door == nil && o.Trusted == "" {
 		// Serving without any check is a mistake of wiring, not of input.
 		panic("admin: neither Door nor Trusted is set")
@@ -129,16 +143,12 @@ func New(o Options) http.Handler {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	s := &server{Options: o, mux: http.NewServeMux()}
-	for _, r := range routes {
-		s.mux.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, q *http.Request) {
-			status, body, err := r.serve(s, q)
-			if err != nil {
-				s.refuse(w, q, err)
-				return
-			}
-			s.answer(w, status, body)
-		})
+	s := &server{Options: o, mux: http.NewServeMux(), open: map[string]bool{}}
+	for i := range routes {
+		r := &routes[i]
+		pattern := r.method + " " + r.path
+		s.open[pattern] = r.open
+		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, q *http.Request) { s.dispatch(w, q, r) })
 	}
 	s.mux.HandleFunc(prefix, s.nothing)
 	var h http.Handler = s.mux
@@ -147,7 +157,7 @@ func New(o Options) http.Handler {
 		origins.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 			s.refuse(w, q, llm.Errorf(llm.Forbidden, "a page of another origin may not call the admin API"))
 		}))
-		h = s.host(origins.Handler(s.token(h)))
+		h = s.host(origins.Handler(s.signedIn(h)))
 	}
 	return h
 }
@@ -157,4 +167,35 @@ const prefix = "/admin/v1/"
 type server struct {
 	Options
 	mux *http.ServeMux
+	// open are the patterns of the routes that ask for no sign-in.
+	open    map[string]bool
+	guesses guesses
+}
+
+// dispatch serves a route for who may have it.
+func (s *server) dispatch(w http.ResponseWriter, q *http.Request, r *route) {
+	if !r.open {
+		if err := allow(s.caller(q.Context()), r.may); err != nil {
+			s.audit(q.Context(), "refused", r.name)
+			s.refuse(w, q, err)
+			return
+		}
+	}
+	if r.stream != nil {
+		r.stream(s, w, q)
+		return
+	}
+	serve := r.write
+	if serve == nil {
+		serve = func(s *server, _ http.ResponseWriter, q *http.Request) (int, any, error) { return r.serve(s, q) }
+	}
+	status, body, err := serve(s, w, q)
+	if err != nil {
+		s.refuse(w, q, err)
+		return
+	}
+	if r.etag {
+		w.Header().Set("ETag", etag(body))
+	}
+	s.answer(w, status, body)
 }

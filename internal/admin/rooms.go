@@ -14,10 +14,10 @@ import (
 // DirectoryDoor lets the admin tokens of a Directory in.
 type DirectoryDoor struct{ Directory *access.Directory }
 
-// CheckAdmin names the token's key by id.
-func (d DirectoryDoor) CheckAdmin(token string, now time.Time) (string, error) {
+// CheckAdmin names the token's key by id: an admin key is an owner's.
+func (d DirectoryDoor) CheckAdmin(_ context.Context, token string, now time.Time) (access.Person, error) {
 	p, err := d.Directory.CheckAdmin(token, now)
-	return p.KeyID, err
+	return access.Person{ID: p.KeyID, Name: p.Name, Role: access.RoleOwner}, err
 }
 
 // RingKeys shows the keys of a Ring.

@@ -202,7 +202,7 @@ func (a *App) build(ctx context.Context) error {
 	}
 	a.gateway = gateway.New(front, a.snapshot(cfg))
 	a.admin = admin.New(a.adminOptions(admin.Options{
-		Door:     admin.DirectoryDoor{Directory: a.directory},
+		Staff:    a.staff(),
 		Loopback: loopback(cfg.Listen),
 	}))
 	return nil

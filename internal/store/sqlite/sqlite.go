@@ -50,6 +50,8 @@ var (
 	_ batch.Store   = (*DB)(nil)
 
 	_ batch.FileStore = (*DB)(nil)
+
+	_ access.StaffStore = (*DB)(nil)
 )
 
 // readers bounds the read pool.
