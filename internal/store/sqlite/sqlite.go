@@ -52,6 +52,7 @@ var (
 	_ batch.FileStore = (*DB)(nil)
 
 	_ access.StaffStore = (*DB)(nil)
+	_ ledger.Searcher   = (*DB)(nil)
 )
 
 // readers bounds the read pool.
