@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"headrace/internal/access"
@@ -43,7 +44,11 @@ type Options struct {
 	Errors func(route string) ([]ErrorClass, error)
 	// Status is asked for each status request.
 	Status func(ctx context.Context) Status
-	Audit  Audit
+	// Overview is asked for each overview; nil gives none.
+	Overview OverviewFunc
+	// Pulse says how much there is to do now; nil says nothing. It is cheap.
+	Pulse func() Pulse
+	Audit Audit
 	// Log takes the causes of internal errors, which the answer does not show.
 	// Nil means slog.Default.
 	Log *slog.Logger
@@ -99,12 +104,15 @@ type Usage interface {
 	// UsageBy gives one row per model, key, day or provider over [since,
 	// until), most expensive first (days in order). Zero times are open ends.
 	UsageBy(ctx context.Context, by string, since, until time.Time) ([]UsageRow, error)
+	// Sums gives what a query says, buckets in order, most expensive first in
+	// each.
+	Sums(ctx context.Context, q UsageQuery) ([]UsageRow, error)
 }
 
 // Requests are the ledger's rows.
 type Requests interface {
-	// Requests lists requests by the filter.
-	Requests(ctx context.Context, f RequestFilter) ([]Request, error)
+	// Requests gives a page of what the filter lets through, without attempts.
+	Requests(ctx context.Context, f RequestFilter) (RequestList, error)
 	// Request gives one with its attempts; an unknown id is an *llm.Error of
 	// class NotFound.
 	Request(ctx context.Context, id string) (Request, error)
@@ -170,6 +178,8 @@ type server struct {
 	// open are the patterns of the routes that ask for no sign-in.
 	open    map[string]bool
 	guesses guesses
+	// streams is how many streams of events there are.
+	streams atomic.Int64
 }
 
 // dispatch serves a route for who may have it.

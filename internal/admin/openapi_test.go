@@ -62,7 +62,7 @@ func TestOpenAPI(t *testing.T) {
 		}
 		op["responses"] = map[string]any{
 			strconv.Itoa(r.status): d.answer(&r),
-			"default": map[string]any{"description": "An error.", "content": map[string]any{"application/json": map[string]any{"schema": d.schema(reflect.TypeFor[Problem]())}}},
+			"default":              map[string]any{"description": "An error.", "content": map[string]any{"application/json": map[string]any{"schema": d.schema(reflect.TypeFor[Problem]())}}},
 		}
 		if paths[r.path] == nil {
 			paths[r.path] = map[string]any{}
@@ -78,7 +78,7 @@ func TestOpenAPI(t *testing.T) {
 		"security": []any{map[string]any{"admin": []any{}}, map[string]any{"session": []any{}}},
 		"paths":    paths,
 		"components": map[string]any{
-			"schemas":         d.schemas,
+			"schemas": d.schemas,
 			"securitySchemes": map[string]any{"admin": map[string]any{"type": "http", "scheme": "bearer", "description": "The admin token; a data key opens nothing here."},
 				"session": map[string]any{"type": "apiKey", "in": "cookie", "name": plainCookie, "description": "The cookie of a session; its name is " + safeCookie + " over TLS."}},
 		},

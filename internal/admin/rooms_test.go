@@ -121,7 +121,8 @@ func TestRealLedger(t *testing.T) {
 	t.Parallel()
 	ctx, r := t.Context(), &rows{}
 	l := admin.LedgerRows{Reader: r}
-	list, err := l.Requests(ctx, admin.RequestFilter{After: -1, Errors: true, Limit: 9})
+	page, err := l.Requests(ctx, admin.RequestFilter{After: -1, Errors: true, Limit: 9})
+	list := page.Requests
 	if err != nil || len(list) != 2 || r.asked != (ledger.Filter{After: -1, Failed: true, Limit: 9}) {
 		t.Fatalf("%+v, %v, asked %+v", list, err, r.asked)
 	}

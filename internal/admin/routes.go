@@ -57,7 +57,7 @@ var (
 )
 
 // The whole API. What a file has of its own stands in that file.
-var routes = slices.Concat(mainRoutes, sessionRoutes, memberRoutes)
+var routes = slices.Concat(mainRoutes, sessionRoutes, memberRoutes, overviewRoutes)
 
 var mainRoutes = []route{
 	{method: "GET", path: prefix + "keys", name: "listKeys", may: "keys.read", summary: "List all keys, ended ones too.", out: KeyList{}, status: 200, serve: (*server).listKeys},
@@ -68,8 +68,8 @@ var mainRoutes = []route{
 	{method: "POST", path: prefix + "budgets", name: "setBudget", may: "budgets.write", summary: "Add a budget or replace the one of the same scope, subject and window.", in: BudgetSpec{}, out: BudgetAnswer{}, status: 200, serve: (*server).setBudget},
 	{method: "DELETE", path: prefix + "budgets/{id...}", name: "dropBudget", may: "budgets.write", summary: "Remove a budget; what was spent is kept.", out: BudgetGone{}, status: 200, serve: (*server).dropBudget},
 	{method: "POST", path: prefix + "budgets/settle", name: "settleBudget", may: "budgets.write", summary: "Give back what runs that were killed had leased and never accounted for.", in: BudgetName{}, out: BudgetSettled{}, status: 200, serve: (*server).settleBudget},
-	{method: "GET", path: prefix + "usage", name: "usage", may: "usage.read", summary: "Sum up tokens and cost.", query: []param{{"by", "what a row stands for; model when left out", "model,key,day,provider,day_model"}, sinceParam, untilParam}, out: UsageAnswer{}, status: 200, serve: (*server).usage},
-	{method: "GET", path: prefix + "requests", name: "listRequests", may: "requests.read", summary: "List requests, newest first; with after, in the order of writing.", query: []param{sinceParam, {"after", "the seq of a request: only those written later; -1 for all", ""}, {"limit", "how many at most, 1 to 1000; 100 when left out", ""}, {"errors", "true leaves out what ended well", "true,false"}}, out: RequestList{}, status: 200, serve: (*server).listRequests},
+	{method: "GET", path: prefix + "usage", name: "usage", may: "usage.read", summary: "Sum up tokens and cost.", query: usageParams, out: UsageAnswer{}, status: 200, serve: (*server).usage},
+	{method: "GET", path: prefix + "requests", name: "listRequests", may: "requests.read", summary: "Search requests, newest first; with after, in the order of writing.", query: requestParams, out: RequestList{}, status: 200, serve: (*server).listRequests},
 	{method: "GET", path: prefix + "requests/{id}", name: "request", may: "requests.read", summary: "Show one request with its attempts.", out: RequestAnswer{}, status: 200, serve: (*server).request},
 	{method: "GET", path: prefix + "models", name: "listModels", may: "models.read", summary: "List models.", query: []param{{"provider", "only this provider's", ""}, {"needs", "only models with all of these features, separated by commas", ""}, {"sort", "the order; id when left out", "id,price,window"}, {"all", "true lists models of providers that are not configured too", "true,false"}}, out: ModelList{}, status: 200, serve: (*server).listModels},
 	{method: "POST", path: prefix + "models/refresh", name: "refreshModels", may: "models.write", summary: "Read a catalogue file (the body) over the rows that are there; without a body ask the providers for their model lists.", in: jsontext.Value{}, out: Refreshed{}, status: 200, serve: (*server).refreshModels},
@@ -171,56 +171,6 @@ func (s *server) rotateKey(q *http.Request) (int, any, error) {
 	}
 	s.audit(q.Context(), "keys.rotate", q.PathValue("id")+" -> "+k.ID)
 	return http.StatusCreated, Issued{token.Reveal(), k}, nil
-}
-
-func (s *server) usage(q *http.Request) (int, any, error) {
-	if err := params(q, "by", "since", "until"); err != nil {
-		return 0, nil, err
-	}
-	v, now := q.URL.Query(), time.Now()
-	a := UsageAnswer{By: "model"}
-	if by := v.Get("by"); by != "" {
-		if !slices.Contains([]string{"model", "key", "day", "provider", "day_model"}, by) {
-			return 0, nil, llm.Errorf(llm.InvalidRequest, "by is model, key, day, provider or day_model")
-		}
-		a.By = by
-	}
-	var err error
-	if a.Since, err = moment("since", v.Get("since"), now); err != nil {
-		return 0, nil, err
-	}
-	if a.Until, err = moment("until", v.Get("until"), now); err != nil {
-		return 0, nil, err
-	}
-	a.Rows, err = s.Usage.UsageBy(q.Context(), a.By, a.Since, a.Until)
-	return http.StatusOK, a, err
-}
-
-func (s *server) listRequests(q *http.Request) (int, any, error) {
-	if err := params(q, "since", "after", "limit", "errors"); err != nil {
-		return 0, nil, err
-	}
-	v := q.URL.Query()
-	f := RequestFilter{Limit: 100}
-	var err error
-	if text := v.Get("after"); text != "" {
-		if f.After, err = strconv.ParseInt(text, 10, 64); err != nil || f.After == 0 {
-			return 0, nil, llm.Errorf(llm.InvalidRequest, "after is the seq of a request, or -1")
-		}
-	}
-	if f.Since, err = moment("since", v.Get("since"), time.Now()); err != nil {
-		return 0, nil, err
-	}
-	if f.Errors, err = choice(v, "errors"); err != nil {
-		return 0, nil, err
-	}
-	if text := v.Get("limit"); text != "" {
-		if f.Limit, err = strconv.Atoi(text); err != nil || f.Limit < 1 || f.Limit > 1000 {
-			return 0, nil, llm.Errorf(llm.InvalidRequest, "limit is a number from 1 to 1000")
-		}
-	}
-	rows, err := s.Requests.Requests(q.Context(), f)
-	return http.StatusOK, RequestList{rows}, err
 }
 
 func (s *server) request(q *http.Request) (int, any, error) {

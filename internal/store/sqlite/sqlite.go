@@ -53,6 +53,7 @@ var (
 
 	_ access.StaffStore = (*DB)(nil)
 	_ ledger.Searcher   = (*DB)(nil)
+	_ batch.Overseer    = (*DB)(nil)
 )
 
 // readers bounds the read pool.
