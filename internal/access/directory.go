@@ -103,6 +103,18 @@ func (d *Directory) Principal(id string, now time.Time) (Principal, error) {
 	return e.check(now, false)
 }
 
+// AdminPrincipal is [Directory.Principal] for an admin key.
+func (d *Directory) AdminPrincipal(id string, now time.Time) (Principal, error) {
+	var e *entry
+	if s := d.now.Load(); s != nil {
+		e = s.byID[id]
+	}
+	if e == nil && d.stale.Load() {
+		return Principal{}, llm.Errorf(llm.Unavailable, "keys cannot be read now; %s is not known yet", id)
+	}
+	return e.check(now, true)
+}
+
 // check says what the key is worth now; nil is none that is known.
 func (e *entry) check(now time.Time, admin bool) (Principal, error) {
 	switch {

@@ -6,16 +6,25 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
+	"headrace/internal/access"
 	"headrace/internal/budget"
 	"headrace/internal/llm"
 )
 
 // Options are the parts that the API shows. Every interface must be set.
 type Options struct {
-	// Door checks admin tokens. Nil is allowed only with Trusted.
+	// Door checks admin tokens. Nil is allowed only with Trusted, or with Staff,
+	// which is then the door.
 	Door Door
+	// Staff has members and sessions; nil keeps none.
+	Staff Staff
+	// SSO is the single sign-on; nil is none.
+	SSO SSO
+	// Ends is closed when streams of events are to end; nil never is.
+	Ends <-chan struct{}
 	// Trusted, when it is not empty, names who is calling and switches the
 	// token, host and origin checks off. It is for a handler that no listener
 	// serves: a command that works on the data directory in its own process.
@@ -35,7 +44,11 @@ type Options struct {
 	Errors func(route string) ([]ErrorClass, error)
 	// Status is asked for each status request.
 	Status func(ctx context.Context) Status
-	Audit  Audit
+	// Overview is asked for each overview; nil gives none.
+	Overview OverviewFunc
+	// Pulse says how much there is to do now; nil says nothing. It is cheap.
+	Pulse func() Pulse
+	Audit Audit
 	// Log takes the causes of internal errors, which the answer does not show.
 	// Nil means slog.Default.
 	Log *slog.Logger
@@ -43,17 +56,20 @@ type Options struct {
 
 // Door knows admin tokens. A data key is never one of them.
 type Door interface {
-	// CheckAdmin names the token's owner. The error is an *llm.Error of class
+	// CheckAdmin says whose the token is. The error is an *llm.Error of class
 	// Unauthenticated, or Unavailable when nobody can tell now. It compares by
 	// the token's hash, so that time tells nothing about it.
-	CheckAdmin(token string, now time.Time) (who string, err error)
+	CheckAdmin(ctx context.Context, token string, now time.Time) (access.Person, error)
 }
 
-// DoorFunc makes a Door of a function.
+// DoorFunc makes a Door of a function that names owners.
 type DoorFunc func(token string, now time.Time) (who string, err error)
 
 // CheckAdmin calls the function.
-func (f DoorFunc) CheckAdmin(token string, now time.Time) (string, error) { return f(token, now) }
+func (f DoorFunc) CheckAdmin(_ context.Context, token string, now time.Time) (access.Person, error) {
+	who, err := f(token, now)
+	return access.Person{ID: who, Name: who, Role: access.RoleOwner}, err
+}
 
 // Keys are the virtual keys. Errors are *llm.Error of class NotFound or
 // InvalidRequest where the caller is to blame.
@@ -88,12 +104,15 @@ type Usage interface {
 	// UsageBy gives one row per model, key, day or provider over [since,
 	// until), most expensive first (days in order). Zero times are open ends.
 	UsageBy(ctx context.Context, by string, since, until time.Time) ([]UsageRow, error)
+	// Sums gives what a query says, buckets in order, most expensive first in
+	// each.
+	Sums(ctx context.Context, q UsageQuery) ([]UsageRow, error)
 }
 
 // Requests are the ledger's rows.
 type Requests interface {
-	// Requests lists requests by the filter.
-	Requests(ctx context.Context, f RequestFilter) ([]Request, error)
+	// Requests gives a page of what the filter lets through, without attempts.
+	Requests(ctx context.Context, f RequestFilter) (RequestList, error)
 	// Request gives one with its attempts; an unknown id is an *llm.Error of
 	// class NotFound.
 	Request(ctx context.Context, id string) (Request, error)
@@ -122,6 +141,9 @@ type Audit interface {
 // New makes the handler. It serves /admin/v1/ and everything below, and is
 // safe for concurrent use.
 func New(o Options) http.Handler {
+	if o.Door == nil && o.Staff != nil {
+		o.Door = o.Staff
+	}
 	if o.Door == nil && o.Trusted == "" {
 		// Serving without any check is a mistake of wiring, not of input.
 		panic("admin: neither Door nor Trusted is set")
@@ -129,16 +151,12 @@ func New(o Options) http.Handler {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	s := &server{Options: o, mux: http.NewServeMux()}
-	for _, r := range routes {
-		s.mux.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, q *http.Request) {
-			status, body, err := r.serve(s, q)
-			if err != nil {
-				s.refuse(w, q, err)
-				return
-			}
-			s.answer(w, status, body)
-		})
+	s := &server{Options: o, mux: http.NewServeMux(), open: map[string]bool{}}
+	for i := range routes {
+		r := &routes[i]
+		pattern := r.method + " " + r.path
+		s.open[pattern] = r.open
+		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, q *http.Request) { s.dispatch(w, q, r) })
 	}
 	s.mux.HandleFunc(prefix, s.nothing)
 	var h http.Handler = s.mux
@@ -147,7 +165,7 @@ func New(o Options) http.Handler {
 		origins.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 			s.refuse(w, q, llm.Errorf(llm.Forbidden, "a page of another origin may not call the admin API"))
 		}))
-		h = s.host(origins.Handler(s.token(h)))
+		h = s.host(origins.Handler(s.signedIn(h)))
 	}
 	return h
 }
@@ -157,4 +175,37 @@ const prefix = "/admin/v1/"
 type server struct {
 	Options
 	mux *http.ServeMux
+	// open are the patterns of the routes that ask for no sign-in.
+	open    map[string]bool
+	guesses guesses
+	// streams is how many streams of events there are.
+	streams atomic.Int64
+}
+
+// dispatch serves a route for who may have it.
+func (s *server) dispatch(w http.ResponseWriter, q *http.Request, r *route) {
+	if !r.open {
+		if err := allow(s.caller(q.Context()), r.may); err != nil {
+			s.audit(q.Context(), "refused", r.name)
+			s.refuse(w, q, err)
+			return
+		}
+	}
+	if r.stream != nil {
+		r.stream(s, w, q)
+		return
+	}
+	serve := r.write
+	if serve == nil {
+		serve = func(s *server, _ http.ResponseWriter, q *http.Request) (int, any, error) { return r.serve(s, q) }
+	}
+	status, body, err := serve(s, w, q)
+	if err != nil {
+		s.refuse(w, q, err)
+		return
+	}
+	if r.etag {
+		w.Header().Set("ETag", etag(body))
+	}
+	s.answer(w, status, body)
 }

@@ -10,11 +10,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"headrace/internal/admin"
+	"headrace/internal/budget"
 	"headrace/internal/llm"
 )
 
@@ -22,15 +24,17 @@ const token = "admin-token-of-thirty-two-characters"
 
 // back is everything behind the API, in memory; a non-nil down fails all.
 type back struct {
-	keys   []admin.Key
-	spec   admin.KeySpec
-	gap    time.Duration
-	filter admin.RequestFilter
-	by     string
-	since  time.Time
-	file   []byte
-	audits []string
-	down   error
+	keys    []admin.Key
+	spec    admin.KeySpec
+	gap     time.Duration
+	filter  admin.RequestFilter
+	sums    admin.UsageQuery
+	by      string
+	since   time.Time
+	file    []byte
+	audits  []string
+	budgets []budget.Budget
+	down    error
 }
 
 func (b *back) find(id string) (*admin.Key, error) {
@@ -73,9 +77,14 @@ func (b *back) UsageBy(_ context.Context, by string, since, _ time.Time) ([]admi
 	return nil, b.down
 }
 
-func (b *back) Requests(_ context.Context, f admin.RequestFilter) ([]admin.Request, error) {
+func (b *back) Sums(_ context.Context, q admin.UsageQuery) ([]admin.UsageRow, error) {
+	b.sums = q
+	return []admin.UsageRow{{Name: "one", Bucket: q.Since}}, b.down
+}
+
+func (b *back) Requests(_ context.Context, f admin.RequestFilter) (admin.RequestList, error) {
 	b.filter = f
-	return []admin.Request{{ID: "req_1"}}, b.down
+	return admin.RequestList{Requests: []admin.Request{{ID: "req_1"}}}, b.down
 }
 
 func (b *back) Request(_ context.Context, id string) (admin.Request, error) {
@@ -93,6 +102,33 @@ func (b *back) Models(context.Context, bool) ([]admin.Model, error) {
 		{ID: "b/cheap", Provider: "b", Features: []string{"tools"}, Price: price(1, 2), Window: 20},
 	}, b.down
 }
+
+func (b *back) Budgets(context.Context) ([]budget.State, error) {
+	var list []budget.State
+	for _, one := range b.budgets {
+		list = append(list, budget.State{Budget: one, Left: one.Limit})
+	}
+	return list, b.down
+}
+
+func (b *back) SetBudget(_ context.Context, one budget.Budget) error {
+	if err := b.DropBudget(context.Background(), one.ID); err != nil && b.down != nil {
+		return err
+	}
+	b.budgets = append(b.budgets, one)
+	return b.down
+}
+
+func (b *back) DropBudget(_ context.Context, id budget.ID) error {
+	n := len(b.budgets)
+	b.budgets = slices.DeleteFunc(b.budgets, func(one budget.Budget) bool { return one.ID == id })
+	if len(b.budgets) == n {
+		return llm.Errorf(llm.NotFound, "there is no budget %q", id)
+	}
+	return b.down
+}
+
+func (b *back) SettleBudget(context.Context, budget.ID) (llm.Nanodollars, error) { return 0, b.down }
 
 func (b *back) Providers(context.Context) ([]admin.Provider, error) { return nil, b.down }
 
@@ -117,7 +153,7 @@ func (b *back) options() admin.Options {
 			return "root", nil
 		}),
 		Loopback: true,
-		Keys:     b, Usage: b, Requests: b, Catalog: b, Audit: b,
+		Keys:     b, Budgets: b, Usage: b, Requests: b, Catalog: b, Audit: b,
 		Errors: func(string) ([]admin.ErrorClass, error) {
 			return []admin.ErrorClass{{Class: llm.Overloaded, Status: 529}}, nil
 		},

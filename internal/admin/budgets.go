@@ -77,7 +77,8 @@ type BudgetSettled struct {
 	Given llm.Nanodollars `json:"given_back_nanodollars"`
 }
 
-func showBudget(s *budget.State) Budget {
+// ShowBudget shows a budget and how it stands.
+func ShowBudget(s *budget.State) Budget {
 	return Budget{ID: s.ID.String(), Scope: string(s.Scope), Subject: s.Subject, Window: string(s.Window), Limit: s.Limit,
 		Alerts: s.Alerts, Reached: s.Reached, Declared: s.Fixed, Start: s.Start, Resets: s.Resets,
 		Spent: s.Spent, Reserved: s.Reserved, Lease: s.Lease, Lost: s.Lost, Left: s.Left}
@@ -90,7 +91,7 @@ func (s *server) listBudgets(q *http.Request) (int, any, error) {
 	states, err := s.Budgets.Budgets(q.Context())
 	list := BudgetList{Budgets: make([]Budget, len(states))}
 	for i := range states {
-		list.Budgets[i] = showBudget(&states[i])
+		list.Budgets[i] = ShowBudget(&states[i])
 	}
 	return http.StatusOK, list, err
 }
@@ -123,10 +124,10 @@ func (s *server) setBudget(q *http.Request) (int, any, error) {
 	}
 	for i := range states {
 		if states[i].ID == b.ID {
-			return http.StatusOK, BudgetAnswer{showBudget(&states[i])}, nil
+			return http.StatusOK, BudgetAnswer{ShowBudget(&states[i])}, nil
 		}
 	}
-	return http.StatusOK, BudgetAnswer{showBudget(&budget.State{Budget: b})}, nil
+	return http.StatusOK, BudgetAnswer{ShowBudget(&budget.State{Budget: b})}, nil
 }
 
 // known refuses budgets of keys that do not exist: a mistyped id would bound

@@ -3,7 +3,10 @@ package admin
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net"
@@ -15,6 +18,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"headrace/internal/access"
 	"headrace/internal/llm"
 )
 
@@ -36,41 +40,78 @@ var statuses = map[llm.Class]int{
 	llm.Unavailable:     http.StatusServiceUnavailable,
 }
 
-// actorKey carries who is calling from the token check to the audit line.
-type actorKey struct{}
+// callerKey carries who is calling from the door to the routes.
+type callerKey struct{}
 
-// actor is who is calling.
-func (s *server) actor(ctx context.Context) string {
-	if who, ok := ctx.Value(actorKey{}).(string); ok {
-		return who
+// caller is who is calling: in person, and until when if by a session.
+type caller struct {
+	person access.Person
+	until  time.Time
+}
+
+// callerOf is who came in by the door; nil is nobody.
+func callerOf(ctx context.Context) *caller {
+	c, _ := ctx.Value(callerKey{}).(*caller)
+	return c
+}
+
+// trusted is who calls a handler that no listener serves.
+func (s *server) trusted() access.Person {
+	return access.Person{ID: s.Trusted, Name: s.Trusted, Role: access.RoleOwner}
+}
+
+// caller is who is calling. Nobody, who only gets to open routes, has no role.
+func (s *server) caller(ctx context.Context) access.Person {
+	switch c := callerOf(ctx); {
+	case c != nil:
+		return c.person
+	case s.Trusted != "":
+		return s.trusted()
 	}
-	return s.Trusted
+	return access.Person{}
 }
 
 // audit notes a change, also when the caller has left meanwhile: the change
 // was made.
 func (s *server) audit(ctx context.Context, action, subject string) {
-	s.Audit.Audit(context.WithoutCancel(ctx), s.actor(ctx), action, subject)
+	s.Audit.Audit(context.WithoutCancel(ctx), s.caller(ctx).ID, action, subject)
 }
 
-// token lets only admin tokens through. It is asked for before anything else
-// is said about the request, so that strangers cannot list what exists.
-func (s *server) token(next http.Handler) http.Handler {
+// signedIn lets only admin tokens and sessions through. It is asked for before
+// anything else is said about the request, so that strangers cannot list what
+// exists.
+func (s *server) signedIn(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		kind, token, _ := strings.Cut(q.Header.Get("Authorization"), " ")
-		if !strings.EqualFold(kind, "Bearer") {
-			token = ""
-		}
-		who, err := "", error(llm.Errorf(llm.Unauthenticated, "no admin token was sent: use Authorization: Bearer"))
-		if token = strings.TrimSpace(token); token != "" {
-			who, err = s.Door.CheckAdmin(token, time.Now())
-		}
+		c, err := s.who(q)
 		if err != nil {
-			s.refuse(w, q, err)
-			return
+			if _, pattern := s.mux.Handler(q); !s.open[pattern] {
+				s.refuse(w, q, err)
+				return
+			}
 		}
-		next.ServeHTTP(w, q.WithContext(context.WithValue(q.Context(), actorKey{}, who)))
+		next.ServeHTTP(w, q.WithContext(context.WithValue(q.Context(), callerKey{}, c)))
 	})
+}
+
+// who says who a request is of: by its token, else by its cookie.
+func (s *server) who(q *http.Request) (*caller, error) {
+	kind, token, _ := strings.Cut(q.Header.Get("Authorization"), " ")
+	if token = strings.TrimSpace(token); token != "" && strings.EqualFold(kind, "Bearer") {
+		p, err := s.Door.CheckAdmin(q.Context(), token, time.Now())
+		if err != nil {
+			return nil, err
+		}
+		return &caller{person: p}, nil
+	}
+	cookie := cookieOf(q)
+	if cookie == "" || s.Staff == nil {
+		return nil, llm.Errorf(llm.Unauthenticated, "no admin token was sent: use Authorization: Bearer, or sign in")
+	}
+	p, one, err := s.Staff.Resume(q.Context(), cookie, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return &caller{p, one.Ends}, nil
 }
 
 // host refuses names that are not this machine when only this machine is
@@ -121,7 +162,9 @@ func (s *server) refuse(w http.ResponseWriter, q *http.Request, err error) {
 	var p Problem
 	status := http.StatusInternalServerError
 	p.Error.Code, p.Error.Message = "internal", "something went wrong here; the log knows more"
-	if e, ok := errors.AsType[*llm.Error](err); ok && statuses[e.Class] != 0 {
+	if e, ok := errors.AsType[*refused](err); ok {
+		status, p.Error.Code, p.Error.Message = e.status, e.code, e.message
+	} else if e, ok := errors.AsType[*llm.Error](err); ok && statuses[e.Class] != 0 {
 		status = statuses[e.Class]
 		p.Error.Code, p.Error.Message = string(e.Class), e.Message
 	} else if !errors.Is(err, context.Canceled) {
@@ -136,7 +179,7 @@ func (s *server) refuse(w http.ResponseWriter, q *http.Request, err error) {
 // nothing answers paths and methods that have no route.
 func (s *server) nothing(w http.ResponseWriter, q *http.Request) {
 	var allow []string
-	for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+	for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
 		other := q.Clone(q.Context())
 		other.Method = m
 		if _, pattern := s.mux.Handler(other); pattern != prefix {
@@ -151,6 +194,44 @@ func (s *server) nothing(w http.ResponseWriter, q *http.Request) {
 		return
 	}
 	s.refuse(w, q, llm.Errorf(llm.NotFound, "there is no such path: GET %sopenapi.json lists all", prefix))
+}
+
+// refused is a refusal that no class of error stands for.
+type refused struct {
+	status        int
+	code, message string
+}
+
+func (r *refused) Error() string { return r.message }
+
+func refusal(status int, code, format string, args ...any) error {
+	return &refused{status, code, fmt.Sprintf(format, args...)}
+}
+
+// etag names what an answer says.
+func etag(body any) string {
+	text, err := json.Marshal(body, json.Deterministic(true))
+	if err != nil {
+		return `""` // the answer itself cannot be written then
+	}
+	sum := sha256.Sum256(text)
+	return `"` + hex.EncodeToString(sum[:12]) + `"`
+}
+
+// match refuses a write that says (If-Match) that it is about something else than
+// what is there now, as an answer would show it.
+func match(q *http.Request, now any) error {
+	want := q.Header.Get("If-Match")
+	if want == "" || want == "*" {
+		return nil
+	}
+	is := etag(now)
+	for one := range strings.SplitSeq(want, ",") {
+		if strings.TrimSpace(one) == is {
+			return nil
+		}
+	}
+	return refusal(http.StatusPreconditionFailed, "changed", "it was changed since you have read it: read it again")
 }
 
 // read reads a small strict JSON body into v. An empty body is an empty

@@ -2,13 +2,16 @@ package admin
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"flag"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"os"
+	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,14 +27,24 @@ var update = flag.Bool("update", false, "write openapi.json anew")
 // with their comments.
 func TestOpenAPI(t *testing.T) {
 	t.Parallel()
-	d := describer{docs: wireDocs(t), schemas: map[string]any{}}
+	d := describer{docs: wireDocs(t), schemas: map[string]any{}, loose: map[reflect.Type]bool{}}
+	for _, r := range routes {
+		if r.in != nil {
+			d.loose[reflect.TypeOf(r.in)] = true
+		}
+	}
 	paths := map[string]map[string]any{}
 	for _, r := range routes {
 		op := map[string]any{"operationId": r.name, "summary": r.summary}
+		if r.open {
+			op["security"] = []any{}
+		} else {
+			op["x-headrace-right"] = r.may
+		}
 		var params []any
 		for _, piece := range strings.Split(r.path, "/") {
 			if name, ok := strings.CutPrefix(piece, "{"); ok {
-				params = append(params, map[string]any{"name": strings.TrimSuffix(name, "}"), "in": "path", "required": true, "schema": map[string]any{"type": "string"}})
+				params = append(params, map[string]any{"name": strings.TrimSuffix(strings.TrimSuffix(name, "}"), "..."), "in": "path", "required": true, "schema": map[string]any{"type": "string"}})
 			}
 		}
 		for _, p := range r.query {
@@ -48,8 +61,8 @@ func TestOpenAPI(t *testing.T) {
 			op["requestBody"] = map[string]any{"content": map[string]any{"application/json": map[string]any{"schema": d.schema(reflect.TypeOf(r.in))}}}
 		}
 		op["responses"] = map[string]any{
-			map[int]string{200: "200", 201: "201"}[r.status]: map[string]any{"description": r.summary, "content": map[string]any{"application/json": map[string]any{"schema": d.schema(reflect.TypeOf(r.out))}}},
-			"default": map[string]any{"description": "An error.", "content": map[string]any{"application/json": map[string]any{"schema": d.schema(reflect.TypeFor[Problem]())}}},
+			strconv.Itoa(r.status): d.answer(&r),
+			"default":              map[string]any{"description": "An error.", "content": map[string]any{"application/json": map[string]any{"schema": d.schema(reflect.TypeFor[Problem]())}}},
 		}
 		if paths[r.path] == nil {
 			paths[r.path] = map[string]any{}
@@ -61,12 +74,13 @@ func TestOpenAPI(t *testing.T) {
 	}
 	want, err := json.MarshalIndent(map[string]any{
 		"openapi":  "3.1.0",
-		"info":     map[string]any{"title": "Headrace admin API", "version": "1", "description": "Keys, usage, requests, models, providers and status of a Headrace gateway."},
-		"security": []any{map[string]any{"admin": []any{}}},
+		"info":     map[string]any{"title": "Headrace admin API", "version": "1", "description": "All that a Headrace gateway knows of itself, and what can be changed about it."},
+		"security": []any{map[string]any{"admin": []any{}}, map[string]any{"session": []any{}}},
 		"paths":    paths,
 		"components": map[string]any{
-			"schemas":         d.schemas,
-			"securitySchemes": map[string]any{"admin": map[string]any{"type": "http", "scheme": "bearer", "description": "The admin token; a data key opens nothing here."}},
+			"schemas": d.schemas,
+			"securitySchemes": map[string]any{"admin": map[string]any{"type": "http", "scheme": "bearer", "description": "The admin token; a data key opens nothing here."},
+				"session": map[string]any{"type": "apiKey", "in": "cookie", "name": plainCookie, "description": "The cookie of a session; its name is " + safeCookie + " over TLS."}},
 		},
 	}, "", "  ")
 	if err != nil {
@@ -84,9 +98,27 @@ func TestOpenAPI(t *testing.T) {
 	}
 }
 
+// answer describes what a route answers with when all is well.
+func (d *describer) answer(r *route) map[string]any {
+	a := map[string]any{"description": r.summary}
+	kind := "application/json"
+	if r.stream != nil {
+		kind = r.kind
+	}
+	if kind != "" {
+		a["content"] = map[string]any{kind: map[string]any{"schema": d.schema(reflect.TypeOf(r.out))}}
+	}
+	if r.etag {
+		a["headers"] = map[string]any{"ETag": map[string]any{"description": "Names this state, for If-Match.", "schema": map[string]any{"type": "string"}}}
+	}
+	return a
+}
+
 type describer struct {
 	docs    map[string]string
 	schemas map[string]any
+	// loose are the types of bodies that come in: members may be left out.
+	loose map[reflect.Type]bool
 }
 
 func (d *describer) schema(t reflect.Type) map[string]any {
@@ -136,7 +168,7 @@ func (d *describer) object(t reflect.Type) map[string]any {
 			p["enum"] = strings.Split(list, ",")
 		}
 		properties[name] = p
-		if rest != "omitzero" && t != reflect.TypeFor[KeySpec]() && t != reflect.TypeFor[Rotation]() {
+		if rest != "omitzero" && !d.loose[t] {
 			required = append(required, name)
 		}
 	}
@@ -153,24 +185,30 @@ func (d *describer) object(t reflect.Type) map[string]any {
 // wireDocs reads the comments of the wire types.
 func wireDocs(t *testing.T) map[string]string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "wire.go", nil, parser.ParseComments)
+	names, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	docs := map[string]string{}
 	text := func(g *ast.CommentGroup) string { return strings.Join(strings.Fields(g.Text()), " ") }
-	for _, decl := range file.Decls {
-		g, ok := decl.(*ast.GenDecl)
-		if !ok || g.Tok != token.TYPE {
-			continue
+	for _, name := range names {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
 		}
-		for _, spec := range g.Specs {
-			s := spec.(*ast.TypeSpec)
-			docs[s.Name.Name] = text(g.Doc)
-			if st, ok := s.Type.(*ast.StructType); ok {
-				for _, f := range st.Fields.List {
-					for _, n := range f.Names {
-						docs[s.Name.Name+"."+n.Name] = text(f.Doc)
+		for _, decl := range file.Decls {
+			g, ok := decl.(*ast.GenDecl)
+			if !ok || g.Tok != token.TYPE {
+				continue
+			}
+			for _, spec := range g.Specs {
+				s := spec.(*ast.TypeSpec)
+				docs[s.Name.Name] = text(cmp.Or(s.Doc, g.Doc))
+				if st, ok := s.Type.(*ast.StructType); ok {
+					for _, f := range st.Fields.List {
+						for _, n := range f.Names {
+							docs[s.Name.Name+"."+n.Name] = text(f.Doc)
+						}
 					}
 				}
 			}

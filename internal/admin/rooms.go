@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,10 +16,10 @@ import (
 // DirectoryDoor lets the admin tokens of a Directory in.
 type DirectoryDoor struct{ Directory *access.Directory }
 
-// CheckAdmin names the token's key by id.
-func (d DirectoryDoor) CheckAdmin(token string, now time.Time) (string, error) {
+// CheckAdmin names the token's key by id: an admin key is an owner's.
+func (d DirectoryDoor) CheckAdmin(_ context.Context, token string, now time.Time) (access.Person, error) {
 	p, err := d.Directory.CheckAdmin(token, now)
-	return p.KeyID, err
+	return access.Person{ID: p.KeyID, Name: p.Name, Role: access.RoleOwner}, err
 }
 
 // RingKeys shows the keys of a Ring.
@@ -74,7 +76,10 @@ func utc(t time.Time) time.Time {
 
 // LedgerRows shows a ledger's rows as Usage and Requests. The Reader is a
 // Ledger, which sees rows before they are written, or a store.
-type LedgerRows struct{ Reader ledger.Reader }
+type LedgerRows struct {
+	Reader   ledger.Reader
+	Searcher ledger.Searcher
+}
 
 // UsageBy sums up whole UTC hours.
 func (l LedgerRows) UsageBy(ctx context.Context, by string, since, until time.Time) ([]UsageRow, error) {
@@ -87,26 +92,139 @@ func (l LedgerRows) UsageBy(ctx context.Context, by string, since, until time.Ti
 		return nil, err
 	}
 	list := make([]UsageRow, len(rows))
-	for i, r := range rows {
-		t := r.Tally
-		list[i] = UsageRow{Name: r.Group, Label: r.Label, Requests: t.Requests, Failed: t.Failed,
-			Attempts: t.Attempts, FailedAttempts: t.FailedAttempts, Estimated: t.Estimated,
-			Input: t.Input, CacheRead: t.CacheRead, CacheWrite5m: t.CacheWrite5m, CacheWrite1h: t.CacheWrite1h,
-			Output: t.Output, Reasoning: t.Reasoning, Cost: t.Cost, Unpriced: t.Unpriced, Reported: t.Reported, Listed: t.Listed}
+	for i := range rows {
+		list[i] = showTally(&rows[i].Tally)
+		list[i].Name, list[i].Label = rows[i].Group, rows[i].Label
 	}
 	return list, nil
 }
 
-// Requests lists requests without their attempts.
-func (l LedgerRows) Requests(ctx context.Context, f RequestFilter) ([]Request, error) {
-	entries, err := l.Reader.Recent(ctx, ledger.Filter{Since: f.Since, After: f.After, Failed: f.Errors, Limit: f.Limit})
+func showTally(t *ledger.Tally) UsageRow {
+	return UsageRow{Requests: t.Requests, Failed: t.Failed,
+		Attempts: t.Attempts, FailedAttempts: t.FailedAttempts, Estimated: t.Estimated,
+		Input: t.Input, CacheRead: t.CacheRead, CacheWrite5m: t.CacheWrite5m, CacheWrite1h: t.CacheWrite1h,
+		Output: t.Output, Reasoning: t.Reasoning, Cost: t.Cost, Unpriced: t.Unpriced, Reported: t.Reported, Listed: t.Listed}
+}
+
+// Sums sums up by what the query says.
+func (l LedgerRows) Sums(ctx context.Context, q UsageQuery) ([]UsageRow, error) {
+	ask := ledger.SumQuery{Since: q.Since, Until: q.Until, Bucket: q.Bucket, KeyID: q.Key, Team: q.Team, Provider: q.Provider, Model: q.Model,
+		Route: q.Route, Task: q.Task, Tag: q.Tag}
+	var named func(s *ledger.Sum) (names []string, label string)
+	one := func(name string) []string { return []string{name} }
+	switch q.By {
+	case "":
+		named = func(s *ledger.Sum) ([]string, string) { return one(s.Bucket.Format(time.RFC3339)), "" }
+	case "model":
+		ask.Targets = true
+		named = func(s *ledger.Sum) ([]string, string) {
+			if s.Provider == "" {
+				return one(""), ""
+			}
+			return one(s.Provider + "/" + s.Model), ""
+		}
+	case "provider":
+		ask.Targets = true
+		named = func(s *ledger.Sum) ([]string, string) { return one(s.Provider), "" }
+	case "key":
+		ask.Callers = true
+		named = func(s *ledger.Sum) ([]string, string) { return one(s.KeyID), s.KeyName }
+	case "team":
+		ask.Callers = true
+		named = func(s *ledger.Sum) ([]string, string) { return one(s.Team), "" }
+	case "route":
+		ask.Labels = true
+		named = func(s *ledger.Sum) ([]string, string) { return one(s.Label.Route), "" }
+	case "task":
+		ask.Labels = true
+		named = func(s *ledger.Sum) ([]string, string) { return one(s.Label.Task), "" }
+	case "tag":
+		ask.Labels = true
+		named = func(s *ledger.Sum) ([]string, string) {
+			if tags := s.Label.TagList(); len(tags) > 0 {
+				return tags, ""
+			}
+			return one(""), ""
+		}
+	default:
+		return nil, llm.Errorf(llm.InvalidRequest, "usage is not summed up by %q", q.By)
+	}
+	sums, err := l.Searcher.Sums(ctx, &ask)
 	if err != nil {
 		return nil, err
 	}
-	list := make([]Request, len(entries))
-	for i := range entries {
-		list[i] = showEntry(&entries[i])
-		list[i].Attempts = nil
+	type place struct {
+		bucket int64
+		name   string
+	}
+	at := map[place]int{}
+	list := []UsageRow{}
+	for i := range sums {
+		s := &sums[i]
+		names, label := named(s)
+		for _, name := range names {
+			if q.Tag != "" && q.By == "tag" && name != q.Tag {
+				continue // another tag of the same requests
+			}
+			k := place{s.Bucket.Unix(), name}
+			j, ok := at[k]
+			if !ok {
+				j = len(list)
+				at[k] = j
+				list = append(list, UsageRow{Name: name, Bucket: s.Bucket})
+			}
+			list[j].add(&s.Tally)
+			if label != "" {
+				list[j].Label = label
+			}
+		}
+	}
+	slices.SortStableFunc(list, func(a, b UsageRow) int {
+		return cmp.Or(a.Bucket.Compare(b.Bucket), cmp.Compare(b.Cost, a.Cost), cmp.Compare(b.Requests, a.Requests), strings.Compare(a.Name, b.Name))
+	})
+	return list, nil
+}
+
+// add adds a tally to a row.
+func (r *UsageRow) add(t *ledger.Tally) {
+	r.Requests += t.Requests
+	r.Failed += t.Failed
+	r.Attempts += t.Attempts
+	r.FailedAttempts += t.FailedAttempts
+	r.Estimated += t.Estimated
+	r.Unpriced += t.Unpriced
+	r.Input += t.Input
+	r.CacheRead += t.CacheRead
+	r.CacheWrite5m += t.CacheWrite5m
+	r.CacheWrite1h += t.CacheWrite1h
+	r.Output += t.Output
+	r.Reasoning += t.Reasoning
+	r.Cost += t.Cost
+	r.Reported += t.Reported
+	r.Listed += t.Listed
+}
+
+// Requests lists requests without their attempts.
+func (l LedgerRows) Requests(ctx context.Context, f RequestFilter) (RequestList, error) {
+	var page ledger.Page
+	var err error
+	if f.After != 0 {
+		page.Entries, err = l.Reader.Recent(ctx, ledger.Filter{Since: f.Since, After: f.After, Failed: f.Errors, Limit: f.Limit})
+	} else {
+		page, err = l.Searcher.Search(ctx, &ledger.Query{Before: f.Before, First: f.First, Last: f.Last, Since: f.Since, Until: f.Until,
+			KeyID: f.Key, Team: f.Team, Asked: f.Asked, Provider: f.Provider, Model: f.Model, Route: f.Route, Task: f.Task, Tag: f.Tag,
+			Session: f.Session, Class: f.Class, Status: f.Status, Failed: f.Errors, Limit: f.Limit})
+	}
+	if err != nil {
+		return RequestList{}, err
+	}
+	list := RequestList{Requests: make([]Request, len(page.Entries))}
+	for i := range page.Entries {
+		list.Requests[i] = showEntry(&page.Entries[i])
+		list.Requests[i].Attempts = nil
+	}
+	if page.Next != 0 {
+		list.Next = page.Next.String()
 	}
 	return list, nil
 }
@@ -129,7 +247,8 @@ func (l LedgerRows) Request(ctx context.Context, id string) (Request, error) {
 }
 
 func showEntry(e *ledger.Entry) Request {
-	r := Request{ID: e.ID.String(), Seq: e.Seq, Start: e.At.UTC(), Key: e.KeyID, KeyName: e.KeyName, Dialect: e.Dialect, Op: e.Op,
+	r := Request{ID: e.ID.String(), Seq: e.Seq, Start: e.At.UTC(), Key: e.KeyID, KeyName: e.KeyName, Team: e.Team,
+		Route: e.Label.Route, Task: e.Label.Task, Tags: e.Label.TagList(), Session: e.Session, Dialect: e.Dialect, Op: e.Op,
 		Asked: e.Asked, Status: e.Status, Class: e.Class, Stream: e.Streamed,
 		FirstByte: e.FirstByte.Milliseconds(), Total: e.Total.Milliseconds(),
 		Usage: showTokens(e.Usage), Cost: Cost{e.Cost, e.Priced}, Warnings: e.Warnings}
@@ -143,7 +262,7 @@ func showEntry(e *ledger.Entry) Request {
 		}
 		r.Attempts = append(r.Attempts, Attempt{N: a.N, Provider: a.Provider, Model: a.Model, Why: a.Why, Start: a.Start.UTC(),
 			FirstByte: a.FirstByte.Milliseconds(), Total: a.Total.Milliseconds(), Status: a.Status, Class: a.Class, Message: a.Message, Refused: refused,
-			Usage: showTokens(a.Usage), Cost: Cost{a.Cost, a.Priced}, Upstream: a.UpstreamID})
+			Usage: showTokens(a.Usage), Cost: Cost{a.Cost, a.Priced}, Upstream: a.UpstreamID, Finish: a.Finish})
 	}
 	return r
 }

@@ -68,10 +68,10 @@ func TestRealKeys(t *testing.T) {
 	if err := dir.Reload(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if who, err := door.CheckAdmin(token.Reveal(), time.Now()); err != nil || who != root.ID {
-		t.Errorf("admin token: %q, %v", who, err)
+	if who, err := door.CheckAdmin(ctx, token.Reveal(), time.Now()); err != nil || who.ID != root.ID {
+		t.Errorf("admin token: %+v, %v", who, err)
 	}
-	if _, err := door.CheckAdmin(data.Reveal(), time.Now()); err == nil {
+	if _, err := door.CheckAdmin(ctx, data.Reveal(), time.Now()); err == nil {
 		t.Error("a data key opens the admin API")
 	}
 	if _, heir, err := keys.RotateKey(ctx, k.ID, time.Hour); err != nil || heir.Name != "ci" {
@@ -121,7 +121,8 @@ func TestRealLedger(t *testing.T) {
 	t.Parallel()
 	ctx, r := t.Context(), &rows{}
 	l := admin.LedgerRows{Reader: r}
-	list, err := l.Requests(ctx, admin.RequestFilter{After: -1, Errors: true, Limit: 9})
+	page, err := l.Requests(ctx, admin.RequestFilter{After: -1, Errors: true, Limit: 9})
+	list := page.Requests
 	if err != nil || len(list) != 2 || r.asked != (ledger.Filter{After: -1, Failed: true, Limit: 9}) {
 		t.Fatalf("%+v, %v, asked %+v", list, err, r.asked)
 	}

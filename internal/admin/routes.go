@@ -30,10 +30,22 @@ type route struct {
 	// name is the operation's id, summary its meaning in one line.
 	name, summary string
 	query         []param
+	// may is the row of the table of rights that it needs; open routes are for
+	// everybody.
+	may  string
+	open bool
 	// in and out are values of the bodies' types; nil is none.
 	in, out any
 	status  int
-	serve   func(s *server, q *http.Request) (status int, body any, err error)
+	// etag says that answers have an ETag, and writes take If-Match.
+	etag bool
+	// One of these serves it: write is for who sets headers, stream for who writes
+	// the answer itself.
+	serve  func(s *server, q *http.Request) (status int, body any, err error)
+	write  func(s *server, w http.ResponseWriter, q *http.Request) (status int, body any, err error)
+	stream func(s *server, w http.ResponseWriter, q *http.Request)
+	// kind is the media type of a stream; empty for one without a body.
+	kind string
 }
 
 // param is a query parameter.
@@ -44,25 +56,27 @@ var (
 	untilParam = param{"until", "leave out what is not older, written like since", ""}
 )
 
-// The whole API.
-var routes = []route{
-	{method: "GET", path: prefix + "keys", name: "listKeys", summary: "List all keys, ended ones too.", out: KeyList{}, status: 200, serve: (*server).listKeys},
-	{method: "POST", path: prefix + "keys", name: "createKey", summary: "Make a key. The token is shown this once.", in: KeySpec{}, out: Issued{}, status: 201, serve: (*server).createKey},
-	{method: "DELETE", path: prefix + "keys/{id}", name: "revokeKey", summary: "End a key for ever. It stops working within a second.", out: KeyAnswer{}, status: 200, serve: (*server).revokeKey},
-	{method: "POST", path: prefix + "keys/{id}/rotate", name: "rotateKey", summary: "Replace a key; the old one works on through the overlap.", in: Rotation{}, out: Issued{}, status: 201, serve: (*server).rotateKey},
-	{method: "GET", path: prefix + "budgets", name: "listBudgets", summary: "List budgets and how they stand.", out: BudgetList{}, status: 200, serve: (*server).listBudgets},
-	{method: "POST", path: prefix + "budgets", name: "setBudget", summary: "Add a budget or replace the one of the same scope, subject and window.", in: BudgetSpec{}, out: BudgetAnswer{}, status: 200, serve: (*server).setBudget},
-	{method: "DELETE", path: prefix + "budgets/{id...}", name: "dropBudget", summary: "Remove a budget; what was spent is kept.", out: BudgetGone{}, status: 200, serve: (*server).dropBudget},
-	{method: "POST", path: prefix + "budgets/settle", name: "settleBudget", summary: "Give back what runs that were killed had leased and never accounted for.", in: BudgetName{}, out: BudgetSettled{}, status: 200, serve: (*server).settleBudget},
-	{method: "GET", path: prefix + "usage", name: "usage", summary: "Sum up tokens and cost.", query: []param{{"by", "what a row stands for; model when left out", "model,key,day,provider,day_model"}, sinceParam, untilParam}, out: UsageAnswer{}, status: 200, serve: (*server).usage},
-	{method: "GET", path: prefix + "requests", name: "listRequests", summary: "List requests, newest first; with after, in the order of writing.", query: []param{sinceParam, {"after", "the seq of a request: only those written later; -1 for all", ""}, {"limit", "how many at most, 1 to 1000; 100 when left out", ""}, {"errors", "true leaves out what ended well", "true,false"}}, out: RequestList{}, status: 200, serve: (*server).listRequests},
-	{method: "GET", path: prefix + "requests/{id}", name: "request", summary: "Show one request with its attempts.", out: RequestAnswer{}, status: 200, serve: (*server).request},
-	{method: "GET", path: prefix + "models", name: "listModels", summary: "List models.", query: []param{{"provider", "only this provider's", ""}, {"needs", "only models with all of these features, separated by commas", ""}, {"sort", "the order; id when left out", "id,price,window"}, {"all", "true lists models of providers that are not configured too", "true,false"}}, out: ModelList{}, status: 200, serve: (*server).listModels},
-	{method: "POST", path: prefix + "models/refresh", name: "refreshModels", summary: "Read a catalogue file (the body) over the rows that are there; without a body ask the providers for their model lists.", in: jsontext.Value{}, out: Refreshed{}, status: 200, serve: (*server).refreshModels},
-	{method: "GET", path: prefix + "providers", name: "listProviders", summary: "List the providers that were found, and those that were skipped with advice.", out: ProviderList{}, status: 200, serve: (*server).listProviders},
-	{method: "GET", path: prefix + "errors", name: "errorClasses", summary: "Show what is done about each class of error.", query: []param{{"route", "for requests that name this route", ""}}, out: ErrorTable{}, status: 200, serve: (*server).errorClasses},
-	{method: "GET", path: prefix + "status", name: "status", summary: "Say how the gateway is.", out: Status{}, status: 200, serve: (*server).status},
-	{method: "GET", path: prefix + "openapi.json", name: "openAPI", summary: "This description.", out: jsontext.Value{}, status: 200, serve: (*server).describe},
+// The whole API. What a file has of its own stands in that file.
+var routes = slices.Concat(mainRoutes, sessionRoutes, memberRoutes, overviewRoutes)
+
+var mainRoutes = []route{
+	{method: "GET", path: prefix + "keys", name: "listKeys", may: "keys.read", summary: "List all keys, ended ones too.", out: KeyList{}, status: 200, serve: (*server).listKeys},
+	{method: "POST", path: prefix + "keys", name: "createKey", may: "keys.write", summary: "Make a key. The token is shown this once.", in: KeySpec{}, out: Issued{}, status: 201, serve: (*server).createKey},
+	{method: "DELETE", path: prefix + "keys/{id}", name: "revokeKey", may: "keys.write", summary: "End a key for ever. It stops working within a second.", out: KeyAnswer{}, status: 200, serve: (*server).revokeKey},
+	{method: "POST", path: prefix + "keys/{id}/rotate", name: "rotateKey", may: "keys.write", summary: "Replace a key; the old one works on through the overlap.", in: Rotation{}, out: Issued{}, status: 201, serve: (*server).rotateKey},
+	{method: "GET", path: prefix + "budgets", name: "listBudgets", may: "budgets.read", summary: "List budgets and how they stand.", out: BudgetList{}, status: 200, serve: (*server).listBudgets},
+	{method: "POST", path: prefix + "budgets", name: "setBudget", may: "budgets.write", summary: "Add a budget or replace the one of the same scope, subject and window.", in: BudgetSpec{}, out: BudgetAnswer{}, status: 200, serve: (*server).setBudget},
+	{method: "DELETE", path: prefix + "budgets/{id...}", name: "dropBudget", may: "budgets.write", summary: "Remove a budget; what was spent is kept.", out: BudgetGone{}, status: 200, serve: (*server).dropBudget},
+	{method: "POST", path: prefix + "budgets/settle", name: "settleBudget", may: "budgets.write", summary: "Give back what runs that were killed had leased and never accounted for.", in: BudgetName{}, out: BudgetSettled{}, status: 200, serve: (*server).settleBudget},
+	{method: "GET", path: prefix + "usage", name: "usage", may: "usage.read", summary: "Sum up tokens and cost.", query: usageParams, out: UsageAnswer{}, status: 200, serve: (*server).usage},
+	{method: "GET", path: prefix + "requests", name: "listRequests", may: "requests.read", summary: "Search requests, newest first; with after, in the order of writing.", query: requestParams, out: RequestList{}, status: 200, serve: (*server).listRequests},
+	{method: "GET", path: prefix + "requests/{id}", name: "request", may: "requests.read", summary: "Show one request with its attempts.", out: RequestAnswer{}, status: 200, serve: (*server).request},
+	{method: "GET", path: prefix + "models", name: "listModels", may: "models.read", summary: "List models.", query: []param{{"provider", "only this provider's", ""}, {"needs", "only models with all of these features, separated by commas", ""}, {"sort", "the order; id when left out", "id,price,window"}, {"all", "true lists models of providers that are not configured too", "true,false"}}, out: ModelList{}, status: 200, serve: (*server).listModels},
+	{method: "POST", path: prefix + "models/refresh", name: "refreshModels", may: "models.write", summary: "Read a catalogue file (the body) over the rows that are there; without a body ask the providers for their model lists.", in: jsontext.Value{}, out: Refreshed{}, status: 200, serve: (*server).refreshModels},
+	{method: "GET", path: prefix + "providers", name: "listProviders", may: "providers.read", summary: "List the providers that were found, and those that were skipped with advice.", out: ProviderList{}, status: 200, serve: (*server).listProviders},
+	{method: "GET", path: prefix + "errors", name: "errorClasses", may: "routes.read", summary: "Show what is done about each class of error.", query: []param{{"route", "for requests that name this route", ""}}, out: ErrorTable{}, status: 200, serve: (*server).errorClasses},
+	{method: "GET", path: prefix + "status", name: "status", may: "status.read", summary: "Say how the gateway is.", out: Status{}, status: 200, serve: (*server).status},
+	{method: "GET", path: prefix + "openapi.json", name: "openAPI", may: "status.read", summary: "This description.", out: jsontext.Value{}, status: 200, serve: (*server).describe},
 }
 
 func (s *server) listKeys(q *http.Request) (int, any, error) {
@@ -111,6 +125,11 @@ func (s *server) createKey(q *http.Request) (int, any, error) {
 	if !k.Expires.IsZero() && !k.Expires.After(now) {
 		return 0, nil, llm.Errorf(llm.InvalidRequest, "the key would have expired already")
 	}
+	if k.Admin {
+		if err := allow(s.caller(q.Context()), "members.write"); err != nil {
+			return 0, nil, err
+		}
+	}
 	token, made, err := s.Keys.CreateKey(q.Context(), k)
 	if err != nil {
 		return 0, nil, err
@@ -120,6 +139,9 @@ func (s *server) createKey(q *http.Request) (int, any, error) {
 }
 
 func (s *server) revokeKey(q *http.Request) (int, any, error) {
+	if err := s.mayAdmins(q, q.PathValue("id")); err != nil {
+		return 0, nil, err
+	}
 	k, err := s.Keys.RevokeKey(q.Context(), q.PathValue("id"))
 	if err != nil {
 		return 0, nil, err
@@ -140,62 +162,15 @@ func (s *server) rotateKey(q *http.Request) (int, any, error) {
 			return 0, nil, err
 		}
 	}
+	if err := s.mayAdmins(q, q.PathValue("id")); err != nil {
+		return 0, nil, err
+	}
 	token, k, err := s.Keys.RotateKey(q.Context(), q.PathValue("id"), overlap)
 	if err != nil {
 		return 0, nil, err
 	}
 	s.audit(q.Context(), "keys.rotate", q.PathValue("id")+" -> "+k.ID)
 	return http.StatusCreated, Issued{token.Reveal(), k}, nil
-}
-
-func (s *server) usage(q *http.Request) (int, any, error) {
-	if err := params(q, "by", "since", "until"); err != nil {
-		return 0, nil, err
-	}
-	v, now := q.URL.Query(), time.Now()
-	a := UsageAnswer{By: "model"}
-	if by := v.Get("by"); by != "" {
-		if !slices.Contains([]string{"model", "key", "day", "provider", "day_model"}, by) {
-			return 0, nil, llm.Errorf(llm.InvalidRequest, "by is model, key, day, provider or day_model")
-		}
-		a.By = by
-	}
-	var err error
-	if a.Since, err = moment("since", v.Get("since"), now); err != nil {
-		return 0, nil, err
-	}
-	if a.Until, err = moment("until", v.Get("until"), now); err != nil {
-		return 0, nil, err
-	}
-	a.Rows, err = s.Usage.UsageBy(q.Context(), a.By, a.Since, a.Until)
-	return http.StatusOK, a, err
-}
-
-func (s *server) listRequests(q *http.Request) (int, any, error) {
-	if err := params(q, "since", "after", "limit", "errors"); err != nil {
-		return 0, nil, err
-	}
-	v := q.URL.Query()
-	f := RequestFilter{Limit: 100}
-	var err error
-	if text := v.Get("after"); text != "" {
-		if f.After, err = strconv.ParseInt(text, 10, 64); err != nil || f.After == 0 {
-			return 0, nil, llm.Errorf(llm.InvalidRequest, "after is the seq of a request, or -1")
-		}
-	}
-	if f.Since, err = moment("since", v.Get("since"), time.Now()); err != nil {
-		return 0, nil, err
-	}
-	if f.Errors, err = choice(v, "errors"); err != nil {
-		return 0, nil, err
-	}
-	if text := v.Get("limit"); text != "" {
-		if f.Limit, err = strconv.Atoi(text); err != nil || f.Limit < 1 || f.Limit > 1000 {
-			return 0, nil, llm.Errorf(llm.InvalidRequest, "limit is a number from 1 to 1000")
-		}
-	}
-	rows, err := s.Requests.Requests(q.Context(), f)
-	return http.StatusOK, RequestList{rows}, err
 }
 
 func (s *server) request(q *http.Request) (int, any, error) {

@@ -82,8 +82,12 @@ type KeyAnswer struct {
 // UsageRow sums up the requests of one model, key, day or provider.
 type UsageRow struct {
 	// Name is the model ("provider/model"), the key's id, the day
-	// ("2026-11-23", UTC) or the provider.
+	// ("2026-11-23", UTC), the provider, the team, the route, the tag or the task;
+	// empty for requests that have none. By hour and by minute it is the time.
+	// A request with several tags counts for each.
 	Name string `json:"name"`
+	// Bucket is when the length of time began that the row is for.
+	Bucket time.Time `json:"bucket,omitzero"`
 	// Label is a key's latest name.
 	Label    string `json:"label,omitzero"`
 	Requests int64  `json:"requests"`
@@ -114,24 +118,12 @@ type UsageRow struct {
 
 // UsageAnswer is a usage table.
 type UsageAnswer struct {
-	By    string     `json:"by" enum:"model,key,day,provider,day_model"`
-	Since time.Time  `json:"since,omitzero"`
-	Until time.Time  `json:"until,omitzero"`
-	Rows  []UsageRow `json:"rows"`
-}
-
-// RequestFilter picks ledger rows.
-type RequestFilter struct {
-	// Since leaves out what began before; zero means no bound.
-	Since time.Time
-	// After is the Seq of a request: those that were written later are listed,
-	// in the order of writing; a negative number lists from the first. 0 lists
-	// the newest first.
-	After int64
-	// Errors leaves out requests that ended well.
-	Errors bool
-	// Limit is how many rows at most, 1 to 1000.
-	Limit int
+	By string `json:"by" enum:"model,key,day,provider,day_model,hour,minute,team,route,tag,task"`
+	// Bucket is what rows are apart by too; left out when it was not said.
+	Bucket string     `json:"bucket,omitzero" enum:"minute,hour,day"`
+	Since  time.Time  `json:"since,omitzero"`
+	Until  time.Time  `json:"until,omitzero"`
+	Rows   []UsageRow `json:"rows"`
 }
 
 // Request is one request as the ledger knows it.
@@ -145,6 +137,13 @@ type Request struct {
 	// Key is the id of the key that asked; KeyName its name.
 	Key     string `json:"key"`
 	KeyName string `json:"key_name"`
+	Team    string `json:"team"`
+	// Route is the operator's route that it named; Task, Tags and Session are what
+	// its client says of it. They are left out when there are none.
+	Route   string   `json:"route,omitzero"`
+	Task    string   `json:"task,omitzero"`
+	Tags    []string `json:"tags,omitzero"`
+	Session string   `json:"session,omitzero"`
 	// Dialect and Op say at which door it came in.
 	Dialect llm.Dialect `json:"dialect"`
 	Op      llm.Op      `json:"op"`
@@ -205,6 +204,8 @@ type Attempt struct {
 	Usage    Tokens   `json:"usage"`
 	Cost     Cost     `json:"cost"`
 	Upstream string   `json:"upstream_id,omitzero"`
+	// Finish is why the answer ended.
+	Finish llm.FinishReason `json:"finish,omitzero"`
 }
 
 // Refused says when and why the content was refused.
@@ -218,6 +219,9 @@ type Refused struct {
 // RequestList is a page of requests.
 type RequestList struct {
 	Requests []Request `json:"requests"`
+	// Next is the cursor of the next page; left out when there is none. A page may
+	// be short, or empty, and have one: a search looks for a bounded time.
+	Next string `json:"next,omitzero"`
 }
 
 // RequestAnswer is one request.

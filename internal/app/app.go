@@ -116,6 +116,9 @@ type App struct {
 	prices atomic.Pointer[catalog.Catalog]
 	alarm  alarm
 	ready  atomic.Bool
+	// ends is closed when streams of events are to end, once.
+	ends    chan struct{}
+	endOnce sync.Once
 	// stopping: the listener is still open, but not for long.
 	stopping atomic.Bool
 
@@ -141,7 +144,7 @@ type App struct {
 // New opens the state and builds every part. The caller ends it with Close, or
 // by Serve, which closes it.
 func New(ctx context.Context, o Options) (*App, error) {
-	a := &App{o: o, started: time.Now(), limits: &limit.Table{}, seed: maphash.MakeSeed(), tokens: &tokens.Learner{}}
+	a := &App{ends: make(chan struct{}), o: o, started: time.Now(), limits: &limit.Table{}, seed: maphash.MakeSeed(), tokens: &tokens.Learner{}}
 	a.cfg.Store(o.Config)
 	a.gate = admission.New(gateOptions(o.Config))
 	a.log = logger(o.Log, o.Config.Log, &a.level)
@@ -219,7 +222,7 @@ func (a *App) build(ctx context.Context) error {
 	}
 	a.gateway = gateway.New(front, a.snapshot(cfg))
 	a.admin = admin.New(a.adminOptions(admin.Options{
-		Door:     admin.DirectoryDoor{Directory: a.directory},
+		Staff:    a.staff(),
 		Loopback: loopback(cfg.Listen),
 	}))
 	return nil

@@ -31,6 +31,7 @@ func (a *App) drain(ctx context.Context, server *http.Server, cut context.Cancel
 	a.gateway.Drain()
 	a.ready.Store(false)
 	a.stopping.Store(true)
+	a.endOnce.Do(func() { close(a.ends) })
 	drain, forced := context.WithCancel(context.WithoutCancel(ctx))
 	defer forced()
 	if a.o.Force != nil {

@@ -27,7 +27,7 @@ import (
 
 // adminOptions fills in what the admin API shows.
 func (a *App) adminOptions(o admin.Options) admin.Options {
-	rows := admin.LedgerRows{Reader: a.ledger}
+	rows := admin.LedgerRows{Reader: a.ledger, Searcher: a.ledger}
 	o.Budgets = purses{a}
 	o.Keys, o.Usage, o.Requests = admin.RingKeys{Ring: access.Ring{Store: heard{a.db, a.directory}}}, rows, rows
 	o.Catalog = admin.CatalogRows{
@@ -38,6 +38,7 @@ func (a *App) adminOptions(o admin.Options) admin.Options {
 	}
 	o.Errors = func(route string) ([]admin.ErrorClass, error) { return errorsView(a.config(), route) }
 	o.Status, o.Log = a.status, a.log
+	o.Overview, o.Pulse, o.Ends = a.overview, a.pulse, a.ends
 	o.Audit = &auditFile{path: filepath.Join(a.data, "audit.log"), log: func(err error) { a.log.Error("the audit log cannot be written", "error", err) }}
 	return o
 }

@@ -170,7 +170,10 @@ func (f *fakeApp) Errors(_ *config.Config, route string) ([]admin.ErrorClass, er
 	return []admin.ErrorClass{{Class: llm.Overloaded, Status: 529, Means: "the provider has no room", Does: "waits, then moves on", Repeat: 1, Next: true}}, nil
 }
 
-func (f *fakeApp) Requests(_ context.Context, q admin.RequestFilter) ([]admin.Request, error) {
+// Sums is not asked by a command.
+func (fakeUsage) Sums(context.Context, admin.UsageQuery) ([]admin.UsageRow, error) { return nil, nil }
+
+func (f *fakeApp) Requests(_ context.Context, q admin.RequestFilter) (admin.RequestList, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	rows := f.rows
@@ -186,7 +189,7 @@ func (f *fakeApp) Requests(_ context.Context, q admin.RequestFilter) ([]admin.Re
 	if q.After == 0 {
 		slices.Reverse(found)
 	}
-	return found[:min(len(found), q.Limit)], nil
+	return admin.RequestList{Requests: found[:min(len(found), q.Limit)]}, nil
 }
 
 func (f *fakeApp) Request(ctx context.Context, id string) (admin.Request, error) {

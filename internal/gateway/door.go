@@ -167,6 +167,7 @@ func (d *door) heed(out *llm.Draft, h http.Header) {
 	out.Header = d.forwarded(h)
 	out.Rehearse = h.Get("X-Headrace-Rehearse")
 	out.Session = cmp.Or(h.Get("X-Headrace-Session"), h.Get("X-Claude-Code-Session-Id"))
+	out.Task = h.Get("X-Headrace-Task")
 }
 
 // forwarded gives the client's headers that may go on.

@@ -173,6 +173,7 @@ func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, d *door, path 
 // been told nothing yet.
 func (x *exchange) run(ctx context.Context, p *access.Principal, d *llm.Draft, tags []string) *llm.Error {
 	x.about(d)
+	x.label(d, tags)
 	keep := &x.reply.keep
 	if fail := keep.goOn(ctx, d); fail != nil {
 		return fail

@@ -129,6 +129,7 @@ func (x *exchange) deliver(ctx context.Context, j *Job, path asked, t *route.Tar
 	if fail != nil {
 		return fail
 	}
+	x.label(&d, j.Header["X-Headrace-Tags"])
 	if x.reply.bill, fail = x.open(&j.Caller, j.Header["X-Headrace-Tags"]); fail != nil {
 		return fail
 	}

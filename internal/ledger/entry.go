@@ -27,6 +27,10 @@ type Entry struct {
 	// Asked is the model or route name as the client wrote it.
 	Asked    string
 	Streamed bool
+	// Label is what it says of itself, Session the conversation that it belongs to
+	// as far as its client says one.
+	Label   Label
+	Session string
 	// Status is what the client saw; Class is empty when all went well. An
 	// answer that refuses the content has the class content_refused and the
 	// status with which it was told, mostly 200.
@@ -112,7 +116,8 @@ const (
 // settle works out prices and sums and cuts what is too long. The entry is
 // the ledger's own by now.
 func (e *Entry) settle(price PriceFunc) {
-	e.Asked = cut(e.Asked, maxName)
+	e.Asked, e.Session = cut(e.Asked, maxName), cut(e.Session, maxName)
+	e.Label.settle()
 	for i, w := range e.Warnings {
 		e.Warnings[i] = cut(w, maxText)
 	}

@@ -91,3 +91,42 @@ func (id *ID) UnmarshalText(text []byte) error {
 	}
 	return err
 }
+
+// IDRange gives the IDs whose texts begin with a text, which may be short of its
+// prefix; not ok when none can.
+func IDRange(text string) (first, last ID, ok bool) {
+	digits, has := strings.CutPrefix(text, idPrefix)
+	if !has {
+		if strings.HasPrefix(idPrefix, text) {
+			return 0, 1<<63 - 1, true
+		}
+		return 0, 0, false
+	}
+	if len(digits) > idDigits {
+		return 0, 0, false
+	}
+	ends := [2]int64{}
+	for i, fill := range []string{"0", "v"} {
+		padded := digits + strings.Repeat(fill, idDigits-len(digits))
+		var n uint64
+		for j := range len(padded) {
+			at := strings.IndexByte("0123456789abcdefghijklmnopqrstuv", padded[j])
+			if at < 0 {
+				return 0, 0, false
+			}
+			if j == idDigits-1 { // 65 bits are written: the last one is padding
+				n = n<<4 | uint64(at>>1)
+				break
+			}
+			n = n<<5 | uint64(at)
+		}
+		if n > 1<<63-1 {
+			if i == 0 {
+				return 0, 0, false
+			}
+			n = 1<<63 - 1
+		}
+		ends[i] = int64(n)
+	}
+	return ID(ends[0]), ID(ends[1]), true
+}

@@ -25,7 +25,7 @@ type Tally struct {
 	Reported, Listed llm.Nanodollars
 }
 
-// Hour is the tally of one UTC hour, key and target: what a store adds to its
+// Hour is the tally of one UTC hour, key, target and label: what a store adds to its
 // roll-up in the same transaction as the rows.
 type Hour struct {
 	// Hour is in hours since the Unix epoch, by the start of the request.
@@ -33,6 +33,7 @@ type Hour struct {
 	KeyID, KeyName, Team string
 	// Provider and Model are empty for requests that asked no provider.
 	Provider, Model string
+	Label           Label
 	Tally           Tally
 }
 
@@ -96,6 +97,7 @@ func HourRange(since, until time.Time) (from, to int64) {
 type hourKey struct {
 	hour                                  int64
 	keyID, keyName, team, provider, model string
+	label                                 Label
 }
 
 // RollUp tallies settled entries, one Hour for each hour, caller and target.
@@ -103,13 +105,13 @@ func RollUp(entries []Entry) []Hour {
 	at := make(map[hourKey]int)
 	var hours []Hour
 	tally := func(e *Entry, provider, model string) *Tally {
-		k := hourKey{hourOf(e.At), e.KeyID, e.KeyName, e.Team, provider, model}
+		k := hourKey{hourOf(e.At), e.KeyID, e.KeyName, e.Team, provider, model, e.Label}
 		i, ok := at[k]
 		if !ok {
 			i = len(hours)
 			at[k] = i
 			hours = append(hours, Hour{Hour: k.hour, KeyID: k.keyID, KeyName: k.keyName, Team: k.team,
-				Provider: provider, Model: model})
+				Provider: provider, Model: model, Label: e.Label})
 		}
 		return &hours[i].Tally
 	}

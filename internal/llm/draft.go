@@ -128,6 +128,9 @@ type Draft struct {
 	// Session is the same for the requests of one conversation, as far as the
 	// client says so; empty when it does not.
 	Session string
+	// Task is what the client calls the kind of work that the request is
+	// (x-headrace-task); empty when it does not say.
+	Task string
 	// Credential is the index of the provider's credential that this attempt is
 	// sent with.
 	Credential int

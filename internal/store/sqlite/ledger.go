@@ -94,6 +94,9 @@ func (d *DB) writeBatch(ctx context.Context, tx *sql.Tx, b *ledger.Batch) error 
 	if err := d.charge(ctx, tx, b); err != nil {
 		return err
 	}
+	if err := d.mark(ctx, tx, b.Entries); err != nil {
+		return err
+	}
 	if err := d.addHours(ctx, tx, b.Hours); err != nil {
 		return err
 	}
@@ -167,6 +170,9 @@ func (d *DB) insertRequests(ctx context.Context, tx *sql.Tx, entries []ledger.En
 			e.FirstByte.Microseconds(), e.Total.Microseconds(), warnings); err != nil {
 			return fmt.Errorf("insert requests: %w", err)
 		}
+		day := e.At.UnixMilli() / dayMillis
+		n.day(dayWord{day, "ask", ask})
+		n.day(dayWord{day, "end", end})
 	}
 	if err := in.finish(ctx); err != nil {
 		return fmt.Errorf("insert requests: %w", err)
@@ -242,10 +248,11 @@ func (d *DB) addHours(ctx context.Context, tx *sql.Tx, hours []ledger.Hour) erro
 		h := &hours[i]
 		t := &h.Tally
 		caller, target := n.caller(caller{h.KeyID, h.KeyName, h.Team}), n.target(target{h.Provider, h.Model})
+		label := n.label(h.Label)
 		if n.err != nil {
 			return n.err
 		}
-		sums := []any{h.Hour, caller, target, t.Requests, t.Failed, t.Attempts, t.FailedAttempts,
+		sums := []any{h.Hour, caller, target, label, t.Requests, t.Failed, t.Attempts, t.FailedAttempts,
 			t.Estimated, t.Unpriced, t.Input, t.CacheRead, t.CacheWrite5m, t.CacheWrite1h, t.Output, t.Reasoning, int64(t.Cost),
 			int64(t.Reported), int64(t.Listed)}
 		if _, err := add.ExecContext(ctx, sums...); err != nil {
@@ -309,6 +316,9 @@ func (d *DB) entries(ctx context.Context, name string, args ...any) ([]ledger.En
 			return nil, err
 		}
 		if err := d.chargesOf(ctx, tx, &found[i]); err != nil {
+			return nil, err
+		}
+		if err := d.markOf(ctx, tx, &found[i]); err != nil {
 			return nil, err
 		}
 		found[i].Sum()

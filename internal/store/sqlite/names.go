@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 
+	"headrace/internal/ledger"
 	"headrace/internal/llm"
 )
 
@@ -19,6 +20,9 @@ type names struct {
 	targets map[target]int64
 	ends    map[end]int64
 	tries   map[try]int64
+	labels  map[ledger.Label]int64
+	// days are the words that are written down for a day already.
+	days map[dayWord]bool
 }
 
 // The shared things, by their values.
@@ -47,7 +51,8 @@ type (
 )
 
 func (n *names) forget() {
-	*n = names{callers: map[caller]int64{}, asks: map[ask]int64{}, targets: map[target]int64{}, ends: map[end]int64{}, tries: map[try]int64{}}
+	*n = names{callers: map[caller]int64{}, asks: map[ask]int64{}, targets: map[target]int64{}, ends: map[end]int64{}, tries: map[try]int64{},
+		labels: map[ledger.Label]int64{}, days: map[dayWord]bool{}}
 }
 
 // namer gives ids in a transaction and keeps the first error.

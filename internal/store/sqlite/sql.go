@@ -34,6 +34,8 @@ const (
 
 // onWriter are the statements that write.
 var onWriter = map[string]bool{
+	"staff_put_member": true, "staff_put_session": true, "staff_drop_session": true, "staff_sweep_sessions": true,
+	"ledger_label": true, "ledger_insert_mark": true, "ledger_prune_marks": true, "ledger_day_word": true,
 	"access_put_key": true, "access_raise_version": true,
 	"ledger_caller": true, "ledger_ask": true, "ledger_target": true, "ledger_end": true, "ledger_try": true,
 	insertRequests: true, insertRequests + widened: true,

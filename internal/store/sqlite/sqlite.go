@@ -50,8 +50,11 @@ var (
 	_ ledger.Pruner = (*DB)(nil)
 	_ batch.Store   = (*DB)(nil)
 
-	_ batch.FileStore = (*DB)(nil)
-	_ webhook.Store   = (*DB)(nil)
+	_ batch.FileStore   = (*DB)(nil)
+	_ webhook.Store     = (*DB)(nil)
+	_ access.StaffStore = (*DB)(nil)
+	_ ledger.Searcher   = (*DB)(nil)
+	_ batch.Overseer    = (*DB)(nil)
 )
 
 // readers bounds the read pool.

@@ -1,0 +1,1 @@
+DELETE FROM staff_session WHERE ends < $1 OR seen < $2
