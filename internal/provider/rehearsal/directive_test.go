@@ -262,7 +262,7 @@ func TestBadDirectives(t *testing.T) {
 // TestEveryClassHasItsDirective: each class of a provider's answer can be
 // rehearsed, or is refused with the reason.
 func TestEveryClassHasItsDirective(t *testing.T) {
-	ours := []llm.Class{llm.Unauthenticated, llm.Forbidden, llm.NotFound, llm.TooLarge, llm.Unsupported, llm.Unavailable}
+	ours := []llm.Class{llm.Unauthenticated, llm.Forbidden, llm.PolicyBlocked, llm.NotFound, llm.TooLarge, llm.Unsupported, llm.Unavailable}
 	for _, c := range llm.Classes() {
 		_, err := parseOrders(string(c))
 		if possible := c != llm.ClientGone && !slices.Contains(ours, c); possible != (err == nil) {
