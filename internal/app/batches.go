@@ -39,9 +39,10 @@ func (a *App) newBatches(c *config.Batch, seal batch.Sealer) *batches {
 	b := &batches{a: a, jobs: map[batch.JobID]*batch.Job{}}
 	rule := batch.Rule{Margin: c.Margin, Latency: c.Latency.Std(), Cancel: c.Cancel.Std()}
 	rate := func() batch.Rate { return batch.Rate(a.config().Batch.Rate) }
-	b.service = &batch.Service{Store: a.db, Seal: seal, Rule: rule, Rate: rate}
+	bells := &batch.Bells{}
+	b.service = &batch.Service{Store: a.db, Seal: seal, Rule: rule, Rate: rate, Bells: bells}
 	b.engine = &batch.Engine{
-		Store: a.db, Seal: seal, Rule: rule, Rate: rate, Plan: b.plan, Provider: b.provider, Runner: b, Worker: batchWorker,
+		Store: a.db, Bells: bells, Seal: seal, Rule: rule, Rate: rate, Plan: b.plan, Provider: b.provider, Runner: b, Worker: batchWorker,
 		Window: c.Window.Std(), Parallel: c.Parallel, Call: c.Call.Std(), Keep: c.Keep.Std(), Log: a.log,
 	}
 	return b

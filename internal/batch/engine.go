@@ -47,7 +47,9 @@ type Engine struct {
 	// after a restart: what it held before is free at once then.
 	Worker string
 	// Window is how long items wait for others to share a batch, 0 means 1 min.
-	Window time.Duration
+	// Those of a job of many, to which nothing is added, wait only until nothing
+	// has come for Quiet; 0 means 2 s.
+	Window, Quiet time.Duration
 	// Items and Bytes bound a batch besides the provider's own bounds; 0 means
 	// 10,000 and 32 MiB, which is held in memory while it is posted.
 	Items int
@@ -56,13 +58,20 @@ type Engine struct {
 	// means 5 min. It is also how long the item of an engine that died waits.
 	Parallel int
 	Call     time.Duration
-	// Tick is the time between two rounds, 0 means 1 s.
+	// Tick is the longest time between two rounds, 0 means 15 s. Work of this
+	// process is begun at once; what others have left is found by the next round.
 	Tick time.Duration
+	// Bells are those of the Service of this process; nil when it has none.
+	Bells *Bells
 	// Keep is how long jobs stay after their end, 0 means 29 days.
 	Keep time.Duration
 	Log  *slog.Logger
 
-	ids    ledger.IDs
+	ids ledger.IDs
+	// next is when the round under way wants to be followed by another one; only
+	// Step uses it.
+	next time.Time
+
 	mu     sync.Mutex // guards curves
 	curves map[string]*Curve
 	// Dropped counts results that were late or came twice.
@@ -84,6 +93,9 @@ const (
 // Run works until ctx ends, and waits for what it has begun, which may go on
 // until calls ends.
 func (e *Engine) Run(ctx, calls context.Context) {
+	if e.Bells == nil {
+		e.Bells = &Bells{}
+	}
 	if err := e.Store.FreeBatches(calls, e.Worker); err != nil {
 		e.log().Error("batch engine: what this worker held before the start waits until its leases end", "error", err)
 	}
@@ -91,24 +103,62 @@ func (e *Engine) Run(ctx, calls context.Context) {
 	defer wg.Wait()
 	wg.Go(func() {
 		for ctx.Err() == nil {
+			work, begin := e.Bells.Work.Next(), time.Now()
 			if err := e.Step(calls); err != nil && calls.Err() == nil {
 				e.log().Error("batch engine: a round failed", "error", err)
 			}
-			if pause(ctx, cmp.Or(e.Tick, time.Second)) != nil {
+			e.Bells.calls.Ring()
+			// Rounds take a fifth of the time at most, however often the bell rings.
+			took := time.Since(begin)
+			if pause(ctx, max(stepGap, 4*took)) != nil {
+				return
+			}
+			if left := time.Until(e.next); left > 0 && wait(ctx, left, work) != nil {
 				return
 			}
 		}
 	})
 	slots := make(chan struct{}, cmp.Or(e.Parallel, 16))
 	for ctx.Err() == nil {
+		more := e.Bells.calls.Next()
 		n, err := e.callSome(calls, &wg, slots)
 		if err != nil && ctx.Err() == nil {
 			e.log().Error("batch engine: no work taken", "error", err)
 		}
-		if n == 0 && pause(ctx, min(cmp.Or(e.Tick, time.Second), 200*time.Millisecond)) != nil {
+		if n == 0 && wait(ctx, e.tick(), more) != nil {
 			return
 		}
 	}
+}
+
+// stepGap is the least time between two rounds.
+const stepGap = 200 * time.Millisecond
+
+func (e *Engine) tick() time.Duration { return cmp.Or(e.Tick, 15*time.Second) }
+
+// soon asks for a round at a time, if that is before the next one.
+func (e *Engine) soon(at time.Time) {
+	if at.Before(e.next) {
+		e.next = at
+	}
+}
+
+// moveItems moves items, and rings for who waits for them.
+func (e *Engine) moveItems(ctx context.Context, m Move) error {
+	n, err := e.Store.MoveBatchItems(ctx, m)
+	if n > 0 {
+		e.Bells.news().Ring()
+	}
+	return err
+}
+
+// moveJob moves items of a job, and rings for who waits for them.
+func (e *Engine) moveJob(ctx context.Context, id JobID, m Move) error {
+	n, err := e.Store.MoveBatchJob(ctx, id, m)
+	if n > 0 {
+		e.Bells.news().Ring()
+	}
+	return err
 }
 
 func (e *Engine) log() *slog.Logger {
@@ -124,11 +174,20 @@ func (e *Engine) Step(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	now := time.Now()
+	e.next = now.Add(e.tick())
+	for i := range open {
+		e.soon(open[i].Deadline)
+	}
 	var errs []error
 	for _, f := range []func(context.Context, []Job) error{e.end, e.leave, e.choose, e.coalesce, e.post, e.reconcile, e.poll, e.close} {
 		errs = append(errs, f(ctx, open))
 	}
-	return errors.Join(errs...)
+	due, err := e.Store.NextBatchWork(ctx, now)
+	if err == nil && !due.IsZero() {
+		e.soon(due)
+	}
+	return errors.Join(append(errs, err)...)
 }
 
 // waiting are the states before an item is in a batch, within those in one.
@@ -153,7 +212,7 @@ func (e *Engine) end(ctx context.Context, open []Job) error {
 			return err
 		}
 		for _, from := range slices.Concat(waiting, within, []State{RealTime}) {
-			if _, err := e.Store.MoveBatchJob(ctx, j.ID, Move{From: from, To: to, Why: why}); err != nil {
+			if err := e.moveJob(ctx, j.ID, Move{From: from, To: to, Why: why}); err != nil {
 				return err
 			}
 		}
@@ -218,7 +277,7 @@ func (e *Engine) leave(ctx context.Context, open []Job) error {
 	for _, id := range e.Rule.Switch(now, ds, e.Rate()) {
 		j := byID[id]
 		for _, from := range waiting {
-			if _, err := e.Store.MoveBatchJob(ctx, id, Move{From: from, To: RealTime, Path: PathRealTime, Why: why}); err != nil {
+			if err := e.moveJob(ctx, id, Move{From: from, To: RealTime, Path: PathRealTime, Why: why}); err != nil {
 				return err
 			}
 		}
@@ -261,8 +320,7 @@ func (e *Engine) move(ctx context.Context, rows []Row, pick func(*Row) bool, m M
 	if len(m.Items) == 0 {
 		return nil
 	}
-	_, err := e.Store.MoveBatchItems(ctx, m)
-	return err
+	return e.moveItems(ctx, m)
 }
 
 func (e *Engine) curve(provider, model string, use func(*Curve)) {
@@ -338,7 +396,7 @@ func (e *Engine) choose(ctx context.Context, open []Job) error {
 		}
 		for k, ids := range moves {
 			m := Move{Items: ids, From: from, To: k.to, Path: k.path, Why: k.why, Provider: k.provider, Model: k.model}
-			if _, err := e.Store.MoveBatchItems(ctx, m); err != nil {
+			if err := e.moveItems(ctx, m); err != nil {
 				return err
 			}
 		}
@@ -348,8 +406,12 @@ func (e *Engine) choose(ctx context.Context, open []Job) error {
 
 // coalesce makes intents of what waits for a batch: of as much as a batch
 // takes, or of what there is when the oldest has waited for the window.
-func (e *Engine) coalesce(ctx context.Context, _ []Job) error {
+func (e *Engine) coalesce(ctx context.Context, open []Job) error {
 	now := time.Now()
+	whole := map[JobID]bool{} // jobs that nothing is added to
+	for i := range open {
+		whole[open[i].ID] = open[i].Form != FormSingle
+	}
 	// The claim ends at once: an intent only takes what no other has taken.
 	rows, err := e.Store.ClaimBatchItems(ctx, Coalescing, Claim{e.Worker, now, now, 20 * claimed})
 	if err != nil {
@@ -364,7 +426,7 @@ func (e *Engine) coalesce(ctx context.Context, _ []Job) error {
 		p := e.Provider(rows[i].Target.Provider)
 		if p == nil {
 			m := Move{From: Coalescing, To: RealTime, Path: PathRealTime, Why: "the provider has no batches any more", Items: []ItemID{rows[i].ID}}
-			if _, err := e.Store.MoveBatchItems(ctx, m); err != nil {
+			if err := e.moveItems(ctx, m); err != nil {
 				return err
 			}
 			continue
@@ -393,12 +455,21 @@ func (e *Engine) coalesce(ctx context.Context, _ []Job) error {
 		rest := groups[g]
 		for len(rest) > 0 {
 			n, size, oldest := 0, int64(0), rest[0].Changed
+			var newest time.Time // of those of whole jobs
 			for n < len(rest) && n < most && (n == 0 || size+rest[n].Size+200 <= bytes) {
 				size += rest[n].Size + 200
 				oldest = minTime(oldest, rest[n].Changed)
+				if whole[rest[n].Job] && rest[n].Changed.After(newest) {
+					newest = rest[n].Changed
+				}
 				n++
 			}
-			if n == len(rest) && n < most && now.Sub(oldest) < cmp.Or(e.Window, time.Minute) {
+			due := oldest.Add(cmp.Or(e.Window, time.Minute))
+			if !newest.IsZero() {
+				due = minTime(due, newest.Add(cmp.Or(e.Quiet, 2*time.Second)))
+			}
+			if n == len(rest) && n < most && due.After(now) {
+				e.soon(due)
 				break
 			}
 			if err := e.intend(ctx, g.provider, g.model, rest[:n]); err != nil {
@@ -477,7 +548,7 @@ func (e *Engine) post(ctx context.Context, _ []Job) error {
 			line, fail := e.line(ctx, p, r)
 			if fail != nil {
 				m := Move{Items: []ItemID{r.ID}, From: Submitted, To: RealTime, Path: PathRealTime, Why: "not in a batch: " + fail.Message}
-				if _, err := e.Store.MoveBatchItems(ctx, m); err != nil {
+				if err := e.moveItems(ctx, m); err != nil {
 					return err
 				}
 				continue
@@ -540,9 +611,12 @@ func ref(id SentID) string { return "headrace-" + strconv.FormatInt(int64(id), 1
 // backOff is how long to wait after n looks: 5 s, 10, 20 and then half a minute.
 func backOff(n int) time.Duration { return min(5*time.Second<<min(max(n-1, 0), 3), 30*time.Second) }
 
+// firstLook is when a new batch is looked at: a short one may be over.
+const firstLook = 2 * time.Second
+
 // started notes that a batch is at the provider.
 func (e *Engine) started(ctx context.Context, s *Sent, st llm.BatchStatus) error {
-	s.Upstream, s.Phase, s.Polls, s.Due = st.ID, PhaseRunning, 0, time.Now().Add(backOff(1))
+	s.Upstream, s.Phase, s.Polls, s.Due = st.ID, PhaseRunning, 0, time.Now().Add(firstLook)
 	return e.Store.SaveBatch(ctx, s)
 }
 
@@ -761,6 +835,7 @@ func (e *Engine) finish(ctx context.Context, r *Row, to State, a Answer, why str
 	if err == nil && !first {
 		e.Dropped.Add(1)
 	}
+	e.Bells.news().Ring()
 	return err
 }
 
@@ -772,6 +847,7 @@ func (e *Engine) close(ctx context.Context, _ []Job) error {
 		if e.Ended != nil {
 			e.Ended(ctx, id)
 		}
+		e.Bells.news().Ring()
 	}
 	_, sweep := e.Store.SweepBatches(ctx, now.Add(-cmp.Or(e.Keep, 29*24*time.Hour)), now.Add(-24*time.Hour), now)
 	return errors.Join(err, sweep)
@@ -792,7 +868,10 @@ func (e *Engine) callSome(ctx context.Context, wg *sync.WaitGroup, slots chan st
 	for i := range rows {
 		slots <- struct{}{}
 		wg.Go(func() {
-			defer func() { <-slots }()
+			defer func() {
+				<-slots
+				e.Bells.calls.Ring() // for the next one
+			}()
 			if err := e.call(ctx, rows[i].ID, call); err != nil && ctx.Err() == nil {
 				e.log().Error("batch engine: a call", "item", rows[i].ID, "error", err)
 			}
@@ -820,11 +899,15 @@ func (e *Engine) call(ctx context.Context, id ItemID, limit time.Duration) error
 	done := context.WithoutCancel(ctx)
 	switch {
 	case a.Err == nil:
+		defer e.Bells.work().Ring() // it may be the last one of its job
 		return e.finish(done, &r, Succeeded, a, "answered in real time")
 	case final[a.Err.Class] || r.Tries+1 >= tries:
+		defer e.Bells.work().Ring()
 		return e.finish(done, &r, Failed, a, "failed in real time: "+string(a.Err.Class))
 	}
-	_, err = e.Store.MoveBatchItems(done, Move{Items: []ItemID{id}, From: RealTime, To: Retrying, Path: PathRealTime,
-		Why: "failed in real time: " + string(a.Err.Class), Tried: true, Due: time.Now().Add(max(a.Err.RetryAfter, time.Second<<min(r.Tries, 5)))})
+	due := time.Now().Add(max(a.Err.RetryAfter, time.Second<<min(r.Tries, 5)))
+	err = e.moveItems(done, Move{Items: []ItemID{id}, From: RealTime, To: Retrying, Path: PathRealTime,
+		Why: "failed in real time: " + string(a.Err.Class), Tried: true, Due: due})
+	e.Bells.work().Ring() // so that the next round is not later than that
 	return err
 }

@@ -180,8 +180,9 @@ func newBench(t *testing.T, p *fake) *bench {
 		t.Fatal(err)
 	}
 	rate := func() batch.Rate { return 60 }
-	b := &bench{T: t, db: db, p: p, run: &runner{}, svc: &batch.Service{Store: db, Seal: seal, Rate: rate}}
-	b.eng = &batch.Engine{Store: db, Seal: seal, Rate: rate, Runner: b.run, Worker: "w1", Window: 10 * time.Second,
+	bells := &batch.Bells{}
+	b := &bench{T: t, db: db, p: p, run: &runner{}, svc: &batch.Service{Store: db, Seal: seal, Rate: rate, Bells: bells}}
+	b.eng = &batch.Engine{Store: db, Bells: bells, Seal: seal, Rate: rate, Runner: b.run, Worker: "w1", Window: 10 * time.Second,
 		Plan: func(context.Context, *batch.Job, *batch.Item) (batch.Way, *llm.Error) {
 			return batch.Way{Target: route.Target{Provider: "p", Model: "m"}, Discount: .5}, nil
 		},
@@ -418,6 +419,96 @@ func TestCancelAndRetry(t *testing.T) {
 		if err := b.svc.Delete(t.Context(), "key_a", j.ID); err != nil {
 			t.Error(err)
 		}
+		if err := b.db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestWindow: a job of many is complete and waits for its likes only shortly,
+// single requests wait for one another, and what comes in a stream shares a
+// batch.
+func TestWindow(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		form batch.Form
+		// jobs of so many items come so often; the first batch is posted then.
+		jobs, items int
+		every       time.Duration
+		posts       int
+		first       time.Duration
+	}{
+		{"one of many", batch.FormMessages, 1, 5, 0, 1, 2 * time.Second},
+		{"one single", batch.FormSingle, 1, 1, 0, 1, time.Minute},
+		{"singles", batch.FormSingle, 30, 1, time.Second, 1, time.Minute},
+		{"a hundred small ones in a row", batch.FormMessages, 100, 5, 100 * time.Millisecond, 1, 12 * time.Second},
+		{"small ones now and then", batch.FormFiles, 3, 5, 10 * time.Second, 3, 2 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var first time.Time
+				p := &fake{takes: time.Minute}
+				p.create = func(n int, _ []llm.BatchLine) (bool, error) {
+					if n == 1 {
+						first = time.Now()
+					}
+					return true, nil
+				}
+				b := newBench(t, p)
+				b.eng.Window = 0
+				b.eng.Rate = func() batch.Rate { return 6000 }
+				b.svc.Rate = b.eng.Rate
+				ctx, stop := context.WithCancel(t.Context())
+				done := make(chan struct{})
+				go func() { defer close(done); b.eng.Run(ctx, ctx) }()
+				begin := time.Now()
+				for range c.jobs {
+					if _, err := b.svc.Submit(t.Context(), batch.Job{Owner: "key_a", Form: c.form, Deadline: time.Now().Add(10 * time.Hour)}, "", some(c.items)); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(c.every)
+				}
+				time.Sleep(2 * time.Minute)
+				stop()
+				<-done
+				if waited := first.Sub(begin); p.posts != c.posts || waited < c.first-500*time.Millisecond || waited > c.first+500*time.Millisecond {
+					t.Errorf("%d batches, the first after %s; want %d, after %s", p.posts, waited, c.posts, c.first)
+				}
+				if err := b.db.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// TestOtherProcess: what another process has submitted, canceled or left behind
+// is found without a bell.
+func TestOtherProcess(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &fake{takes: time.Minute})
+		b.svc.Bells = nil
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); b.eng.Run(ctx, ctx) }()
+		time.Sleep(10 * time.Minute)
+		for _, deadline := range []time.Duration{4 * time.Hour, 4 * time.Minute} { // by batch and in real time
+			begin, last := time.Now(), batch.Job{}
+			for j, err := range b.svc.Watch(t.Context(), "key_a", b.submit(5, deadline).ID) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				last = j
+			}
+			if took := last.Ended.Sub(begin); last.Counts[batch.Succeeded] != 5 || took > 2*time.Minute {
+				t.Errorf("after %s: %v", took, last.Counts)
+			}
+		}
+		stop()
+		<-done
 		if err := b.db.Close(); err != nil {
 			t.Error(err)
 		}

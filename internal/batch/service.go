@@ -33,7 +33,9 @@ type Service struct {
 	Rule  Rule
 	// Rate is what real time can take now. nil refuses no deadline.
 	Rate func() Rate
-	ids  ledger.IDs
+	// Bells are those of the engine in this process; nil where there is none.
+	Bells *Bells
+	ids   ledger.IDs
 }
 
 // keepKeys is how long an idempotency key is remembered.
@@ -95,6 +97,7 @@ func (s *Service) Submit(ctx context.Context, j Job, key string, items iter.Seq2
 		}
 		return Job{}, errors.Join(err, drop)
 	}
+	s.Bells.work().Ring()
 	return s.Store.BatchJob(ctx, j.Owner, id)
 }
 
@@ -301,6 +304,7 @@ func (s *Service) Cancel(ctx context.Context, owner string, id JobID) (Job, erro
 	if err := s.Store.CancelBatchJob(ctx, owner, id, time.Now()); err != nil {
 		return Job{}, err
 	}
+	s.Bells.work().Ring()
 	return s.Store.BatchJob(ctx, owner, id)
 }
 
@@ -310,7 +314,9 @@ func (s *Service) Retry(ctx context.Context, owner string, id JobID, deadline ti
 	if now := time.Now(); !deadline.After(now) {
 		return 0, &LateError{now}
 	}
-	return s.Store.ReopenBatchItems(ctx, owner, id, deadline, time.Now())
+	n, err := s.Store.ReopenBatchItems(ctx, owner, id, deadline, time.Now())
+	s.Bells.work().Ring()
+	return n, err
 }
 
 // ErrBusy says that a job has not ended.
@@ -328,12 +334,20 @@ func (s *Service) Delete(ctx context.Context, owner string, id JobID) error {
 	return s.Store.DropBatchJob(ctx, owner, id)
 }
 
+// How often a job is looked at by who watches it: when there is news of any job
+// in this process, but not more often than watchGap, and anyway now and then.
+const (
+	watchGap   = 250 * time.Millisecond
+	watchEvery = 15 * time.Second
+)
+
 // Watch gives the job now and whenever its counts have changed, and ends with
 // the job.
 func (s *Service) Watch(ctx context.Context, owner string, id JobID) iter.Seq2[Job, error] {
 	return func(yield func(Job, error) bool) {
 		var last Counts
 		for {
+			news := s.Bells.news().Next()
 			j, err := s.Store.BatchJob(ctx, owner, id)
 			if err != nil {
 				yield(Job{}, err)
@@ -345,22 +359,14 @@ func (s *Service) Watch(ctx context.Context, owner string, id JobID) iter.Seq2[J
 				}
 				last = j.Counts
 			}
-			if err := pause(ctx, time.Second); err != nil {
+			err = pause(ctx, watchGap)
+			if err == nil {
+				err = wait(ctx, watchEvery-watchGap, news)
+			}
+			if err != nil {
 				yield(Job{}, err)
 				return
 			}
 		}
-	}
-}
-
-// pause waits, or gives the error of ctx.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
 	}
 }

@@ -156,6 +156,9 @@ type Store interface {
 	ClaimBatches(ctx context.Context, phase Phase, c Claim) ([]Sent, error)
 	// SentItems gives what is in a batch and has no answer, with bodies.
 	SentItems(ctx context.Context, id SentID) ([]Row, error)
+	// NextBatchWork says when the next batch is to be looked at, or the next item
+	// tried again; zero when none is.
+	NextBatchWork(ctx context.Context, now time.Time) (time.Time, error)
 	// BatchesOf lists the batches that have items of a job without an answer.
 	BatchesOf(ctx context.Context, job JobID) ([]Sent, error)
 	// FreeBatches ends the leases of a worker that is starting.

@@ -548,7 +548,8 @@ type Recall struct {
 type Batch struct {
 	// Enabled says whether jobs are taken and worked on.
 	Enabled bool `yaml:"enabled"`
-	// Window is how long a request waits for others to share a batch with.
+	// Window is how long a request waits for others to share a batch with. A batch
+	// of a client's is complete and waits until nothing more has come for 2 s.
 	Window Duration `yaml:"window"`
 	// Rate is how many requests a minute the providers can be sent in real time
 	// beside all other traffic. The moment to leave a batch follows from it, and

@@ -461,6 +461,15 @@ func (d *DB) ClaimBatches(ctx context.Context, phase batch.Phase, c batch.Claim)
 	return d.sent(ctx, "batch_claim_sent", c.Worker, milli(c.Until), string(phase), milli(c.Now), c.Limit)
 }
 
+// NextBatchWork implements [batch.Store].
+func (d *DB) NextBatchWork(ctx context.Context, now time.Time) (time.Time, error) {
+	var at sql.NullInt64
+	if err := d.stmts["batch_next"].QueryRowContext(ctx, milli(now)).Scan(&at); err != nil {
+		return time.Time{}, fmt.Errorf("look for the next work: %w", err)
+	}
+	return timeOf(at.Int64), nil
+}
+
 // BatchesOf implements [batch.Store].
 func (d *DB) BatchesOf(ctx context.Context, job batch.JobID) ([]batch.Sent, error) {
 	return d.sent(ctx, "batch_of_job", int64(job))

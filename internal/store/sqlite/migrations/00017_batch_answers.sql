@@ -7,3 +7,6 @@ ALTER TABLE batch_job ADD COLUMN answers BIGINT NOT NULL DEFAULT 1;
 ALTER TABLE batch_item ADD COLUMN seq BIGINT NOT NULL DEFAULT 0;
 UPDATE batch_item SET seq = 1 WHERE state IN ('succeeded', 'failed', 'canceled', 'expired');
 CREATE INDEX batch_item_answered ON batch_item (job, seq, idx) WHERE seq > 0;
+
+-- What is tried again, by when.
+CREATE INDEX batch_item_due ON batch_item (due) WHERE due > 0;
