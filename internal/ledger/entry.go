@@ -40,6 +40,13 @@ type Entry struct {
 	Warnings         []string
 	// Attempts are in order; the last one decided how it ended.
 	Attempts []Attempt
+	// Task is what the client calls the kind of request, or how the route that
+	// chose knows it; mostly empty.
+	Task string
+	// Choice is how a route came to ask one of its rungs first; nil mostly.
+	Choice *Choice
+	// Feedback is what came to be known of the answer later; a store gives it.
+	Feedback []Feedback
 	// Charges are what budgets paid for the request: its cost with an estimate
 	// of what no price is known for, once for each budget that it came under.
 	Charges []Charge
@@ -112,7 +119,7 @@ const (
 // settle works out prices and sums and cuts what is too long. The entry is
 // the ledger's own by now.
 func (e *Entry) settle(price PriceFunc) {
-	e.Asked = cut(e.Asked, maxName)
+	e.Asked, e.Task = cut(e.Asked, maxName), cut(e.Task, maxName)
 	for i, w := range e.Warnings {
 		e.Warnings[i] = cut(w, maxText)
 	}
