@@ -31,6 +31,8 @@ type reply struct {
 	size  sizer
 	keep  keeping
 	bill  *bill
+	// trip is its way up a ladder; nil mostly.
+	trip Trip
 
 	native  bool
 	begun   bool
