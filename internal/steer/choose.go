@@ -28,9 +28,10 @@ type Trip struct {
 	text   learn.Features
 	// drawn says that choice.Rung was decided on and asked first: then its chances
 	// are true.
-	drawn bool
-	rule  ledger.Rule
-	why   string
+	drawn   bool
+	latched bool // the conversation was moved up before
+	rule    ledger.Rule
+	why     string
 	// first is the place of the target that is asked first, as Target.Rung.
 	first  int
 	left   []route.Left
@@ -289,6 +290,7 @@ func (p *Trip) order(plan *route.Plan, was *session, here bool) {
 		p.choice.Chance[lowest] += 1 - explore
 	}
 	p.choice.Rung = chosen
+	p.latched = here && p.look.later && was.latched
 	if here && p.look.later {
 		if rung, rule, why := p.stay(was, chosen); rule != "" {
 			chosen, p.rule, p.why = rung, rule, why
@@ -322,6 +324,8 @@ func (p *Trip) stay(was *session, chosen int) (rung int, rule ledger.Rule, why s
 		}
 	}
 	switch {
+	case was.latched && chosen <= now:
+		return now, ledger.RuleSession, "the conversation was moved up there for trouble"
 	case p.look.bound:
 		return now, ledger.RuleSession, "the conversation holds state that is bound to it"
 	case chosen == now:

@@ -129,8 +129,15 @@ func (p *Trip) Ended(row *ledger.Entry, end *End) {
 		p.rung = -1 // a rule's model
 	}
 	p.t.known.change(p.session, func(v *session) {
-		*v = session{id: p.id, at: p.at, route: p.c.name, rung: p.rung, provider: a.Provider, model: a.Model, turns: v.turns + 1,
+		turns := 1
+		if p.look.later {
+			turns += v.turns
+		}
+		*v = session{id: p.id, at: p.at, route: p.c.name, rung: p.rung, provider: a.Provider, model: a.Model, turns: turns,
 			prompt: a.Usage.Prompt(), output: a.Usage.Output, said: p.look.said, trouble: v.trouble, well: choice.Fault == ""}
+		if v.latched = p.latched || p.rule == ledger.RuleLatch; p.rule == ledger.RuleLatch {
+			v.trouble = 0
+		}
 		if choice.Fault != "" || choice.Held > 0 {
 			v.trouble++
 		}
@@ -286,8 +293,8 @@ func (p *Trip) signs(was *session, met bool) {
 		sign = SignSameAgain
 	case p.look.errors > 0 && p.look.open:
 		sign = SignToolError
-	case was.well:
-		was.trouble = 0 // a turn without
+	case was.well && was.trouble == 1: // a turn without; two stand until they are heeded
+		was.trouble = 0
 		p.t.known.change(p.session, func(v *session) { v.trouble = 0 })
 	}
 	if sign == "" {

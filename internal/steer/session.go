@@ -28,6 +28,8 @@ type session struct {
 	// the last answer was given and nothing is known to be wrong with it.
 	trouble int
 	well    bool
+	// latched says that it was moved up for trouble: it does not go down again.
+	latched bool
 }
 
 // most is how many conversations are remembered at least; twice as many at most.
