@@ -19,7 +19,7 @@ type item struct {
 
 func features(prompt string) *learn.Features {
 	f := new(learn.Features)
-	f.Read([]byte(prompt))
+	f.Read(prompt)
 	return f
 }
 

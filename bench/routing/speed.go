@@ -22,14 +22,14 @@ func speed(b *bench) ([]figure, error) {
 	if len(rows) == 0 {
 		return nil, errNone
 	}
-	var texts [][]byte
+	var texts []string
 	for i := range 200 {
 		var s strings.Builder
 		for j := i; s.Len() < learn.MostText; j++ {
 			s.WriteString(rows[j%len(rows)].Prompt)
 			s.WriteByte('\n')
 		}
-		texts = append(texts, []byte(s.String()[:learn.MostText]))
+		texts = append(texts, s.String()[:learn.MostText])
 	}
 	rungs := []learn.Rung{{Name: "a"}, {Name: "b"}, {Name: "c"}, {Name: "d"}}
 	l := learn.New(rungs, learn.Options{})

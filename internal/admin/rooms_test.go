@@ -117,6 +117,14 @@ func (r *rows) Usage(_ context.Context, by ledger.By, _, _ time.Time) ([]ledger.
 	return []ledger.UsageRow{{Group: string(by), Label: "ci", Tally: ledger.Tally{Requests: 2, Unpriced: 1, Cost: 9}}}, nil
 }
 
+func (r *rows) Success(context.Context, time.Time, time.Time) ([]ledger.Success, error) {
+	return []ledger.Success{
+		{Asked: "auto", Task: "mail", Target: "a/m", Requests: 3, Successes: 2, Cost: 10},
+		{Asked: "auto", Task: "code", Target: "a/m", Requests: 1, Successes: 1, Cost: 20, Explicit: 1, ExplicitScore: 1},
+		{Asked: "auto", Target: "b/n", Requests: 1, Cost: 5, Unpriced: 1},
+	}, nil
+}
+
 func TestRealLedger(t *testing.T) {
 	t.Parallel()
 	ctx, r := t.Context(), &rows{}

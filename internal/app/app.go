@@ -36,6 +36,7 @@ import (
 	"headrace/internal/recall"
 	"headrace/internal/relay"
 	"headrace/internal/route"
+	"headrace/internal/steer"
 	"headrace/internal/store/sqlite"
 	"headrace/internal/tokens"
 	"headrace/internal/webhook"
@@ -107,6 +108,8 @@ type App struct {
 	batches   *batches          // nil when no jobs are taken
 	webhooks  *webhook.Sender   // nil with them
 	rehearsal *rehearsal.Provider
+	steer     *steer.Table
+	paces     paces
 	gateway   *gateway.Gateway
 	tally     guard.Tally
 	admin     http.Handler
@@ -220,6 +223,10 @@ func (a *App) build(ctx context.Context) error {
 			return err
 		}
 	}
+	if a.steer, err = steer.New(ctx, a.steerOptions()); err != nil {
+		return err
+	}
+	front.Steer = steering{a.steer, &a.paces}
 	a.gateway = gateway.New(front, a.snapshot(cfg))
 	a.admin = admin.New(a.adminOptions(admin.Options{
 		Staff:    a.staff(),
@@ -313,7 +320,7 @@ func (a *App) Serve(ctx context.Context) (err error) {
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var services sync.WaitGroup
-	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.watchRefresh, a.watchConfig, a.watchLoad, a.firstDiscovery, a.write, a.budgets.Run, a.keep, a.store, a.sweep, a.retain, a.tellWebhooks} {
+	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.watchRefresh, a.watchConfig, a.watchLoad, a.firstDiscovery, a.write, a.budgets.Run, a.keep, a.store, a.sweep, a.retain, a.tellWebhooks, a.steer.Run} {
 		services.Go(func() { service(background) })
 	}
 	defer services.Wait()

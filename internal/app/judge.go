@@ -2,9 +2,11 @@ package app
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/jsonschema-go/jsonschema"
 
 	"headrace/internal/llm"
@@ -27,6 +29,60 @@ func (judge) Judge(must *route.Success, d *llm.Draft, a *llm.Answer) string {
 		return ""
 	}
 	return trouble(must, asked, got)
+}
+
+// Canonical gives the calls of an answer, or else its text where that is to be
+// JSON, in a form in which order of members, spelling of numbers and white space
+// make no difference; ids of calls and the order of calls neither.
+func (judge) Canonical(d *llm.Draft, a *llm.Answer) []byte {
+	got, err := provider.Words(d, a)
+	if err != nil {
+		return nil
+	}
+	asked, err := d.Request()
+	if err != nil {
+		return nil
+	}
+	var calls []string
+	var text strings.Builder
+	for i := range got.Items {
+		it := &got.Items[i]
+		switch it.Kind {
+		case llm.ItemToolCall:
+			arguments := canonical(it.Call.Arguments)
+			if arguments == nil {
+				return nil
+			}
+			calls = append(calls, it.Call.Name+" "+string(arguments))
+		case llm.ItemMessage:
+			for k := range it.Blocks {
+				if it.Blocks[k].Kind == llm.BlockText {
+					text.WriteString(it.Blocks[k].Text)
+				}
+			}
+		}
+	}
+	if len(calls) > 0 {
+		slices.Sort(calls)
+		return []byte(strings.Join(calls, "\n"))
+	}
+	if asked.Format.Kind == llm.FormatJSONObject || asked.Format.Kind == llm.FormatJSONSchema {
+		return canonical([]byte(text.String()))
+	}
+	return nil
+}
+
+// canonical is the canonical form of a JSON value (RFC 8785); nil when it is
+// none.
+func canonical(value []byte) []byte {
+	v := jsontext.Value(bytes.Clone(bytes.TrimSpace(value)))
+	if len(v) == 0 {
+		v = jsontext.Value("{}")
+	}
+	if v.Canonicalize() != nil {
+		return nil
+	}
+	return v
 }
 
 func trouble(must *route.Success, asked *llm.Request, got *llm.Response) string {

@@ -110,13 +110,24 @@ func routes(cfg *config.Config) (lists map[string][]string, ladders map[string]*
 			lists[name] = r.Targets
 			continue
 		}
-		l := &route.Ladder{}
+		l := &route.Ladder{Name: name}
 		for _, rung := range r.Ladder {
 			l.Rungs = append(l.Rungs, route.Rung{Model: rung.Model, Think: rung.Thinking})
 		}
 		if must := r.Success; must != nil {
 			not := func(word string) bool { return slices.Contains(must.Not, word) }
-			l.Success = &route.Success{Schema: must.Schema, ToolsValid: must.ToolsValid, Refusal: not("refusal"), Truncated: not("truncated"), Empty: not("empty")}
+			l.Success = &route.Success{Schema: must.Schema, ToolsValid: must.ToolsValid, Refusal: not("refusal"), Truncated: not("truncated"), Empty: not("empty"), Opinion: must.SecondOpinion}
+		}
+		if aim := r.Aim; aim != nil {
+			l.Aim = route.Aim{Quality: aim.Quality, FirstToken: aim.P95FirstToken.Std(), MaxCost: llm.Nanodollars(aim.MaxCost), Value: llm.Nanodollars(aim.ValueOfSuccess)}
+			if aim.Explore != nil {
+				if l.Aim.Explore = *aim.Explore; l.Aim.Explore == 0 {
+					l.Aim.Explore = -1
+				}
+			}
+		}
+		for _, w := range r.When {
+			l.When = append(l.When, route.When{Script: w.Script, Has: w.Has, Task: w.Task, Use: w.Use})
 		}
 		ladders[name] = l
 	}
@@ -151,6 +162,7 @@ func (a *App) snapshot(cfg *config.Config) *gateway.Snapshot {
 			policy.Ladders[name] = l
 		}
 	}
+	a.steer.Set(a.catalog, policy.Ladders)
 	a.providers = providers
 	send := sender{providers, &a.alarm}
 	var guard relay.Breaker

@@ -91,6 +91,48 @@ type Route struct {
 	// asked when it is not. If no rung does better the client gets the answer all
 	// the same. Left out, nothing is checked.
 	Success *Success `yaml:"success"`
+	// Aim is what is wanted of the answers of a ladder.
+	Aim *Aim `yaml:"aim"`
+	// When are rules that name the model of a request, before the ladder; the
+	// first that holds wins, and all that it says must hold.
+	When []When `yaml:"when"`
+}
+
+// Aim is what is wanted of the answers of a ladder. Which rung is asked first is
+// learned from feedback (docs/routing.md); until enough of it has come, the first
+// rung that can take the request is.
+type Aim struct {
+	// Quality is the share of the best rung's successes that is held to, such as
+	// 0.98: until feedback shows that a cheaper rung holds it, the best answers. 0
+	// holds to none; then the cheapest within 0.02 of the best answers.
+	Quality float64 `yaml:"quality" min:"0" max:"1"`
+	// P95FirstToken leaves out rungs whose first tokens take longer, at the 95th
+	// percentile of the last minutes. 0 leaves out none.
+	P95FirstToken Duration `yaml:"p95_first_token"`
+	// MaxCost leaves out rungs that are expected to cost more, in US dollars, and
+	// ends the climb of a request where the next rung would. 0 is no bound.
+	MaxCost Money `yaml:"max_cost"`
+	// ValueOfSuccess is what a success is worth in US dollars: the next rung is
+	// asked while what it may gain is worth its price. Left out, an answer that is
+	// not as success says always asks the next rung.
+	ValueOfSuccess Money `yaml:"value_of_success"`
+	// Explore is the share of the requests that begin a conversation whose rung is
+	// drawn evenly, so that something is learned of all. 0 draws none.
+	Explore *float64 `yaml:"explore" min:"0" max:"0.5"`
+}
+
+// When is a rule that names the model of a request.
+type When struct {
+	// Script is what most of the prompt is written in; a text with kana is
+	// Japanese.
+	Script string `yaml:"script" enum:"latin,han,kana,hangul,cyrillic,arabic,devanagari,hebrew,greek,thai"`
+	// Has is what the request holds.
+	Has string `yaml:"has" enum:"tools,image,document,audio,schema"`
+	// Task is what the client calls its task, in x-headrace-task.
+	Task string `yaml:"task"`
+	// Use is the model, written provider/model. If it fails, or cannot take the
+	// request, the ladder is asked.
+	Use string `yaml:"use"`
 }
 
 // Rung is one way to answer: a model and how hard it thinks.
@@ -112,6 +154,10 @@ type Success struct {
 	// Not is what it must not be: refused, cut at the output cap, without words
 	// and calls.
 	Not []string `yaml:"not" enum:"refusal,truncated,empty"`
+	// SecondOpinion is a cheap model, written provider/model, that is asked the
+	// same where an answer can be compared: tool calls, and answers in JSON. Where
+	// the two differ, the next rung is asked. Its price is the request's.
+	SecondOpinion string `yaml:"second_opinion"`
 }
 
 // Each gives the models of a route with their paths below it.
@@ -124,6 +170,14 @@ func (r *Route) Each() iter.Seq2[string, string] {
 		}
 		for i := range r.Ladder {
 			if !yield("ladder."+strconv.Itoa(i)+".model", r.Ladder[i].Model) {
+				return
+			}
+		}
+		if r.Success != nil && r.Success.SecondOpinion != "" && !yield("success.second_opinion", r.Success.SecondOpinion) {
+			return
+		}
+		for i := range r.When {
+			if !yield("when."+strconv.Itoa(i)+".use", r.When[i].Use) {
 				return
 			}
 		}

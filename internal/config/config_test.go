@@ -101,6 +101,20 @@ func TestErrors(t *testing.T) {
 			"f.yaml:4:17: routes.a.ladder.0.model: \"gpt-5\" is not provider/model\n    4 |       - {model: gpt-5}\n      |                 ^"},
 		{"a rung twice", "routes:\n  a:\n    ladder:\n      - {model: a/b}\n      - {model: a/b}\n",
 			"f.yaml:5:9: routes.a.ladder.1: this rung is in the ladder already\n    5 |       - {model: a/b}\n      |         ^"},
+		{"an aim's key", "routes:\n  a:\n    ladder: [{model: a/b}]\n    aim:\n      qualty: 0.9\n",
+			"f.yaml:5:7: routes.a.aim.qualty: unknown key (did you mean \"quality\"?)\n    5 |       qualty: 0.9\n      |       ^"},
+		{"an aim that nothing can reach", "routes:\n  a:\n    ladder: [{model: a/b}]\n    aim: {quality: 1.5}\n",
+			"f.yaml:4:20: routes.a.aim.quality: want at most 1\n    4 |     aim: {quality: 1.5}\n      |                    ^"},
+		{"an aim that is worth less than it may cost", "routes:\n  a:\n    ladder: [{model: a/b}]\n    aim: {max_cost: $0.20, value_of_success: 0.10}\n",
+			"f.yaml:4:21: routes.a.aim.max_cost: a request may cost more (0.2) than its success is worth (0.1)\n    4 |     aim: {max_cost: $0.20, value_of_success: 0.10}\n      |                     ^"},
+		{"an aim without a ladder", "routes:\n  a:\n    aim: {quality: 0.9}\n",
+			"f.yaml:2:3: routes.a: the route has no targets: write [provider/model, ...] or ladder: [{model: provider/model}, ...]\n    2 |   a:\n      |   ^\nf.yaml:3:10: routes.a.aim: only a ladder has it: write ladder: [{model: provider/model}, ...]\n    3 |     aim: {quality: 0.9}\n      |          ^"},
+		{"a rule that says nothing", "routes:\n  a:\n    ladder: [{model: a/b}]\n    when: [{use: a/c}]\n",
+			"f.yaml:4:12: routes.a.when.0: the rule says nothing that must hold: script, has or task\n    4 |     when: [{use: a/c}]\n      |            ^"},
+		{"a rule's script", "routes:\n  a:\n    ladder: [{model: a/b}]\n    when: [{script: chinese, use: a/c}]\n",
+			"f.yaml:4:21: routes.a.when.0.script: want one of latin, han, kana, hangul, cyrillic, arabic, devanagari, hebrew, greek, thai, got \"chinese\"\n    4 |     when: [{script: chinese, use: a/c}]\n      |                     ^"},
+		{"a rule without a model", "routes:\n  a:\n    ladder: [{model: a/b}]\n    when: [{task: x}]\n",
+			"f.yaml:4:12: routes.a.when.0.use: \"\" is not provider/model\n    4 |     when: [{task: x}]\n      |            ^"},
 		{"wrong type: keys for text", "listen:\n  host: x\n",
 			"f.yaml:2:3: listen: want text, got keys with values\n    2 |   host: x\n      |   ^"},
 		{"wrong type: word for a switch", "discover: yes\n",
@@ -534,7 +548,7 @@ func FuzzParse(f *testing.F) {
 // TestLadderPrinted: what a ladder is printed as reads back the same.
 func TestLadderPrinted(t *testing.T) {
 	none := func(string) string { return "" }
-	c, err := Parse("f.yaml", []byte("routes:\n  list: [a/b, c/d]\n  up:\n    ladder:\n      - {model: a/b, thinking: off}\n      - {model: c/d}\n"), none)
+	c, err := Parse("f.yaml", []byte("routes:\n  list: [a/b, c/d]\n  up:\n    ladder:\n      - {model: a/b, thinking: off}\n      - {model: c/d}\n    success: {not: [empty], second_opinion: e/f}\n    aim: {quality: 0.98, p95_first_token: 2s, max_cost: $0.02, explore: 0}\n    when: [{has: image, use: g/h}]\n"), none)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -546,7 +560,7 @@ func TestLadderPrinted(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, b.String())
 	}
-	if d := cmp.Diff(c.Routes, again.Routes); d != "" {
+	if d := cmp.Diff(c.Routes, again.Routes, cmpopts.EquateEmpty()); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
 	var paths []string
@@ -556,7 +570,7 @@ func TestLadderPrinted(t *testing.T) {
 			paths = append(paths, path+"="+model)
 		}
 	}
-	if got := strings.Join(paths, " "); got != "0=a/b 1=c/d ladder.0.model=a/b ladder.1.model=c/d" {
+	if got := strings.Join(paths, " "); got != "0=a/b 1=c/d ladder.0.model=a/b ladder.1.model=c/d success.second_opinion=e/f when.0.use=g/h" {
 		t.Error(got)
 	}
 }

@@ -76,8 +76,11 @@ func (s *schemaWriter) member(t reflect.Type, tag reflect.StructTag, defaults re
 	case reflect.TypeFor[ByteSize]():
 		text(`^[0-9]+(\.[0-9]+)? ?([KMGkmg][Ii]?)?[Bb]?$`, map[string]any{"type": "integer", "minimum": 0})
 		return p
-	case reflect.TypeFor[USD](), reflect.TypeFor[Money]():
+	case reflect.TypeFor[USD]():
 		text(`^[0-9]+(\.[0-9]{1,9})?$`, map[string]any{"type": "number", "minimum": 0})
+		return p
+	case reflect.TypeFor[Money]():
+		text(`^\$?[0-9]+(\.[0-9]{1,9})?$`, map[string]any{"type": "number", "minimum": 0})
 		return p
 	case reflect.TypeFor[llm.Secret]():
 		p["type"] = "string"

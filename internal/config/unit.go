@@ -167,12 +167,13 @@ func (u USD) Float() float64 { return float64(u) / 1e9 }
 func (u USD) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
 
 // Money is a sum of US dollars, held exactly in nanodollars and written as a
-// plain decimal number of dollars with up to nine places.
+// plain decimal number of dollars with up to nine places; a dollar sign may stand
+// before it.
 type Money llm.Nanodollars
 
 // UnmarshalText reads a sum of up to a billion dollars.
 func (m *Money) UnmarshalText(text []byte) error {
-	whole, frac, dotted := strings.Cut(string(text), ".")
+	whole, frac, dotted := strings.Cut(strings.TrimPrefix(string(text), "$"), ".")
 	n, err := strconv.ParseUint(whole, 10, 63)
 	if err != nil || dotted && frac == "" || len(frac) > 9 {
 		return fmt.Errorf("%q is not a sum: write US dollars, such as 25 or 0.50", text)

@@ -124,6 +124,7 @@ func (c *Config) validate() error {
 		if r.Success != nil && len(r.Ladder) == 1 {
 			bad(join(at, "success"), "a ladder with one rung has no other one to ask")
 		}
+		c.checkAim(&r, at, bad)
 		for i, target := range r.Targets {
 			if slices.Index(r.Targets, target) < i {
 				bad(join(at, strconv.Itoa(i)), "%s is in this route already", target)
@@ -170,6 +171,26 @@ func (c *Config) validate() error {
 		}
 	}
 	return errs.sorted()
+}
+
+// checkAim checks what a route says beside its rungs.
+func (c *Config) checkAim(r *Route, at string, bad func(path, format string, args ...any)) {
+	if len(r.Ladder) == 0 {
+		for name, there := range map[string]bool{"success": r.Success != nil, "aim": r.Aim != nil, "when": len(r.When) > 0} {
+			if there {
+				bad(join(at, name), "only a ladder has it: write ladder: [{model: provider/model}, ...]")
+			}
+		}
+		return
+	}
+	for i, w := range r.When {
+		if w.Script == "" && w.Has == "" && w.Task == "" {
+			bad(join(join(at, "when"), strconv.Itoa(i)), "the rule says nothing that must hold: script, has or task")
+		}
+	}
+	if a := r.Aim; a != nil && a.MaxCost > 0 && a.ValueOfSuccess > 0 && a.MaxCost > a.ValueOfSuccess {
+		bad(join(join(at, "aim"), "max_cost"), "a request may cost more (%s) than its success is worth (%s)", a.MaxCost, a.ValueOfSuccess)
+	}
 }
 
 // MostRungs is how many rungs a ladder has at most.

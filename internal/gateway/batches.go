@@ -210,7 +210,7 @@ func (x *exchange) newJob(p *access.Principal, h http.Header, form batch.Form, w
 // what asks for something, nothing that differs from one try to the next.
 func (d *door) itemHeader(h http.Header) http.Header {
 	out := http.Header{}
-	for _, name := range append([]string{"X-Headrace-Tags", "X-Headrace-Session", "X-Headrace-Task", "X-Headrace-Thinking", "X-Headrace-Rehearse"}, d.forward...) {
+	for _, name := range append([]string{"X-Headrace-Tags", "X-Headrace-Session", "X-Headrace-Task", "X-Headrace-Max-Cost", "X-Headrace-Thinking", "X-Headrace-Rehearse"}, d.forward...) {
 		if v, ok := h[name]; ok {
 			out[name] = v
 		}

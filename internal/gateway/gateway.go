@@ -54,6 +54,8 @@ type Admission interface {
 // Ledger takes the row of each request. Note never waits.
 type Ledger interface {
 	Note(e ledger.Entry)
+	// Say takes what came to be known of an answer; it never waits either.
+	Say(f ledger.Feedback)
 	NewID(now time.Time) ledger.ID
 	// Request gives a row, also one that is not written yet.
 	Request(ctx context.Context, id ledger.ID) (ledger.Entry, bool, error)
@@ -92,6 +94,8 @@ type Options struct {
 	Admission Admission
 	// Budgets may be nil: then nobody has one.
 	Budgets Budgets
+	// Steer may be nil: then the rungs of ladders are asked in their order.
+	Steer Steer
 	// Recall may be nil: then clients that keep no state lose it.
 	Recall Recall
 	// Makers goes with Recall.
@@ -155,7 +159,11 @@ func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, d *door, path 
 		x.refuse(fail)
 		return
 	}
-	if fail := think(&draft, req.Header["X-Headrace-Thinking"]); fail != nil {
+	if fail := wishes(&draft, req.Header); fail != nil {
+		x.refuse(fail)
+		return
+	}
+	if fail := x.heard(&caller, &draft, req.Header["X-Headrace-Feedback"]); fail != nil {
 		x.refuse(fail)
 		return
 	}
@@ -172,6 +180,9 @@ func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, d *door, path 
 // tags are the lines of x-headrace-tags. The error is for the client, who has
 // been told nothing yet.
 func (x *exchange) run(ctx context.Context, p *access.Principal, d *llm.Draft, tags []string) *llm.Error {
+	if fail := x.plainly(d); fail != nil {
+		return fail
+	}
 	x.about(d)
 	x.label(d, tags)
 	keep := &x.reply.keep
@@ -294,8 +305,11 @@ func (x *exchange) plan(p *access.Principal, d *llm.Draft) (route.Plan, *llm.Err
 		what, why = "a moderation without a model", "the vendor of this door"
 	case d.Op != llm.OpRaw:
 		facts := route.Facts{Model: x.s.plain(d.Head.Model), Vendor: vendor, Allowed: p.MayUse, Embed: d.Op == llm.OpEmbed}
-		if _, ok := x.s.Policy.Ladders[facts.Model]; ok {
+		if x.s.Policy.Climbs(facts.Model) {
 			facts.Needs = needs(d)
+		}
+		if x.g.o.Steer != nil {
+			facts.Speed = x.g.o.Steer.Speed
 		}
 		plan, fail := route.Make(facts, x.s.Catalog, x.s.Policy)
 		if fail != nil {
@@ -303,6 +317,7 @@ func (x *exchange) plan(p *access.Principal, d *llm.Draft) (route.Plan, *llm.Err
 		}
 		fail = x.reply.keep.hold(&plan, d)
 		x.reply.keep.stick(&plan, d)
+		x.steer(p, d, &facts.Needs, &plan)
 		return plan, fail
 	}
 	plan := route.Plan{Targets: []route.Target{{Provider: vendor, Why: why}}}

@@ -140,6 +140,8 @@ func (h *house) Note(e ledger.Entry) {
 	h.rows = append(h.rows, e)
 }
 
+func (h *house) Say(ledger.Feedback) {}
+
 func (h *house) NewID(now time.Time) ledger.ID { return ledger.ID(now.UnixNano() / 1e6 << 16) }
 
 func (h *house) Request(context.Context, ledger.ID) (ledger.Entry, bool, error) {

@@ -89,10 +89,13 @@ func (x *exchange) draft(ctx context.Context, j *Job, path asked) (llm.Draft, *l
 		return d, fail
 	}
 	x.reply.door.heed(&d, j.Header)
-	x.about(&d)
-	if fail := think(&d, j.Header["X-Headrace-Thinking"]); fail != nil {
+	if fail := wishes(&d, j.Header); fail != nil {
 		return d, fail
 	}
+	if fail := x.plainly(&d); fail != nil {
+		return d, fail
+	}
+	x.about(&d)
 	if fail := x.reply.keep.goOn(ctx, &d); fail != nil {
 		return d, fail
 	}
@@ -160,6 +163,9 @@ func (x *exchange) do(ctx context.Context, j *Job, path asked) *llm.Error {
 		return fail
 	}
 	x.reply.door.heed(&d, j.Header)
+	if fail := wishes(&d, j.Header); fail != nil {
+		return fail
+	}
 	return x.run(ctx, &j.Caller, &d, j.Header["X-Headrace-Tags"])
 }
 

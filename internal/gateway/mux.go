@@ -54,6 +54,7 @@ func (g *Gateway) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, r *http.Request) { g.models(w, r, list(r)) })
 	mux.HandleFunc("GET /v1/models/{id...}", func(w http.ResponseWriter, r *http.Request) { g.model(w, r, list(r)) })
 	mux.HandleFunc("GET /v1/requests/{id}", g.request)
+	mux.HandleFunc("POST /v1/feedback", g.feedback)
 	// Claude Code asks this before anything else, without a key.
 	mux.HandleFunc("GET /api/hello", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusOK) })
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusOK) })

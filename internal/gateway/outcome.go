@@ -70,6 +70,10 @@ func (x *exchange) ended(out *relay.Outcome, d *llm.Draft) (took int64) {
 			x.g.o.Tokens.Learn(a.Model, tokens.Estimate(d.Raw, tokens.FamilyOf(a.Model)), a.Usage.Prompt())
 		}
 	}
+	if r.trip != nil {
+		r.trip.Ended(row, out, r.cost)
+		r.trip = nil
+	}
 	r.bill.done(out.Attempts)
 	return took
 }

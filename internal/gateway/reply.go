@@ -33,6 +33,8 @@ type reply struct {
 	bill  *bill
 	// guarded looks at the answer; nil where no rule applies.
 	guarded *guarded
+	// trip is its way up a ladder; nil mostly.
+	trip Trip
 
 	native  bool
 	begun   bool

@@ -9,7 +9,7 @@ import (
 )
 
 // prose makes a text of n bytes with the word lengths and repetitions of prose.
-func prose(n, seed int) []byte {
+func prose(n, seed int) string {
 	words := []string{"the", "of", "and", "a", "to", "in", "is", "that", "which", "system", "answer", "following", "contract", "value", "22", "1987", "function", "x", "=", "(", ")", ",", "."}
 	var s strings.Builder
 	for i := 0; s.Len() < n; i++ {
@@ -21,7 +21,7 @@ func prose(n, seed int) []byte {
 		}
 		s.WriteByte(' ')
 	}
-	return []byte(s.String()[:n])
+	return s.String()[:n]
 }
 
 // taught is a learner with four rungs that has seen many prompts.
@@ -43,7 +43,7 @@ func BenchmarkDecide(b *testing.B) {
 	var f learn.Features
 	var c learn.Choice
 	ask := learn.Ask{Text: &f, Explore: true, Cost: [learn.MostRungs]float64{1, 2, 4, 8}}
-	texts := make([][]byte, 64)
+	texts := make([]string, 64)
 	for i := range texts {
 		texts[i] = prose(learn.MostText, 5000+i)
 	}

@@ -108,6 +108,15 @@ func (e *Escalation) Onward(s Key, value float64) bool {
 	return e.onward(s, value)
 }
 
+// Known reports whether requests have gone on from a state, so that Onward rests
+// on what that brought.
+func (e *Escalation) Known(s Key) bool {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	k := e.states[s]
+	return k != nil && k.onward > doubt
+}
+
 func (e *Escalation) onward(s Key, value float64) bool {
 	k := e.states[s]
 	if k == nil || k.onward == 0 {

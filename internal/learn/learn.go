@@ -140,6 +140,10 @@ func (l *Learner) setDelta(d float64) { l.delta.Store(math.Float64bits(d)) }
 // best rung answer.
 func (l *Learner) Delta() float64 { return math.Float64frombits(l.delta.Load()) }
 
+// Explore is the share of the requests that may be explored with whose rung is
+// drawn evenly.
+func (l *Learner) Explore() float64 { return l.o.Explore }
+
 // Ask is a request that a rung is wanted for.
 type Ask struct {
 	Task Key
@@ -169,6 +173,8 @@ type Choice struct {
 	Closed uint8
 	// Cost is that of the Ask.
 	Cost [MostRungs]float32
+	// Labels is the weight of all labels that the beliefs rest on.
+	Labels float32
 }
 
 // Decide chooses a rung: for one draw from what is believed of each, the
@@ -208,6 +214,7 @@ func (l *Learner) Decide(a *Ask, c *Choice) {
 	for r := range n {
 		c.Cost[r] = float32(a.Cost[r])
 		c.Success[r] = tilt(k.mean[r], odds[r])
+		c.Labels += float32(l.root.n[r])
 		if k.slow[r].closed || l.root.slow[r].closed {
 			c.Closed |= 1 << r
 		}

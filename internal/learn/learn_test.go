@@ -99,7 +99,7 @@ func TestText(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(3, 3))
 	l := learn.New([]learn.Rung{{Name: "a"}, {Name: "b"}}, learn.Options{})
-	prompts := [][]byte{[]byte("Prove the theorem about prime ideals"), []byte("Translate the greeting into French")}
+	prompts := []string{"Prove the theorem about prime ideals", "Translate the greeting into French"}
 	var f [2]learn.Features
 	for i := range f {
 		f[i].Read(prompts[i])
@@ -313,7 +313,7 @@ func FuzzRestore(f *testing.F) {
 			return
 		}
 		var text learn.Features
-		text.Read(b)
+		text.Read(string(b))
 		var c learn.Choice
 		l.Decide(&learn.Ask{Task: 1, Text: &text}, &c)
 		for _, p := range c.Success {
@@ -471,7 +471,7 @@ func TestReview(t *testing.T) {
 	t.Parallel()
 	l := learn.New(ladder[:1], learn.Options{})
 	var f learn.Features
-	f.Read([]byte("an unusual word"))
+	f.Read("an unusual word")
 	for range 4 {
 		l.Teach(&learn.Outcome{Task: 1, Text: &f, Rung: 0, Score: 0})
 	}

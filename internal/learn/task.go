@@ -46,13 +46,29 @@ func (h hasher) key() Key {
 	return Key(x)
 }
 
-// TaskOf gives the task of a request: the one that the client names, or else
+// Scope is whose tasks they are: those of another one have other keys.
+type Scope uint64
+
+// ScopeOf makes a scope of what tells the owners of tasks apart, such as the
+// virtual key and the route.
+func ScopeOf(of ...string) Scope {
+	h := keyBasis
+	for _, s := range of {
+		h = h.string(s)
+	}
+	return Scope(h)
+}
+
+// TaskOf is Scope.Task of a scope with one name.
+func TaskOf(scope, named string, r *llm.Request) Key { return ScopeOf(scope).Task(named, r) }
+
+// Task gives the task of a request: the one that the client names, or else
 // the skeleton of its instructions, the names of its tools and the schema of
 // its answer, of which at most the first MostText bytes each are read. A
 // request that has none of these is known by its shape alone: script, code,
-// length. scope is whose request it is, such as the virtual key and the route.
-func TaskOf(scope, named string, r *llm.Request) Key {
-	h := keyBasis.string(scope)
+// length.
+func (scope Scope) Task(named string, r *llm.Request) Key {
+	h := hasher(scope)
 	if named != "" {
 		return h.byte(1).string(named).key()
 	}
@@ -195,3 +211,9 @@ const (
 	Agreed
 	Differed
 )
+
+// With gives the scope within this one that a text names.
+func (scope Scope) With(text string) Scope { return Scope(hasher(scope).string(text)) }
+
+// Number is With of a number.
+func (scope Scope) Number(n uint64) Scope { return Scope(hasher(scope).number(n)) }

@@ -22,6 +22,10 @@ const (
 // words, and some counts. Nothing of the text can be read from it. It is made
 // by Read and may be used again; it is large (1.5 KB), so keep it in a pool.
 type Features struct {
+	// Salt tells the words of one tenant from those of another: under different
+	// salts they share no weights. Read leaves it.
+	Salt uint32
+
 	n     int
 	term  [mostTerms]uint16
 	count [counts]float32
@@ -74,7 +78,7 @@ func mix(h uint32) uint16 {
 
 // Read makes the features of a prompt; of a longer one than MostText its first
 // bytes count.
-func (f *Features) Read(text []byte) {
+func (f *Features) Read(text string) {
 	whole := len(text)
 	if len(text) > MostText {
 		text = text[:MostText]
@@ -166,10 +170,10 @@ func (f *Features) add(h uint32, before *uint32) {
 	if f.n+2 > mostTerms {
 		return
 	}
-	f.term[f.n] = mix(h)
+	f.term[f.n] = mix(h ^ f.Salt)
 	f.n++
 	if *before != 0 {
-		f.term[f.n] = mix(*before*31 + h)
+		f.term[f.n] = mix((*before*31 + h) ^ f.Salt)
 		f.n++
 	}
 	*before = h

@@ -44,6 +44,10 @@ type Entry struct {
 	Warnings         []string
 	// Attempts are in order; the last one decided how it ended.
 	Attempts []Attempt
+	// Choice is how a route came to ask one of its rungs first; nil mostly.
+	Choice *Choice
+	// Feedback is what came to be known of the answer later; a store gives it.
+	Feedback []Feedback
 	// Charges are what budgets paid for the request: its cost with an estimate
 	// of what no price is known for, once for each budget that it came under.
 	Charges []Charge

@@ -68,6 +68,9 @@ type Ledger struct {
 	// waiting is appended to by Note; the writer swaps it for spare. Entries in
 	// it are read by anyone and never changed.
 	waiting, spare []Entry
+	// feedback waits to be written, behind the entries that it is about; saying is
+	// the part that the store may not have yet.
+	feedback, saying []Feedback
 	// writing is the part of taken that the store may not have yet.
 	writing, taken []Entry
 	stats          Stats
@@ -131,6 +134,37 @@ func (l *Ledger) Note(e Entry) {
 	if n == l.opts.BatchRows {
 		nudge(l.full)
 	}
+}
+
+// Say takes what came to be known of an answer. It never waits for the store;
+// beyond Options.Keep it is lost.
+func (l *Ledger) Say(f Feedback) {
+	l.mu.Lock()
+	if len(l.feedback)+len(l.saying) >= l.opts.Keep {
+		l.mu.Unlock()
+		return
+	}
+	l.feedback = append(l.feedback, f)
+	l.mu.Unlock()
+	nudge(l.some)
+}
+
+// said adds to an entry the feedback that is not written yet.
+func (l *Ledger) said(e *Entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, list := range [...][]Feedback{l.saying, l.feedback} {
+		for _, f := range list {
+			if f.Request == e.ID {
+				e.Feedback = append(slices.Clip(e.Feedback), f)
+			}
+		}
+	}
+}
+
+// Success returns what requests came to; what is not written yet is not in it.
+func (l *Ledger) Success(ctx context.Context, since, until time.Time) ([]Success, error) {
+	return l.store.Success(ctx, since, until)
 }
 
 func nudge(c chan struct{}) {
@@ -292,10 +326,13 @@ func (l *Ledger) drain(ctx context.Context) error {
 			l.recycle()
 			l.taken, l.waiting, l.spare = l.waiting, l.spare[:0], nil
 			l.writing = l.taken
+			if len(l.saying) == 0 { // about these, or what is written
+				l.saying, l.feedback = l.feedback, nil
+			}
 		}
 		batch := l.writing[:min(len(l.writing), l.opts.BatchRows)]
 		l.mu.Unlock()
-		if len(batch) == 0 {
+		if len(batch) == 0 && len(l.saying) == 0 {
 			return nil
 		}
 		if err := l.write(ctx, batch); err != nil {
@@ -322,8 +359,13 @@ func (l *Ledger) write(ctx context.Context, batch []Entry) error {
 	defer cancel()
 	entries := l.settle(batch)
 	now := time.Now()
+	var said []Feedback
+	if len(batch) == len(l.writing) { // the last ones
+		said = l.saying
+	}
 	for {
-		err := l.store.WriteBatch(ctx, &Batch{Run: l.run.ID, N: l.n + 1, At: now, Entries: entries, Hours: RollUp(entries)})
+		err := l.store.WriteBatch(ctx, &Batch{Run: l.run.ID, N: l.n + 1, At: now, Entries: entries, Hours: RollUp(entries),
+			Successes: Successes(entries), Feedback: said})
 		if err == nil {
 			break
 		}
@@ -342,6 +384,9 @@ func (l *Ledger) write(ctx context.Context, batch []Entry) error {
 	l.stats.Batches++
 	l.stats.LastWrite, l.stats.LastError = now, nil
 	l.writing = l.writing[len(batch):]
+	if said != nil {
+		l.saying = nil
+	}
 	lost := l.untold(now, back)
 	l.mu.Unlock()
 	if back {
@@ -421,9 +466,14 @@ func (l *Ledger) untold(now time.Time, always bool) int64 {
 func (l *Ledger) Request(ctx context.Context, id ID) (Entry, bool, error) {
 	if e, ok := l.inMemory(id); ok {
 		l.settleCopy(&e)
+		l.said(&e)
 		return e, true, nil
 	}
-	return l.store.Request(ctx, id)
+	e, ok, err := l.store.Request(ctx, id)
+	if ok {
+		l.said(&e)
+	}
+	return e, ok, err
 }
 
 func (l *Ledger) inMemory(id ID) (Entry, bool) {

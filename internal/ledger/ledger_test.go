@@ -58,6 +58,10 @@ func (s *shelf) End(_ context.Context, run ledger.ID, _ time.Time) error {
 	return s.down
 }
 
+func (s *shelf) Success(context.Context, time.Time, time.Time) ([]ledger.Success, error) {
+	return nil, nil
+}
+
 func (s *shelf) WriteBatch(ctx context.Context, b *ledger.Batch) error {
 	if s.slow > 0 {
 		time.Sleep(s.slow)

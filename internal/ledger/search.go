@@ -15,7 +15,8 @@ import (
 type Label struct {
 	// Route is the operator's route that was asked for; empty for a model.
 	Route string
-	// Task is x-headrace-task; empty when it was not said.
+	// Task is x-headrace-task, or how a route that learns names the kind of request;
+	// mostly empty.
 	Task string
 	// Tags are those of x-headrace-tags as MakeTags writes them.
 	Tags string

@@ -42,6 +42,11 @@ type Reader interface {
 	// until is inside of. A zero since or until is open. Rows are ordered by
 	// cost, then requests, highest first; ByDay by day, latest first.
 	Usage(ctx context.Context, by By, since, until time.Time) ([]UsageRow, error)
+	// Success returns what the requests of whole UTC days came to, by name, task
+	// and target, with the feedback that has come since: from the day that since is
+	// in through the one that until is in. A zero since or until is open. The order
+	// is that of the three.
+	Success(ctx context.Context, since, until time.Time) ([]Success, error)
 }
 
 // Run is one life of the program as a writer of the ledger.
@@ -72,8 +77,12 @@ type Batch struct {
 	At time.Time
 	// Entries are settled: priced and cut to size.
 	Entries []Entry
-	// Hours is the roll-up of Entries.
-	Hours []Hour
+	// Hours is the roll-up of Entries, Successes another one.
+	Hours     []Hour
+	Successes []DaySuccess
+	// Feedback is about entries that are written, in this batch or before; what is
+	// about others is left out.
+	Feedback []Feedback
 }
 
 // DefaultLimit and MaxLimit are how many entries Recent gives.

@@ -109,9 +109,15 @@ type Draft struct {
 	// Rehearse is the client's x-headrace-rehearse header; only the rehearsal
 	// provider is ever sent it.
 	Rehearse string
-	// Think is how hard the client wants it thought about (off, low, medium, high
-	// or max; x-headrace-thinking); empty leaves it to the body and the route.
+	// Think is how hard the client wants it thought about (off, low, medium, high,
+	// max or a number of tokens; x-headrace-thinking or thinking_config); empty
+	// leaves it to the body and the route.
 	Think string
+	// Task is what the client calls the kind of request (x-headrace-task); MaxCost
+	// is what all attempts at it may be expected to cost (x-headrace-max-cost), 0
+	// being anything.
+	Task    string
+	MaxCost Nanodollars
 	// HeldBy is the provider that itself holds what the request goes on from
 	// (Responses); empty when the request brings its whole conversation. Whole
 	// is the same request with that conversation written out, for every other
@@ -128,9 +134,6 @@ type Draft struct {
 	// Session is the same for the requests of one conversation, as far as the
 	// client says so; empty when it does not.
 	Session string
-	// Task is what the client calls the kind of work that the request is
-	// (x-headrace-task); empty when it does not say.
-	Task string
 	// Credential is the index of the provider's credential that this attempt is
 	// sent with.
 	Credential int

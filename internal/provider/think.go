@@ -3,13 +3,21 @@ package provider
 import (
 	"bytes"
 	"slices"
+	"strconv"
+	"strings"
 
 	"headrace/internal/llm"
 	"headrace/internal/wire/span"
 )
 
-// ThinkLevels are the levels of Think.
+// ThinkLevels are the levels of Think beside numbers of tokens.
 var ThinkLevels = []string{"off", "low", "medium", "high", "max"}
+
+// budget reads a level that is a number of thinking tokens.
+func budget(level string) (tokens int64, ok bool) {
+	n, err := strconv.ParseInt(level, 10, 32)
+	return n, err == nil && n > 0
+}
 
 // member is a value at a path of a request's body; an empty value leaves it as
 // it is.
@@ -25,19 +33,25 @@ var thinkMembers = map[llm.Dialect][]member{
 	llm.Responses: {{[]string{"reasoning", "effort"}, effortWord}},
 	llm.Anthropic: {
 		{[]string{"thinking"}, func(level string) string {
+			if _, ok := budget(level); ok {
+				return `{"type":"enabled","budget_tokens":` + level + `}`
+			}
 			if level == "off" {
 				return `{"type":"disabled"}`
 			}
 			return `{"type":"adaptive"}`
 		}},
 		{[]string{"output_config", "effort"}, func(level string) string {
-			if level == "off" {
+			if _, ok := budget(level); ok || level == "off" {
 				return "" // it says more than how long to think
 			}
 			return quote(level)
 		}},
 	},
 	llm.Gemini: {{[]string{"generationConfig", "thinkingConfig"}, func(level string) string {
+		if _, ok := budget(level); ok {
+			return `{"thinkingBudget":` + level + `}`
+		}
 		switch level {
 		case "off":
 			return `{"thinkingBudget":0}`
@@ -47,6 +61,9 @@ var thinkMembers = map[llm.Dialect][]member{
 		return `{"thinkingLevel":` + quote(level) + `}`
 	}}},
 	llm.Ollama: {{[]string{"think"}, func(level string) string {
+		if n, ok := budget(level); ok {
+			level = strings.TrimPrefix(llm.EffortOf(n), "x")
+		}
 		switch level {
 		case "off":
 			return "false"
@@ -58,6 +75,9 @@ var thinkMembers = map[llm.Dialect][]member{
 }
 
 func effortWord(level string) string {
+	if n, ok := budget(level); ok {
+		level = llm.EffortOf(n)
+	}
 	if level == "off" {
 		level = "none"
 	}
@@ -71,7 +91,7 @@ func quote(s string) string { return `"` + s + `"` }
 // left to the provider to refuse.
 func Think(d llm.Draft, level string) llm.Draft {
 	s := codecs[d.Dialect]
-	if s == nil || d.Op != llm.OpChat || !slices.Contains(ThinkLevels, level) {
+	if _, number := budget(level); s == nil || d.Op != llm.OpChat || !number && !slices.Contains(ThinkLevels, level) {
 		return d
 	}
 	way := s.way(d.Op, d.Form)
@@ -136,6 +156,9 @@ func Words(d *llm.Draft, a *llm.Answer) (*llm.Response, error) {
 // told is the loss that tells the client how hard it was made to think.
 func told(d *llm.Draft) []llm.Loss {
 	if e, ok := d.Edit(llm.EditThink); ok {
+		if _, number := budget(e.Text); number {
+			e.Text += " tokens"
+		}
 		return []llm.Loss{{Kind: llm.LossWarn, Path: "thinking", Why: "set to " + e.Text}}
 	}
 	return nil

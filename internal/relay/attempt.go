@@ -43,6 +43,15 @@ type Attempt struct {
 	Streamed bool
 	// UpstreamID is the provider's request id.
 	UpstreamID string
+	// Rung is that of its target.
+	Rung int
+	// Wrong is what the checks of the route found wrong with its answer, Checked
+	// that they looked at it.
+	Wrong   string
+	Checked bool
+	// Opinion says that it was a second opinion on another answer; Agreed and
+	// Differed what came of such a one for this answer.
+	Opinion, Agreed, Differed bool
 }
 
 // refused notes why a target was left out.
@@ -157,8 +166,8 @@ func (w *run) pass(ctx context.Context, o *opened, ans *llm.Answer, a *Attempt, 
 	w.sent++
 	a.Sent, a.Status, a.UpstreamID = true, ans.Status, ans.UpstreamID
 	meta := Meta{Target: t, Began: a.Start, Attempts: w.sent, Warnings: append(w.warned, Warnings(ans.Losses)...)}
+	meta.Held = w.paid()
 	if w.held != nil {
-		meta.Held = w.held.rows
 		meta.Warnings = append(meta.Warnings, w.held.told...)
 	}
 	w.out.Warnings = meta.Warnings
@@ -168,8 +177,7 @@ func (w *run) pass(ctx context.Context, o *opened, ans *llm.Answer, a *Attempt, 
 			a.drained()
 			return nothing, clientGone(ctx)
 		}
-		if why := w.judge(ans, last); why != "" {
-			w.hold(ans, meta, why)
+		if w.judge(ans, meta, a) {
 			return nothing, nil
 		}
 		if !last && w.turnsAway(ans.Glance.Finish) {

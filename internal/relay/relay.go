@@ -38,6 +38,9 @@ type Permit interface {
 type Judge interface {
 	// Judge says in a few words what is wrong with a whole answer; "" for nothing.
 	Judge(must *route.Success, d *llm.Draft, a *llm.Answer) string
+	// Canonical gives a form of a whole answer that is the same for all answers
+	// that say the same; nil where there is none.
+	Canonical(d *llm.Draft, a *llm.Answer) []byte
 }
 
 // Options set up a Relay. The zero value of each says its default.
@@ -183,6 +186,9 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 			continue
 		}
 		reached, err := w.send(ctx, draft, permit)
+		if err == nil && reached == nothing && w.doubted != nil {
+			reached, err = w.weigh(ctx)
+		}
 		if err == nil && reached == nothing {
 			w.turn(w.room.next(w.at)) // the answer is held, for another may be better
 			continue

@@ -62,6 +62,13 @@ type Payer interface {
 	Pay(ctx context.Context, t *route.Target, d llm.Draft, past []Attempt) (draft llm.Draft, warning string, err *llm.Error)
 }
 
+// Climber is the optional power of a Reply to say what a further rung is worth.
+type Climber interface {
+	// Climb reports whether the next rung is to be asked after an answer that is
+	// not as the route wants it, which is that of the last attempt.
+	Climb(next *route.Target, past []Attempt) bool
+}
+
 func pays(reply Reply) bool {
 	p, ok := reply.(Payer)
 	return ok && p.Pays()

@@ -35,8 +35,14 @@ type run struct {
 	// warned is what the Payer said of the present attempt.
 	warned []string
 	room   room
-	// held is the last answer that was not what the plan says; nil mostly.
-	held *held
+	// held is the last answer that was not what the plan says, doubted one whose
+	// second opinion is not known yet; nil mostly. said is the canonical form of
+	// that opinion, opined says that somebody was asked for it.
+	held    *held
+	doubted *doubted
+	said    []byte
+	opined  bool
+	opinion []Attempt // its row; empty without one
 	// refusal is the last answer that refused the content and was not passed on;
 	// nil mostly.
 	refusal *refusal
@@ -71,7 +77,7 @@ func (w *run) prepare() {
 		why = t.Why
 	}
 	w.out.Attempts = append(w.out.Attempts, Attempt{N: len(w.out.Attempts) + 1, Provider: t.Provider, Model: t.Model, Why: why,
-		Start: time.Now(), Op: w.draft.Op, Streamed: w.draft.Head.Stream})
+		Start: time.Now(), Op: w.draft.Op, Streamed: w.draft.Head.Stream, Rung: t.Rung})
 }
 
 // admit gets what the attempt needs: room, money, leave. Not ok leaves the

@@ -2,6 +2,7 @@ package route
 
 import (
 	"fmt"
+	"strings"
 
 	"headrace/internal/catalog"
 	"headrace/internal/llm"
@@ -9,9 +10,15 @@ import (
 
 // Ladder is a route of rungs, cheapest first.
 type Ladder struct {
+	// Name is that of its route.
+	Name  string
 	Rungs []Rung
 	// Success is what a whole answer must be; nil checks nothing.
 	Success *Success
+	// Aim is what is wanted of the answers.
+	Aim Aim
+	// When are the rules that name a model; the first that holds wins.
+	When []When
 }
 
 // Rung is one way to answer: a model, written provider/model, and how hard it
@@ -25,6 +32,9 @@ type Success struct {
 	Schema, ToolsValid bool
 	// Refusal, Truncated and Empty say that it must not be that.
 	Refusal, Truncated, Empty bool
+	// Opinion is a model, written provider/model, that is asked the same where the
+	// answer has a canonical form; empty asks none.
+	Opinion string
 }
 
 // Needs is what a request needs of a model.
@@ -33,16 +43,38 @@ type Needs struct {
 	Tokens int64
 	// Has are the features without which the model cannot answer.
 	Has llm.Feature
+	// Tools is how many tools it offers.
+	Tools int
+	// Script is what most of its prompt is written in (ScriptOf), Task what the
+	// client calls it; both may be empty.
+	Script, Task string
 }
 
 // Left is a rung that was left out, and why.
-type Left struct{ Target, Why string }
+type Left struct {
+	Target, Why string
+	// Rung is its place in the ladder, from 1, Think how hard it would have
+	// thought.
+	Rung  int
+	Think string
+}
 
 // Is reports whether a name is that of a route.
 func (p *Policy) Is(name string) bool {
 	_, list := p.Routes[name]
 	_, ladder := p.Ladders[name]
 	return list || ladder
+}
+
+// Climbs reports whether a name is that of a ladder, with an order behind it or
+// without.
+func (p *Policy) Climbs(name string) bool {
+	for _, suffix := range [...]string{"", ":floor", ":nitro"} {
+		if base, ok := strings.CutSuffix(name, suffix); ok && p.Ladders[base] != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // featureNames are how the features are called that a rung may lack.
@@ -53,35 +85,43 @@ var featureNames = []struct {
 
 // plan gives the rungs that a request can use, in their order.
 func (l *Ladder) plan(f Facts, c *catalog.Catalog, p *Policy) (Plan, *llm.Error) {
-	plan := Plan{Asked: f.Model, Success: l.Success}
+	plan := Plan{Asked: f.Model, Ladder: l, Success: l.Success}
 	configured, allowed := 0, 0
 	for i, r := range l.Rungs {
+		leave := func(why string) { plan.Left = append(plan.Left, Left{r.Model, why, i + 1, r.Think}) }
 		t, ok := pinned(r.Model, c, p)
 		if !ok {
-			plan.Left = append(plan.Left, Left{r.Model, "its provider is not configured"})
+			leave("its provider is not configured")
 			continue
 		}
 		configured++
 		if f.Embed && chats(c, &t) {
-			plan.Left = append(plan.Left, Left{r.Model, "it makes no embeddings"})
+			leave("it makes no embeddings")
 			continue
 		}
 		if f.Allowed != nil && !f.Allowed(t.Provider, t.Model, f.Model) {
-			plan.Left = append(plan.Left, Left{r.Model, "this key may not use it"})
+			leave("this key may not use it")
 			continue
 		}
 		allowed++
-		if why := f.Needs.lacks(&t.Capability); why != "" {
-			plan.Left = append(plan.Left, Left{r.Model, why})
+		if why := f.Needs.lacks(&t.Capability, r.Think); why != "" {
+			leave(why)
 			continue
 		}
-		t.Reshape, t.Think = true, r.Think
+		t.Reshape, t.Think, t.Rung = true, r.Think, i+1
 		t.Why = fmt.Sprintf("route %s, rung %d", f.Model, i+1)
 		if r.Think != "" {
 			t.Why += ", thinking " + r.Think
 		}
 		plan.Targets = append(plan.Targets, t)
 	}
+	if l.Success != nil && l.Success.Opinion != "" && !f.Embed {
+		if t, ok := pinned(l.Success.Opinion, c, p); ok && (f.Allowed == nil || f.Allowed(t.Provider, t.Model, f.Model)) && f.Needs.lacks(&t.Capability, "") == "" {
+			t.Reshape = true
+			plan.Opinion = &t
+		}
+	}
+	l.when(&plan, f, c, p)
 	switch {
 	case len(plan.Targets) > 0:
 		return plan, nil
@@ -96,10 +136,19 @@ func (l *Ladder) plan(f Facts, c *catalog.Catalog, p *Policy) (Plan, *llm.Error)
 	return plan, llm.Errorf(llm.InvalidRequest, "model: no rung of %s can take this request: %s: %s", f.Model, last.Target, last.Why)
 }
 
-// lacks says why a model cannot take a request, or "".
-func (n *Needs) lacks(c *llm.Capability) string {
-	if c.Window > 0 && n.Tokens > c.Window {
+// lacks says why a model that thinks so hard cannot take a request, or "".
+func (n *Needs) lacks(c *llm.Capability, think string) string {
+	thoughts := int64(0)
+	if c.Can(llm.Thinking) {
+		thoughts = thinkTokens[think]
+	}
+	switch {
+	case c.Window > 0 && n.Tokens > c.Window:
 		return fmt.Sprintf("about %d tokens do not fit its window of %d", n.Tokens, c.Window)
+	case c.Window > 0 && n.Tokens+min(thoughts, c.Window/4) > c.Window:
+		return fmt.Sprintf("about %d tokens and %d of thinking do not fit its window of %d", n.Tokens, thoughts, c.Window)
+	case c.MaxTools > 0 && n.Tools > c.MaxTools:
+		return fmt.Sprintf("it takes %d tools, not %d", c.MaxTools, n.Tools)
 	}
 	for _, f := range featureNames {
 		if n.Has&f.has != 0 && !c.Can(f.has) {
@@ -108,3 +157,6 @@ func (n *Needs) lacks(c *llm.Capability) string {
 	}
 	return ""
 }
+
+// thinkTokens is about how many tokens a model thinks at a level.
+var thinkTokens = map[string]int64{"low": 1 << 10, "medium": 4 << 10, "high": 16 << 10, "max": 32 << 10}

@@ -46,7 +46,7 @@ func Ready(c *catalog.Catalog, configured map[string]bool) map[string]*Ladder {
 	}
 	ready := map[string]*Ladder{}
 	if rungs := there(claude); len(rungs) > 0 {
-		ready["claude"] = &Ladder{Rungs: rungs, Success: all}
+		ready["claude"] = &Ladder{Name: "claude", Rungs: rungs, Success: all}
 	}
 	rungs := there(auto)
 	has := map[string]bool{"rehearsal": true}
@@ -68,7 +68,7 @@ func Ready(c *catalog.Catalog, configured map[string]bool) map[string]*Ladder {
 		rungs = there(rehearsed)
 	}
 	if len(rungs) > 0 {
-		ready["auto"] = &Ladder{Rungs: rungs, Success: all}
+		ready["auto"] = &Ladder{Name: "auto", Rungs: rungs, Success: all}
 	}
 	return ready
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"headrace/internal/catalog"
 	"headrace/internal/llm"
@@ -23,6 +24,8 @@ type Target struct {
 	// Think is how hard the rung of a ladder thinks (off to max); empty says
 	// nothing.
 	Think string
+	// Rung is its place in the ladder of its route, from 1; 0 where there is none.
+	Rung int
 	// Why says how the target came into the plan.
 	Why string
 }
@@ -35,11 +38,21 @@ type Plan struct {
 	// Asked is the model name as the client wrote it.
 	Asked   string
 	Targets []Target
+	// Ladder is that of the route; nil where there is none. Its rungs are in the
+	// order of the ladder, and whoever knows more may put them in another one
+	// (Begin).
+	Ladder *Ladder
+	// Sorted is floor or nitro where the name asks for that order; then nobody puts
+	// the targets in another one.
+	Sorted string
 	// Left are the rungs of a ladder that the request cannot use.
 	Left []Left
 	// Success is what a whole answer must be for the next target not to be asked;
 	// nil where nothing is said of it.
 	Success *Success
+	// Opinion is the model that Success.Opinion names, where the request can be
+	// asked of it; nil otherwise.
+	Opinion *Target
 }
 
 // Prefer puts the targets of a provider first; all else stays in its order, and
@@ -84,12 +97,25 @@ type Facts struct {
 	Embed bool
 	// Needs is what the request needs of a model; only a ladder asks.
 	Needs Needs
+	// Speed is how long a target takes to begin an answer, as far as that is
+	// known; nil knows nothing. Names that end in :nitro ask.
+	Speed func(provider, model string) (time.Duration, bool)
 }
 
 // Make gives the plan for a request. The error is of class ModelNotFound when
 // the name leads nowhere, or only to what chats where embeddings are asked for;
 // Forbidden when the caller may use none of its targets.
 func Make(f Facts, c *catalog.Catalog, p *Policy) (Plan, *llm.Error) {
+	if name, by := sorted(f.Model, c, p); by != nil {
+		asked := f.Model
+		f.Model = name
+		plan, fail := Make(f, c, p)
+		plan.Asked = asked
+		if fail == nil {
+			by(&plan, f, c)
+		}
+		return plan, fail
+	}
 	plan := Plan{Asked: f.Model}
 	if l, ok := p.Ladders[f.Model]; ok {
 		return l.plan(f, c, p)

@@ -20,7 +20,7 @@ func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	db := open(t, filepath.Join(t.TempDir(), "headrace.db"))
 	defer db.Close()
-	if err := db.Exec(t.Context(), "PRAGMA max_page_count = 100"); err != nil {
+	if err := db.Exec(t.Context(), "PRAGMA max_page_count = 300"); err != nil {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer

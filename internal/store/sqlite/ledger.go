@@ -100,6 +100,9 @@ func (d *DB) writeBatch(ctx context.Context, tx *sql.Tx, b *ledger.Batch) error 
 	if err := d.addHours(ctx, tx, b.Hours); err != nil {
 		return err
 	}
+	if err := d.addChoices(ctx, tx, b); err != nil {
+		return err
+	}
 	if _, err := d.in(tx, "ledger_note_batch").ExecContext(ctx, int64(b.Run), b.N, milli(b.At)); err != nil {
 		return fmt.Errorf("note the batch: %w", err)
 	}
@@ -319,6 +322,9 @@ func (d *DB) entries(ctx context.Context, name string, args ...any) ([]ledger.En
 			return nil, err
 		}
 		if err := d.markOf(ctx, tx, &found[i]); err != nil {
+			return nil, err
+		}
+		if err := d.choiceOf(ctx, tx, &found[i]); err != nil {
 			return nil, err
 		}
 		found[i].Sum()

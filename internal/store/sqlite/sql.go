@@ -30,6 +30,9 @@ const (
 	// stand is prepared for readers and, under the other name, for the writer.
 	stand        = "budget_stand"
 	standWriting = "budget_stand_writing"
+	// So is feedback.
+	feedback        = "ledger_feedback"
+	feedbackWriting = "ledger_feedback_writing"
 )
 
 // onWriter are the statements that write.
@@ -43,6 +46,8 @@ var onWriter = map[string]bool{
 	"ledger_add_hour": true, "ledger_add_day": true, "ledger_last_seq": true, "ledger_seq": true,
 	"ledger_begin_run": true, "ledger_killed_runs": true, "ledger_run_batch": true,
 	"ledger_note_batch": true, "ledger_end_run": true,
+	"ledger_insert_choice": true, "ledger_put_feedback": true, "ledger_add_success": true, "ledger_judged": true, "ledger_judged_attempts": true,
+	feedbackWriting: true, "learned_save": true, "ledger_prune_choices": true, "ledger_prune_feedback": true,
 	"ledger_insert_charge": true, "ledger_prune_attempts": true, "ledger_prune_charges": true, "ledger_prune_requests": true,
 	standWriting: true,
 	"budget_put": true, "budget_drop": true, "budget_raise_version": true, "budget_account": true,
@@ -79,7 +84,7 @@ func (d *DB) prepare(ctx context.Context) error {
 	for _, name := range []string{insertRequests, insertAttempts} {
 		d.text[name+widened] = widen(d.text[name], wide)
 	}
-	d.text[standWriting] = d.text[stand]
+	d.text[standWriting], d.text[feedbackWriting] = d.text[stand], d.text[feedback]
 	return d.PrepareAll(ctx)
 }
 

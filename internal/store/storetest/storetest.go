@@ -33,6 +33,7 @@ type Store interface {
 	ledger.Pruner
 	batch.Store
 	batch.FileStore
+	Learned
 	Close() error
 }
 
@@ -83,6 +84,9 @@ func Run(t *testing.T, open Open) {
 		{"charges", "an account must be the sum of the ledger's rows, also when a batch is tried again", charges},
 		{"lost leases", "what a run that was killed had leased must count until it is settled", lostLeases},
 		{"prune", "old entries must go in the order of writing, and leave sums and budgets as they were", prune},
+		{"choices", "how a route chose must come back as it was written", choices},
+		{"successes", "what requests came to must follow what is said of them", successes},
+		{"learned", "what was learned must outlive the process", learned},
 		{"sealed", "a sealed row must come back as it was put", sealed},
 		{"sealed owners", "the row of one owner must never be another's", sealedOwners},
 		{"sealed expiry", "what has expired is not there, swept or not", sealedExpiry},

@@ -1,0 +1,1 @@
+SELECT name, data FROM learned ORDER BY name

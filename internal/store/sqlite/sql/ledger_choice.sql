@@ -1,0 +1,1 @@
+SELECT task, data FROM ledger_choice WHERE request = $1

@@ -1,0 +1,1 @@
+INSERT INTO ledger_choice (request, task, fault, data) VALUES ($1, $2, $3, $4)
