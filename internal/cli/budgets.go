@@ -49,19 +49,21 @@ func (*budgetsList) Run(ctx context.Context, p *process) error {
 
 // of names whose budget it is: one of three flags.
 type of struct {
-	Key  string `xor:"of" required:"" placeholder:"ID" help:"The budget of this key."`
+	Key  string `xor:"of" required:"" placeholder:"KEY" help:"The budget of this key, by its id or by its name if no other has it."`
 	Team string `xor:"of" required:"" placeholder:"NAME" help:"The budget of this team."`
 	Tag  string `xor:"of" required:"" placeholder:"TAG" help:"The budget of requests with this x-headrace-tags tag."`
 }
 
-func (o *of) scope() (scope, subject string) {
+// scopeOf gives the scope and its subject; a key may be named.
+func (o *of) scopeOf(ctx context.Context, p *process) (scope, subject string, err error) {
 	switch {
 	case o.Key != "":
-		return "key", o.Key
+		subject, err = p.keyID(ctx, o.Key)
+		return "key", subject, err
 	case o.Team != "":
-		return "team", o.Team
+		return "team", o.Team, nil
 	}
-	return "tag", o.Tag
+	return "tag", o.Tag, nil
 }
 
 type budgetsSet struct {
@@ -76,7 +78,10 @@ func (b *budgetsSet) Run(ctx context.Context, p *process) error {
 	if err := limit.UnmarshalText([]byte(strings.TrimPrefix(b.Limit, "$"))); err != nil {
 		return &failure{ExitUsage, err}
 	}
-	scope, subject := b.scope()
+	scope, subject, err := b.scopeOf(ctx, p)
+	if err != nil {
+		return err
+	}
 	var done admin.BudgetAnswer
 	raw, err := p.ask(ctx, http.MethodPost, "budgets", nil, admin.BudgetSpec{Scope: scope, Subject: subject, Window: b.Window,
 		Limit: llm.Nanodollars(limit), Alerts: b.Alerts}, &done)
@@ -96,7 +101,10 @@ type budgetsRemove struct {
 }
 
 func (b *budgetsRemove) Run(ctx context.Context, p *process) error {
-	scope, subject := b.scope()
+	scope, subject, err := b.scopeOf(ctx, p)
+	if err != nil {
+		return err
+	}
 	var gone admin.BudgetGone
 	raw, err := p.ask(ctx, http.MethodDelete, "budgets/"+scope+"/"+b.Window+"/"+url.PathEscape(subject), nil, nil, &gone)
 	if err != nil {
@@ -115,7 +123,10 @@ type budgetsSettle struct {
 }
 
 func (b *budgetsSettle) Run(ctx context.Context, p *process) error {
-	scope, subject := b.scope()
+	scope, subject, err := b.scopeOf(ctx, p)
+	if err != nil {
+		return err
+	}
 	var done admin.BudgetSettled
 	raw, err := p.ask(ctx, http.MethodPost, "budgets/settle", nil, admin.BudgetName{ID: scope + "/" + b.Window + "/" + subject}, &done)
 	if err != nil {

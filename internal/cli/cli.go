@@ -190,6 +190,7 @@ type grammar struct {
 	Demo       demoCommand       `cmd:"" help:"Run a gateway over rehearsed providers, with callers that use it: something to look at."`
 	Init       initCommand       `cmd:"" help:"Write a configuration with comments, by a few questions."`
 	Doctor     doctorCommand     `cmd:"" help:"Look at keys, clock, port, store and providers, and say what to do."`
+	Import     importCommand     `cmd:"" help:"Turn another gateway's configuration into one of ours, item by item."`
 	Conf       configCommand     `cmd:"" name:"config" help:"Check, describe and show the configuration."`
 	Models     modelsCommand     `cmd:"" help:"List models, refresh the catalogue."`
 	Keys       keysCommand       `cmd:"" help:"Create, list, revoke and rotate keys."`

@@ -21,6 +21,7 @@ var arrows = []struct{ room, may string }{
 	{"wire/span", ""},
 	{"catalog", "llm"},
 	{"config", "llm"},
+	{"foreign", "llm config catalog"},
 	{"access", "llm"},
 	{"budget", "llm"},
 	{"limit", "llm"},
@@ -55,7 +56,7 @@ var arrows = []struct{ room, may string }{
 	{"admin", "llm config catalog access budget ledger route"},
 	{"app", "llm wire/sse wire/span catalog config access budget limit admission health meter recall batch webhook provider/cred wire/openai wire/responses wire/anthropic wire/gemini wire/ollama tokens route provider provider/rehearsal relay ledger store/sqlite gateway admin guard"},
 	{"demo", "llm wire/openai wire/anthropic provider/rehearsal"},
-	{"cli", "app admin config llm relay catalog demo"},
+	{"cli", "app admin config llm relay catalog demo foreign"},
 	{"lint", "llm relay catalog"},
 }
 
