@@ -35,9 +35,14 @@ type Job struct {
 	// Spent is what the items have cost, RealTime what the same answers would
 	// have cost in real time, Double what was paid for answers that were dropped.
 	Spent, RealTime, Double llm.Nanodollars
+	// Tokens are those of all answers.
+	Tokens Tokens
 	// Webhook is the id of whom is told when the job ends; empty for none.
 	Webhook string
 }
+
+// Tokens counts tokens: Cached is a part of Prompt, Reasoning one of Output.
+type Tokens struct{ Prompt, Cached, Output, Reasoning int64 }
 
 // JobID is time-ordered; it is shown as batch_..., msgbatch_... or job_... by
 // the door.

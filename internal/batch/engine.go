@@ -582,6 +582,9 @@ func (e *Engine) post(ctx context.Context, _ []Job) error {
 			return e.Store.SaveBatch(ctx, s)
 		case fail.Class == llm.InvalidRequest, fail.Class == llm.TooLarge, fail.Class == llm.ModelNotFound, fail.Class == llm.Unsupported:
 			return e.split(ctx, s, ok, fail.Message)
+		case fail.Class == llm.NotFound, fail.Class == llm.Forbidden:
+			// There are no batches at this address, or not for us.
+			return e.giveBack(ctx, s, "the provider takes no batch: "+fail.Message, PathRealTime)
 		}
 		e.log().Warn("batch engine: a batch may have been posted", "intent", s.ID, "error", err)
 		return nil
@@ -831,7 +834,9 @@ func (e *Engine) finish(ctx context.Context, r *Row, to State, a Answer, why str
 	if err != nil {
 		return err
 	}
-	first, err := e.Store.FinishBatchItem(ctx, Final{r.ID, to, why, e.Seal.Close(label(r.ID)+" answer", raw), a.Cost, a.RealTime}, time.Now())
+	u := a.Usage
+	first, err := e.Store.FinishBatchItem(ctx, Final{r.ID, to, why, e.Seal.Close(label(r.ID)+" answer", raw), a.Cost, a.RealTime,
+		Tokens{u.Prompt(), u.CacheRead, u.Output, u.Reasoning}}, time.Now())
 	if err == nil && !first {
 		e.Dropped.Add(1)
 	}

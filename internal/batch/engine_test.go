@@ -284,6 +284,8 @@ func TestEngine(t *testing.T) {
 			}
 			return true, nil
 		}}, n: 8, deadline: 4 * time.Hour, succeeded: 8, spent: 7*50 + 100, posts: 7, calls: 1},
+		{name: "no batches at that address", p: &fake{create: func(int, []llm.BatchLine) (bool, error) { return false, llm.Errorf(llm.NotFound, "no such path") }},
+			n: 8, deadline: 4 * time.Hour, succeeded: 8, spent: 800, posts: 1, calls: 8},
 		{name: "real time fails for a while", p: &fake{}, n: 5, deadline: 3 * time.Minute, fail: func(n int) *llm.Error {
 			if n <= 5 {
 				return llm.Errorf(llm.Overloaded, "busy")

@@ -81,6 +81,7 @@ type Final struct {
 	Why            string
 	Sealed         []byte
 	Cost, RealTime llm.Nanodollars
+	Tokens         Tokens
 }
 
 // Errors of a Store.

@@ -71,9 +71,12 @@ type about struct {
 	// Header are the request headers that the items are asked with.
 	Header http.Header `json:"header,omitzero"`
 	// What follows is of OpenAI's batches.
-	Endpoint string         `json:"endpoint,omitzero"`
-	Input    string         `json:"input_file_id,omitzero"`
-	Window   string         `json:"completion_window,omitzero"`
+	Endpoint string `json:"endpoint,omitzero"`
+	Input    string `json:"input_file_id,omitzero"`
+	Window   string `json:"completion_window,omitzero"`
+	// Keep is for how many seconds after the end the results are shown; 0 is as
+	// long as the job is.
+	Keep     int64          `json:"keep,omitzero"`
 	Metadata jsontext.Value `json:"metadata,omitzero"`
 	// Bad are the first lines that could not be read, BadLines is how many.
 	Bad      []badLine `json:"bad,omitzero"`

@@ -811,6 +811,36 @@ func TestBatch(t *testing.T) {
 	}
 }
 
+// TestOutputExpires: results are not there any more when their client said so.
+func TestOutputExpires(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h, s := newShop(t)
+		line := `{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{"model":"openai/gpt-5.5","messages":[]}}`
+		file := decode[object](t, h.upload(t, line, true, "purpose", "batch"), 200)["id"].(string)
+		ask := `{"input_file_id":"` + file + `","endpoint":"/v1/chat/completions","completion_window":"24h","output_expires_after":{"anchor":"created_at","seconds":3600}}`
+		id := decode[object](t, h.ask("POST", "/v1/batches", ask), 200)["id"].(string)
+		s.finish(s.last().ID, 0, batch.Succeeded, &batch.Answer{Status: 200, Body: []byte(`{"id":"x"}`)})
+		output := decode[object](t, h.ask("GET", "/v1/batches/"+id, ""), 200)["output_file_id"].(string)
+		f := decode[object](t, h.ask("GET", "/v1/files/"+output, ""), 200)
+		if f["expires_at"] != f["created_at"].(float64)+3600 {
+			t.Errorf("file %v", f)
+		}
+		time.Sleep(time.Hour)
+		if w := h.ask("GET", "/v1/files/"+output+"/content", ""); w.Code != 404 {
+			t.Errorf("an hour later: %d %s", w.Code, w.Body)
+		}
+		if got := decode[object](t, h.ask("GET", "/v1/batches/"+id, ""), 200); got["output_file_id"] != nil || got["status"] != "completed" {
+			t.Errorf("an hour later %v", got)
+		}
+		for _, bad := range []string{`"created_at","seconds":10`, `"ended_at","seconds":3600`, `"created_at","seconds":99999999`} {
+			if w := h.ask("POST", "/v1/batches", strings.Replace(ask, `"created_at","seconds":3600`, bad, 1)); w.Code != 400 {
+				t.Errorf("%s: %d %s", bad, w.Code, w.Body)
+			}
+		}
+	})
+}
+
 // TestRespondAsync: a request of any dialect that is not waited for is a job.
 func TestRespondAsync(t *testing.T) {
 	t.Parallel()

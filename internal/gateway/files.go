@@ -338,7 +338,7 @@ func (g *Gateway) file(w http.ResponseWriter, req *http.Request, d *door) {
 			}
 			size += int64(len(r.line(&it)))
 		}
-		f := fileObject{ID: id, Object: "file", Bytes: size, Created: r.job.Ended.Unix(), Purpose: "batch_output", Status: "processed"}
+		f := fileObject{ID: id, Object: "file", Bytes: size, Created: r.job.Ended.Unix(), Expires: seconds(r.about.expires(&r.job)), Purpose: "batch_output", Status: "processed"}
 		f.Name = shown(batchPrefix, r.job.ID) + map[bool]string{false: "_output.jsonl", true: "_error.jsonl"}[r.errs]
 		return x.tell(http.StatusOK, f)
 	})

@@ -215,24 +215,38 @@ type batchObject struct {
 	Object   string `json:"object"`
 	Endpoint string `json:"endpoint"`
 	// Model is null: the lines may ask for several.
-	Model      *string        `json:"model"`
-	Errors     *batchErrors   `json:"errors"`
-	Input      string         `json:"input_file_id"`
-	Window     string         `json:"completion_window"`
-	Status     string         `json:"status"`
-	Output     *string        `json:"output_file_id"`
-	ErrorFile  *string        `json:"error_file_id"`
-	Created    int64          `json:"created_at"`
-	Started    *int64         `json:"in_progress_at"`
-	Expires    *int64         `json:"expires_at"`
-	Finalizing *int64         `json:"finalizing_at"`
-	Completed  *int64         `json:"completed_at"`
-	Failed     *int64         `json:"failed_at"`
-	Expired    *int64         `json:"expired_at"`
-	Cancelling *int64         `json:"cancelling_at"`
-	Cancelled  *int64         `json:"cancelled_at"`
-	Counts     batchCounts    `json:"request_counts"`
-	Metadata   jsontext.Value `json:"metadata"`
+	Model      *string      `json:"model"`
+	Errors     *batchErrors `json:"errors"`
+	Input      string       `json:"input_file_id"`
+	Window     string       `json:"completion_window"`
+	Status     string       `json:"status"`
+	Output     *string      `json:"output_file_id"`
+	ErrorFile  *string      `json:"error_file_id"`
+	Created    int64        `json:"created_at"`
+	Started    *int64       `json:"in_progress_at"`
+	Expires    *int64       `json:"expires_at"`
+	Finalizing *int64       `json:"finalizing_at"`
+	Completed  *int64       `json:"completed_at"`
+	Failed     *int64       `json:"failed_at"`
+	Expired    *int64       `json:"expired_at"`
+	Cancelling *int64       `json:"cancelling_at"`
+	Cancelled  *int64       `json:"cancelled_at"`
+	Counts     batchCounts  `json:"request_counts"`
+	// Usage is there once something was answered.
+	Usage    *batchUsage    `json:"usage,omitzero"`
+	Metadata jsontext.Value `json:"metadata"`
+}
+
+type batchUsage struct {
+	Input        int64 `json:"input_tokens"`
+	InputDetails struct {
+		Cached int64 `json:"cached_tokens"`
+	} `json:"input_tokens_details"`
+	Output        int64 `json:"output_tokens"`
+	OutputDetails struct {
+		Reasoning int64 `json:"reasoning_tokens"`
+	} `json:"output_tokens_details"`
+	Total int64 `json:"total_tokens"`
 }
 
 type batchErrors struct {
@@ -248,7 +262,7 @@ type batchCounts struct {
 
 // resultFiles are the ids of the files that a job has; nil where there is none.
 func resultFiles(j *batch.Job, a *about) (output, errors *string) {
-	if j.Ended.IsZero() {
+	if j.Ended.IsZero() || a.gone(j, time.Now()) {
 		return nil, nil
 	}
 	if j.Counts[batch.Succeeded] > 0 {
@@ -260,6 +274,20 @@ func resultFiles(j *batch.Job, a *about) (output, errors *string) {
 		errors = &id
 	}
 	return output, errors
+}
+
+// expires is when the files of a job's results are not there any more; zero when
+// they live as long as their job.
+func (a *about) expires(j *batch.Job) time.Time {
+	if a.Keep == 0 || j.Ended.IsZero() {
+		return time.Time{}
+	}
+	return j.Ended.Add(time.Duration(a.Keep) * time.Second)
+}
+
+func (a *about) gone(j *batch.Job, now time.Time) bool {
+	at := a.expires(j)
+	return !at.IsZero() && !at.After(now)
 }
 
 // batchOf shows a job as OpenAI does.
@@ -274,6 +302,10 @@ func batchOf(j *batch.Job) (batchObject, *llm.Error) {
 	b.Counts = batchCounts{c.Total() + a.BadLines, c[batch.Succeeded], c[batch.Failed] + a.BadLines}
 	if len(a.Bad) > 0 {
 		b.Errors = &batchErrors{"list", a.Bad}
+	}
+	if t := j.Tokens; t != (batch.Tokens{}) {
+		b.Usage = &batchUsage{Input: t.Prompt, Output: t.Output, Total: t.Prompt + t.Output}
+		b.Usage.InputDetails.Cached, b.Usage.OutputDetails.Reasoning = t.Cached, t.Reasoning
 	}
 	b.Output, b.ErrorFile = resultFiles(j, &a)
 	ended := seconds(j.Ended)
@@ -344,7 +376,10 @@ func (x *exchange) asksBatch(p *access.Principal, body []byte) (in input, a abou
 		Endpoint string             `json:"endpoint"`
 		Window   string             `json:"completion_window"`
 		Metadata *map[string]string `json:"metadata"`
-		Keep     jsontext.Value     `json:"output_expires_after"`
+		Keep     *struct {
+			Anchor  string `json:"anchor"`
+			Seconds int64  `json:"seconds"`
+		} `json:"output_expires_after"`
 	}
 	if err := json.Unmarshal(body, &v, json.RejectUnknownMembers(true)); err != nil {
 		return in, a, 0, llm.Errorf(llm.InvalidRequest, "the body is not what a batch is made of: %v", err)
@@ -360,11 +395,14 @@ func (x *exchange) asksBatch(p *access.Principal, body []byte) (in input, a abou
 		return wrong("input_file_id", "is missing")
 	case in.file == 0:
 		return in, a, 0, batchFail(batch.ErrNotFound, "file "+strconv.Quote(v.Input))
-	case len(v.Keep) > 0 && v.Keep.Kind() != 'n':
-		return wrong("output_expires_after", "the results live as long as their batch; leave it out")
+	case v.Keep != nil && (v.Keep.Anchor != "created_at" || v.Keep.Seconds < 3600 || v.Keep.Seconds > int64(keepFiles/time.Second)):
+		return wrong("output_expires_after", "the anchor is created_at and seconds are from 3600 to %d", int64(keepFiles/time.Second))
 	}
 	in.door = dialects[in.kind.dialect].door(in.kind.op)
 	a = about{Endpoint: v.Endpoint, Input: v.Input, Window: v.Window}
+	if v.Keep != nil {
+		a.Keep = v.Keep.Seconds
+	}
 	if v.Metadata != nil {
 		if len(*v.Metadata) > 16 {
 			return wrong("metadata", "up to 16 pairs are kept")

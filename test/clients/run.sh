@@ -171,8 +171,8 @@ for group in "${groups[@]}"; do
 	case $group in
 	python)
 		[ -n "$python" ] || continue
-		for suite in google responses ollama openai anthropic pydantic_ai langchain litellm recorded; do
-			[ -n "$direct" ] && [ $suite = recorded ] && continue
+		for suite in batches google responses ollama openai anthropic pydantic_ai langchain litellm recorded; do
+			[ -n "$direct" ] && { [ $suite = recorded ] || [ $suite = batches ]; } && continue
 			add "python-$suite" "$python/venv/bin/python" "$here/py/${suite}_test.py"
 		done
 		;;
@@ -180,7 +180,7 @@ for group in "${groups[@]}"; do
 	js | ai | claude-code | codex)
 		[ -n "$js" ] || continue
 		case $group in
-		js) for suite in openai anthropic responses google ollama; do add "js-$suite" "$node" "$js/${suite}_test.mjs"; done ;;
+		js) for suite in batches openai anthropic responses google ollama; do [ -n "$direct" ] && [ $suite = batches ] && continue; add "js-$suite" "$node" "$js/${suite}_test.mjs"; done ;;
 		ai) add ai "$node" "$js/ai_test.mjs" ;;
 		claude-code) add claude-code "$node" "$js/claude_code_test.mjs" "$js/node_modules/.bin/claude" ;;
 		codex)

@@ -166,7 +166,7 @@ func (d *DB) readJobs(ctx context.Context, name string, args ...any) ([]batch.Jo
 		var j batch.Job
 		var created, deadline, ended, canceled int64
 		if err := rows.Scan(&j.ID, &j.Owner, &j.Team, &j.Dialect, &j.Form, &j.Name, &j.Meta, &j.Priority, &j.Webhook,
-			&created, &deadline, &ended, &canceled); err != nil {
+			&created, &deadline, &ended, &canceled, &j.Tokens.Prompt, &j.Tokens.Cached, &j.Tokens.Output, &j.Tokens.Reasoning); err != nil {
 			return err
 		}
 		j.Created, j.Deadline, j.Ended, j.Canceled = timeOf(created), timeOf(deadline), timeOf(ended), timeOf(canceled)
@@ -373,6 +373,9 @@ func (d *DB) FinishBatchItem(ctx context.Context, f batch.Final, now time.Time) 
 		case err != nil:
 		case first:
 			_, err = d.in(tx, "batch_finish_body").ExecContext(ctx, blob(f.Sealed), int64(f.Item))
+			if t := f.Tokens; err == nil && t != (batch.Tokens{}) {
+				_, err = d.in(tx, "batch_add_usage").ExecContext(ctx, t.Prompt, t.Cached, t.Output, t.Reasoning, int64(f.Item))
+			}
 		default:
 			_, err = d.in(tx, "batch_drop_answer").ExecContext(ctx, int64(f.Cost), int64(f.Item))
 		}

@@ -10,3 +10,9 @@ CREATE INDEX batch_item_answered ON batch_item (job, seq, idx) WHERE seq > 0;
 
 -- What is tried again, by when.
 CREATE INDEX batch_item_due ON batch_item (due) WHERE due > 0;
+
+-- The tokens of the answers of a job.
+ALTER TABLE batch_job ADD COLUMN prompt BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE batch_job ADD COLUMN cached BIGINT NOT NULL DEFAULT 0; -- of the prompt
+ALTER TABLE batch_job ADD COLUMN output BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE batch_job ADD COLUMN reasoning BIGINT NOT NULL DEFAULT 0; -- of the output

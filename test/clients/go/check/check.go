@@ -50,6 +50,7 @@ func PngSum() string {
 // What the tools take and what the structured answer holds.
 const (
 	System        = "You are brief."
+	Slow          = "[[rehearse: delay=300s]] Say something." // a batch of it takes as long
 	WeatherSchema = `{"type":"object","properties":{"city":{"type":"string"},"unit":{"type":"string","enum":["celsius","fahrenheit"]}},"required":["city"],"additionalProperties":false}`
 	ClockSchema   = `{"type":"object","properties":{"zone":{"type":"string"}},"required":["zone"],"additionalProperties":false}`
 	RiverSchema   = `{"type":"object","properties":{"name":{"type":"string"},"length_km":{"type":"integer"},"tributaries":{"type":"array","items":{"type":"string"}}},"required":["name","length_km","tributaries"],"additionalProperties":false}`

@@ -47,6 +47,12 @@ func Run(env check.Env) {
 		c.Check("models", "-", s.models)
 	}
 	c.Done()
+	if env.Backends[0] != "direct" {
+		c := &check.Client{Name: "go-anthropic-batch"}
+		c.Check("create, poll, results", "all", s.batchResults)
+		c.Check("cancel", "all", s.batchCancel)
+		c.Done()
+	}
 }
 
 func (s *suite) params(a *check.Ask, messages ...anthropic.MessageParam) anthropic.MessageNewParams {
@@ -309,5 +315,64 @@ func (s *suite) models() string {
 	}
 	check.Must(pages.Err())
 	check.Expect(found, "rehearsal/quick is not in the list")
+	return ""
+}
+
+func batchRequest(id, model, prompt string) anthropic.MessageBatchNewParamsRequest {
+	return anthropic.MessageBatchNewParamsRequest{CustomID: id, Params: anthropic.MessageBatchNewParamsRequestParams{
+		Model: anthropic.Model(model), MaxTokens: 1024, System: []anthropic.TextBlockParam{{Text: check.System}},
+		Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock(prompt))}}}
+}
+
+// batchEnded waits for a batch and gives its results.
+func (s *suite) batchEnded(id string) map[string]anthropic.MessageBatchResultUnion {
+	for until := time.Now().Add(45 * time.Second); ; time.Sleep(250 * time.Millisecond) {
+		b, err := s.client.Messages.Batches.Get(context.Background(), id, anthropic.MessageBatchGetParams{})
+		check.Must(err)
+		if b.ProcessingStatus == anthropic.MessageBatchProcessingStatusEnded {
+			break
+		}
+		check.Expect(time.Now().Before(until), "no end after 45 s: %s", b.RawJSON())
+	}
+	out := map[string]anthropic.MessageBatchResultUnion{}
+	results := s.client.Messages.Batches.ResultsStreaming(context.Background(), id, anthropic.MessageBatchResultsParams{})
+	defer results.Close()
+	for results.Next() {
+		r := results.Current()
+		out[r.CustomID] = r.Result
+	}
+	check.Must(results.Err())
+	return out
+}
+
+func (s *suite) batchResults() string {
+	var asks []*check.Ask
+	var p anthropic.MessageBatchNewParams
+	for _, b := range s.env.Backends {
+		a := s.env.NewAsk("echo", b)
+		asks = append(asks, a)
+		p.Requests = append(p.Requests, batchRequest(b, a.Model, a.Prompt))
+	}
+	made, err := s.client.Messages.Batches.New(context.Background(), p)
+	check.Must(err)
+	out := s.batchEnded(made.ID)
+	for _, a := range asks {
+		check.Want(out[a.Backend].Type, "succeeded", a.Backend)
+		text := ""
+		for _, b := range out[a.Backend].Message.Content {
+			text += b.Text
+		}
+		a.Echoed(text)
+	}
+	return ""
+}
+
+func (s *suite) batchCancel() string {
+	made, err := s.client.Messages.Batches.New(context.Background(),
+		anthropic.MessageBatchNewParams{Requests: []anthropic.MessageBatchNewParamsRequest{batchRequest("slow", "rehearsal/quick", check.Slow)}})
+	check.Must(err)
+	_, err = s.client.Messages.Batches.Cancel(context.Background(), made.ID, anthropic.MessageBatchCancelParams{})
+	check.Must(err)
+	check.Want(s.batchEnded(made.ID)["slow"].Type, "canceled", "result")
 	return ""
 }

@@ -45,6 +45,9 @@ func Run(env check.Env) {
 		c.Check("models", "-", s.models)
 	}
 	c.Done()
+	if env.Backends[0] != "direct" {
+		s.batches()
+	}
 }
 
 func (s *suite) params(a *check.Ask, messages ...openai.ChatCompletionMessageParamUnion) openai.ChatCompletionNewParams {
