@@ -131,6 +131,19 @@ func batchItems(f *fixture) {
 	f.same("there after the job is gone", false, ok)
 }
 
+// batchTimes: how long batches took is remembered, so many of each.
+func batchTimes(f *fixture) {
+	for i := range 5 {
+		f.must(f.store.AddBatchTime(f.ctx, "p", "m", noon.Add(time.Duration(i)*time.Minute), time.Duration(i)*time.Second, 3))
+	}
+	f.must(f.store.AddBatchTime(f.ctx, "p", "other", noon, time.Hour, 3))
+	var got []string
+	f.must(f.store.BatchTimes(f.ctx, func(provider, model string, took time.Duration) {
+		got = append(got, fmt.Sprint(provider, " ", model, " ", took))
+	}))
+	f.same("times", []string{"p m 2s", "p m 3s", "p m 4s", "p other 1h0m0s"}, got)
+}
+
 func indexes(at []batch.Cursor) (list []int) {
 	for _, c := range at {
 		list = append(list, c.Index)
