@@ -367,7 +367,7 @@ func (e *Engine) remember(ctx context.Context) error {
 func (e *Engine) took(ctx context.Context, s *Sent, model string) error {
 	took := s.Ended.Sub(s.Created)
 	e.curve(s.Provider, model, func(c *Curve) { c.Add(took) })
-	return e.Store.AddBatchTime(ctx, s.Provider, model, s.Ended, took, curveLength)
+	return e.Store.AddBatchTime(ctx, s.Provider, model, s.ID, took, curveLength)
 }
 
 // expected adds up what is expected of the items of a job.

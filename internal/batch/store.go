@@ -157,9 +157,9 @@ type Store interface {
 	ClaimBatches(ctx context.Context, phase Phase, c Claim) ([]Sent, error)
 	// SentItems gives what is in a batch and has no answer, with bodies.
 	SentItems(ctx context.Context, id SentID) ([]Row, error)
-	// AddBatchTime notes how long a batch took that ended at a time; the last most
-	// of each provider and model are kept. BatchTimes tells them, the oldest first.
-	AddBatchTime(ctx context.Context, provider, model string, at time.Time, took time.Duration, most int) error
+	// AddBatchTime notes how long a batch took, once; the last most of each
+	// provider and model are kept. BatchTimes tells them, the oldest first.
+	AddBatchTime(ctx context.Context, provider, model string, id SentID, took time.Duration, most int) error
 	BatchTimes(ctx context.Context, add func(provider, model string, took time.Duration)) error
 	// ForecastBatchJob writes what is expected of a job.
 	ForecastBatchJob(ctx context.Context, id JobID, f Forecast) error

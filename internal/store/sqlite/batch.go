@@ -467,9 +467,9 @@ func (d *DB) ClaimBatches(ctx context.Context, phase batch.Phase, c batch.Claim)
 }
 
 // AddBatchTime implements [batch.Store].
-func (d *DB) AddBatchTime(ctx context.Context, provider, model string, at time.Time, took time.Duration, most int) error {
+func (d *DB) AddBatchTime(ctx context.Context, provider, model string, id batch.SentID, took time.Duration, most int) error {
 	return d.inTx(ctx, func(tx *sql.Tx) error {
-		_, err := d.in(tx, "batch_add_time").ExecContext(ctx, provider, model, milli(at), took.Milliseconds())
+		_, err := d.in(tx, "batch_add_time").ExecContext(ctx, provider, model, int64(id), took.Milliseconds())
 		if err == nil {
 			_, err = d.in(tx, "batch_prune_times").ExecContext(ctx, provider, model, most)
 		}

@@ -134,9 +134,9 @@ func batchItems(f *fixture) {
 // batchTimes: how long batches took is remembered, so many of each.
 func batchTimes(f *fixture) {
 	for i := range 5 {
-		f.must(f.store.AddBatchTime(f.ctx, "p", "m", noon.Add(time.Duration(i)*time.Minute), time.Duration(i)*time.Second, 3))
+		f.must(f.store.AddBatchTime(f.ctx, "p", "m", batch.SentID(i+1), time.Duration(i)*time.Second, 3))
 	}
-	f.must(f.store.AddBatchTime(f.ctx, "p", "other", noon, time.Hour, 3))
+	f.must(f.store.AddBatchTime(f.ctx, "p", "other", 9, time.Hour, 3))
 	var got []string
 	f.must(f.store.BatchTimes(f.ctx, func(provider, model string, took time.Duration) {
 		got = append(got, fmt.Sprint(provider, " ", model, " ", took))

@@ -4,9 +4,9 @@
 CREATE TABLE batch_time (
     provider TEXT NOT NULL,
     model    TEXT NOT NULL,
-    at       BIGINT NOT NULL, -- when it ended
+    sent     BIGINT NOT NULL, -- batch_sent
     took     BIGINT NOT NULL, -- ms
-    PRIMARY KEY (provider, model, at)
+    PRIMARY KEY (provider, model, sent)
 ) WITHOUT ROWID;
 
 -- What was expected of a job when its ways were chosen, in thousandths: its cost
