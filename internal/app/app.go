@@ -226,7 +226,8 @@ func (a *App) build(ctx context.Context) error {
 	}
 	if c := &cfg.Batch; c.Enabled {
 		a.batches = a.newBatches(c, seal)
-		front.Batches, front.Files = a.batches.service, &batch.Shelf{Store: a.db, Seal: seal}
+		a.batches.shelf = &batch.Shelf{Store: a.db, Seal: seal}
+		front.Batches, front.Files = a.batches.service, a.batches.shelf
 		if front.Webhooks, err = a.newWebhooks(cfg, seal); err != nil {
 			return err
 		}
@@ -328,7 +329,7 @@ func (a *App) Serve(ctx context.Context) (err error) {
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var services sync.WaitGroup
-	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.watchRefresh, a.watchConfig, a.watchLoad, a.firstDiscovery, a.write, a.budgets.Run, a.keep, a.store, a.sweep, a.retain, a.tellWebhooks, a.steer.Run} {
+	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.watchRefresh, a.watchConfig, a.watchLoad, a.firstDiscovery, a.write, a.budgets.Run, a.keep, a.store, a.sweep, a.retain, a.tellWebhooks, a.steer.Run, a.sweepFiles} {
 		services.Go(func() { service(background) })
 	}
 	defer services.Wait()

@@ -26,6 +26,7 @@ type batches struct {
 	a       *App
 	service *batch.Service
 	engine  *batch.Engine
+	shelf   *batch.Shelf
 
 	mu   sync.Mutex // guards jobs
 	jobs map[batch.JobID]*batch.Job
@@ -64,6 +65,30 @@ func (b *batches) run(ctx, calls context.Context) (stop func(), wait func(contex
 		select {
 		case <-done:
 		case <-ctx.Done():
+		}
+	}
+}
+
+// filesEvery is how often files that have expired are looked for.
+const filesEvery = 10 * time.Minute
+
+// sweepFiles deletes files that have expired.
+func (a *App) sweepFiles(ctx context.Context) {
+	if a.batches == nil {
+		return
+	}
+	tick := time.NewTicker(filesEvery)
+	defer tick.Stop()
+	for {
+		if n, err := a.batches.shelf.Sweep(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			a.log.Error("files that have expired could not be deleted", "error", err)
+		} else if n > 0 {
+			a.log.Info("files that had expired are deleted", "files", n)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
 		}
 	}
 }

@@ -37,8 +37,22 @@ type Job struct {
 	Spent, RealTime, Double llm.Nanodollars
 	// Tokens are those of all answers.
 	Tokens Tokens
+	// Forecast is what is expected of it, once its ways were chosen.
+	Forecast Forecast
 	// Webhook is the id of whom is told when the job ends; empty for none.
 	Webhook string
+}
+
+// Forecast is what was expected of a job when the ways of its items were chosen;
+// zero before.
+type Forecast struct {
+	// Share is the expected cost, 1 being real time.
+	Share float64
+	// InTime is the chance that a batch of it ends before Leaves, when what has
+	// no answer is taken out of it to be asked in real time; the risk is the
+	// rest. Both are zero when all is asked in real time.
+	InTime float64
+	Leaves time.Time
 }
 
 // Tokens counts tokens: Cached is a part of Prompt, Reasoning one of Output.

@@ -174,6 +174,9 @@ func (e *Engine) Step(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := e.remember(ctx); err != nil {
+		return err
+	}
 	now := time.Now()
 	e.next = now.Add(e.tick())
 	for i := range open {
@@ -326,15 +329,70 @@ func (e *Engine) move(ctx context.Context, rows []Row, pick func(*Row) bool, m M
 func (e *Engine) curve(provider, model string, use func(*Curve)) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.curves == nil {
-		e.curves = map[string]*Curve{}
-	}
 	c := e.curves[provider+"/"+model]
 	if c == nil {
 		c = &Curve{}
 		e.curves[provider+"/"+model] = c
 	}
 	use(c)
+}
+
+// remember reads once how long batches took before this process began.
+func (e *Engine) remember(ctx context.Context) error {
+	e.mu.Lock()
+	known := e.curves != nil
+	e.mu.Unlock()
+	if known {
+		return nil
+	}
+	curves := map[string]*Curve{}
+	err := e.Store.BatchTimes(ctx, func(provider, model string, took time.Duration) {
+		c := curves[provider+"/"+model]
+		if c == nil {
+			c = &Curve{}
+			curves[provider+"/"+model] = c
+		}
+		c.Add(took)
+	})
+	if err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.curves = curves
+	return nil
+}
+
+// took notes how long a batch took.
+func (e *Engine) took(ctx context.Context, s *Sent, model string) error {
+	took := s.Ended.Sub(s.Created)
+	e.curve(s.Provider, model, func(c *Curve) { c.Add(took) })
+	return e.Store.AddBatchTime(ctx, s.Provider, model, s.ID, took, curveLength)
+}
+
+// expected adds up what is expected of the items of a job.
+type expected struct {
+	n, batched    int
+	share, inTime float64
+	leaves        time.Time
+}
+
+func (x *expected) add(c Choice, until time.Time) {
+	x.n++
+	x.share += c.Share
+	if c.Path == PathBatch {
+		x.batched++
+		x.inTime += c.InTime
+		x.leaves = until
+	}
+}
+
+func (x *expected) forecast() Forecast {
+	f := Forecast{Share: x.share / float64(x.n), Leaves: x.leaves}
+	if x.batched > 0 {
+		f.InTime = x.inTime / float64(x.batched)
+	}
+	return f
 }
 
 // moveKey is what items have in common that are moved together.
@@ -357,7 +415,7 @@ func (e *Engine) choose(ctx context.Context, open []Job) error {
 		if err != nil {
 			return err
 		}
-		moves := map[moveKey][]ItemID{}
+		moves, hopes := map[moveKey][]ItemID{}, map[JobID]*expected{}
 		for i := range rows {
 			r := &rows[i]
 			j := byID[r.Job]
@@ -391,12 +449,24 @@ func (e *Engine) choose(ctx context.Context, open []Job) error {
 			if c.Path == PathRealTime {
 				to = RealTime
 			}
+			if hopes[j.ID] == nil {
+				hopes[j.ID] = &expected{}
+			}
+			hopes[j.ID].add(c, a.Until)
 			k := moveKey{to, c.Path, c.Why, way.Target.Provider, way.Target.Model}
 			moves[k] = append(moves[k], r.ID)
 		}
 		for k, ids := range moves {
 			m := Move{Items: ids, From: from, To: k.to, Path: k.path, Why: k.why, Provider: k.provider, Model: k.model}
 			if err := e.moveItems(ctx, m); err != nil {
+				return err
+			}
+		}
+		for id, x := range hopes {
+			if from != Queued { // what is tried again was counted
+				break
+			}
+			if err := e.Store.ForecastBatchJob(ctx, id, x.forecast()); err != nil {
 				return err
 			}
 		}
@@ -764,7 +834,9 @@ func (e *Engine) merge(ctx context.Context, s *Sent, p Provider) error {
 	}
 	if s.Canceled.IsZero() {
 		for model := range models {
-			e.curve(s.Provider, model, func(c *Curve) { c.Add(s.Ended.Sub(s.Created)) })
+			if err := e.took(ctx, s, model); err != nil {
+				return err
+			}
 		}
 	}
 	seen := map[ItemID]bool{}

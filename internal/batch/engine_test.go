@@ -516,3 +516,64 @@ func TestOtherProcess(t *testing.T) {
 		}
 	})
 }
+
+// TestForecast: what is expected of a job is seen before it has ended, and
+// follows from what was learned, by another process too.
+func TestForecast(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &fake{takes: 3 * time.Hour})
+		b.eng.Items = 10 // in a batch
+		expect := func(j batch.Job) batch.Forecast {
+			t.Helper()
+			for got, err := range b.svc.Watch(t.Context(), "key_a", j.ID) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got.Forecast != (batch.Forecast{}) {
+					if !got.Ended.IsZero() {
+						t.Error("it is seen only at the end")
+					}
+					return got.Forecast
+				}
+			}
+			t.Fatal("it ended without")
+			return batch.Forecast{}
+		}
+		var seen []batch.Forecast
+		for i := range 3 {
+			if i == 2 { // another process, with the same store
+				rate, provider, plan := b.eng.Rate, b.eng.Provider, b.eng.Plan
+				b.eng = &batch.Engine{Store: b.db, Bells: b.svc.Bells, Seal: b.svc.Seal, Rate: rate, Runner: b.run, Worker: "w2", Plan: plan, Provider: provider}
+			}
+			j := b.submit(10, 2*time.Hour)
+			ctx, stop := context.WithCancel(t.Context())
+			done := make(chan struct{})
+			go func() { defer close(done); b.eng.Run(ctx, ctx) }()
+			seen = append(seen, expect(j))
+			if i == 0 { // eight batches take three hours each
+				long := b.submit(80, 20*time.Hour)
+				for _, err := range b.svc.Watch(t.Context(), "key_a", long.ID) {
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			stop()
+			<-done
+		}
+		first, learned, again := seen[0], seen[1], seen[2]
+		if first.Share < .55 || first.Share > .65 || first.InTime < .7 || first.Leaves.IsZero() {
+			t.Errorf("by the published mix: %+v", first)
+		}
+		if learned.InTime > .3 || learned.Share < .8 {
+			t.Errorf("after eight batches of three hours: %+v", learned)
+		}
+		if again.InTime != learned.InTime {
+			t.Errorf("another process expects %+v, not %+v", again, learned)
+		}
+		if err := b.db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -173,8 +173,9 @@ func published(d time.Duration) float64 {
 type Choice struct {
 	Path Path
 	Why  string
-	// Share is the expected cost, 1 being real time.
-	Share float64
+	// Share is the expected cost, 1 being real time, InTime the chance that the
+	// batch ends in time.
+	Share, InTime float64
 }
 
 // worthwhile is the least expected saving for which a batch is tried.
@@ -185,15 +186,15 @@ const worthwhile = .02
 func Choose(a Admission, now time.Time, able bool, discount float64, c *Curve) Choice {
 	switch {
 	case !able:
-		return Choice{PathRealTime, "the provider takes no such item in batches", 1}
+		return Choice{PathRealTime, "the provider takes no such item in batches", 1, 0}
 	case discount <= 0:
-		return Choice{PathRealTime, "no lower price of batches is known there", 1}
+		return Choice{PathRealTime, "no lower price of batches is known there", 1, 0}
 	case !a.Batch:
-		return Choice{PathRealTime, "the deadline leaves no time for a batch", 1}
+		return Choice{PathRealTime, "the deadline leaves no time for a batch", 1, 0}
 	}
 	p := c.Within(a.Until.Sub(now))
 	if discount*p < worthwhile {
-		return Choice{PathRealTime, "batches there do not end in time", 1}
+		return Choice{PathRealTime, "batches there do not end in time", 1, 0}
 	}
-	return Choice{PathBatch, "a batch is cheaper and there is time to leave it", 1 - discount*p}
+	return Choice{PathBatch, "a batch is cheaper and there is time to leave it", 1 - discount*p, p}
 }

@@ -157,6 +157,12 @@ type Store interface {
 	ClaimBatches(ctx context.Context, phase Phase, c Claim) ([]Sent, error)
 	// SentItems gives what is in a batch and has no answer, with bodies.
 	SentItems(ctx context.Context, id SentID) ([]Row, error)
+	// AddBatchTime notes how long a batch took, once; the last most of each
+	// provider and model are kept. BatchTimes tells them, the oldest first.
+	AddBatchTime(ctx context.Context, provider, model string, id SentID, took time.Duration, most int) error
+	BatchTimes(ctx context.Context, add func(provider, model string, took time.Duration)) error
+	// ForecastBatchJob writes what is expected of a job.
+	ForecastBatchJob(ctx context.Context, id JobID, f Forecast) error
 	// NextBatchWork says when the next batch is to be looked at, or the next item
 	// tried again; zero when none is.
 	NextBatchWork(ctx context.Context, now time.Time) (time.Time, error)

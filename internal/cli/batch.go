@@ -44,6 +44,23 @@ type jobSeen struct {
 	RealTime llm.Nanodollars  `json:"realtime_nanodollars"`
 	Saved    llm.Nanodollars  `json:"saved_nanodollars"`
 	Double   llm.Nanodollars  `json:"double_nanodollars"`
+	Forecast *struct {
+		Saving   float64   `json:"saving"`
+		Risk     *float64  `json:"risk"`
+		LeavesAt time.Time `json:"leaves_batch_at"`
+	} `json:"forecast"`
+}
+
+// hope says what is expected of it.
+func (j *jobSeen) hope() string {
+	switch f := j.Forecast; {
+	case f == nil:
+		return "-"
+	case f.Risk == nil:
+		return "all in real time"
+	default:
+		return fmt.Sprintf("%.0f %% saved; in real time with a chance of %.0f %%, from %s on", f.Saving*100, *f.Risk*100, date(f.LeavesAt))
+	}
 }
 
 func (j *jobSeen) in(states ...string) (n int64) {
@@ -245,6 +262,7 @@ func (p *process) showJob(j *jobSeen) error {
 	t.row("created", date(j.Created))
 	t.row("deadline", date(j.Deadline))
 	t.row("ended", date(j.Ended))
+	t.row("expected", j.hope())
 	t.row("spent", dollars(j.Spent))
 	t.row("saved", dollars(j.Saved))
 	if j.Double > 0 {

@@ -21,6 +21,9 @@ func (p *process) watch(ctx context.Context, d *doors, id string, every time.Dur
 		next, err := d.job(ctx, http.MethodGet, id, "", nil)
 		switch {
 		case err == nil:
+			if j.Forecast == nil && next.Forecast != nil {
+				bar.say("expected: " + next.hope())
+			}
 			misses, j = 0, next
 			bar.show(&j, time.Now())
 			if !j.Ended.IsZero() {
@@ -80,6 +83,12 @@ func (b *progress) show(j *jobSeen, now time.Time) {
 		fmt.Fprintln(b.out, text)
 	}
 	b.last = text
+}
+
+// say writes a line of its own.
+func (b *progress) say(text string) {
+	b.end()
+	fmt.Fprintln(b.out, clean(text))
 }
 
 // end leaves the line.

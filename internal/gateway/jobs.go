@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"strings"
 	"time"
@@ -85,14 +86,40 @@ type jobObject struct {
 	RealTime llm.Nanodollars `json:"realtime_nanodollars"`
 	Saved    llm.Nanodollars `json:"saved_nanodollars"`
 	Double   llm.Nanodollars `json:"double_nanodollars"`
+	// Forecast is what was expected when the ways were chosen; null before.
+	Forecast *forecastObject `json:"forecast"`
 	// Response is the answer of a job of one request.
 	Response *outputResponse `json:"response,omitzero"`
 }
 
+// forecastObject is what is expected of a job.
+type forecastObject struct {
+	// Saving is the part of the price of real time that should be saved.
+	Saving float64 `json:"saving"`
+	// Risk is the chance that a batch does not end before LeavesAt, and what is
+	// left of it is asked in real time; null when nothing goes by batch.
+	Risk     *float64   `json:"risk"`
+	LeavesAt *time.Time `json:"leaves_batch_at"`
+}
+
+func forecastOf(f *batch.Forecast) *forecastObject {
+	if *f == (batch.Forecast{}) {
+		return nil
+	}
+	o := &forecastObject{Saving: thousandth(1 - f.Share), LeavesAt: moment(f.Leaves)}
+	if o.LeavesAt != nil {
+		risk := thousandth(1 - f.InTime)
+		o.Risk = &risk
+	}
+	return o
+}
+
+func thousandth(v float64) float64 { return math.Round(v*1000) / 1000 }
+
 func jobOf(j *batch.Job) jobObject {
 	o := jobObject{ID: shown(jobPrefix, j.ID), Object: "job", Form: j.Form, Created: j.Created.UTC(), Deadline: j.Deadline.UTC(),
 		Canceled: moment(j.Canceled), Ended: moment(j.Ended), Total: j.Counts.Total(), Counts: j.Counts,
-		Spent: j.Spent, RealTime: j.RealTime, Saved: j.RealTime - j.Spent, Double: j.Double}
+		Spent: j.Spent, RealTime: j.RealTime, Saved: j.RealTime - j.Spent, Double: j.Double, Forecast: forecastOf(&j.Forecast)}
 	if o.Counts == nil {
 		o.Counts = batch.Counts{}
 	}

@@ -164,12 +164,14 @@ func (d *DB) readJobs(ctx context.Context, name string, args ...any) ([]batch.Jo
 	var js []batch.Job
 	err := each(ctx, d.stmts[name], args, func(rows *sql.Rows) error {
 		var j batch.Job
-		var created, deadline, ended, canceled int64
+		var created, deadline, ended, canceled, share, inTime, leaves int64
 		if err := rows.Scan(&j.ID, &j.Owner, &j.Team, &j.Dialect, &j.Form, &j.Name, &j.Meta, &j.Priority, &j.Webhook,
-			&created, &deadline, &ended, &canceled, &j.Tokens.Prompt, &j.Tokens.Cached, &j.Tokens.Output, &j.Tokens.Reasoning); err != nil {
+			&created, &deadline, &ended, &canceled, &j.Tokens.Prompt, &j.Tokens.Cached, &j.Tokens.Output, &j.Tokens.Reasoning,
+			&share, &inTime, &leaves); err != nil {
 			return err
 		}
 		j.Created, j.Deadline, j.Ended, j.Canceled = timeOf(created), timeOf(deadline), timeOf(ended), timeOf(canceled)
+		j.Forecast = batch.Forecast{Share: float64(share) / 1000, InTime: float64(inTime) / 1000, Leaves: timeOf(leaves)}
 		js = append(js, j)
 		return nil
 	})
@@ -463,6 +465,45 @@ func (d *DB) sent(ctx context.Context, name string, args ...any) ([]batch.Sent, 
 func (d *DB) ClaimBatches(ctx context.Context, phase batch.Phase, c batch.Claim) ([]batch.Sent, error) {
 	return d.sent(ctx, "batch_claim_sent", c.Worker, milli(c.Until), string(phase), milli(c.Now), c.Limit)
 }
+
+// AddBatchTime implements [batch.Store].
+func (d *DB) AddBatchTime(ctx context.Context, provider, model string, id batch.SentID, took time.Duration, most int) error {
+	return d.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := d.in(tx, "batch_add_time").ExecContext(ctx, provider, model, int64(id), took.Milliseconds())
+		if err == nil {
+			_, err = d.in(tx, "batch_prune_times").ExecContext(ctx, provider, model, most)
+		}
+		if err != nil {
+			return fmt.Errorf("write how long a batch took: %w", err)
+		}
+		return nil
+	})
+}
+
+// BatchTimes implements [batch.Store].
+func (d *DB) BatchTimes(ctx context.Context, add func(provider, model string, took time.Duration)) error {
+	err := each(ctx, d.stmts["batch_times"], nil, func(rows *sql.Rows) error {
+		var provider, model string
+		var took int64
+		err := rows.Scan(&provider, &model, &took)
+		add(provider, model, time.Duration(took)*time.Millisecond)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read how long batches took: %w", err)
+	}
+	return nil
+}
+
+// ForecastBatchJob implements [batch.Store].
+func (d *DB) ForecastBatchJob(ctx context.Context, id batch.JobID, f batch.Forecast) error {
+	if _, err := d.stmts["batch_forecast"].ExecContext(ctx, thousandths(f.Share), thousandths(f.InTime), milli(f.Leaves), int64(id)); err != nil {
+		return fmt.Errorf("write what is expected of a job: %w", err)
+	}
+	return nil
+}
+
+func thousandths(f float64) int64 { return int64(math.Round(f * 1000)) }
 
 // NextBatchWork implements [batch.Store].
 func (d *DB) NextBatchWork(ctx context.Context, now time.Time) (time.Time, error) {

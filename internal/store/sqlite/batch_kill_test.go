@@ -178,11 +178,15 @@ func TestBatchKill(t *testing.T) {
 	db := open(t, path)
 	svc := &batch.Service{Store: db, Seal: batchSeal()}
 	const items = 200
-	kills := 20
-	if testing.Short() {
+	kills, seed := 20, uint64(2)
+	switch {
+	case os.Getenv("HEADRACE_FULL") != "":
+		kills, seed = 200, uint64(time.Now().UnixNano())
+		t.Logf("seed %d", seed)
+	case testing.Short():
 		kills = 3
 	}
-	r := rand.New(rand.NewPCG(1, 2))
+	r := rand.New(rand.NewPCG(1, seed))
 	var jobs []batch.JobID
 	submit := func() {
 		j, err := svc.Submit(ctx, batch.Job{Owner: "o", Deadline: time.Now().Add(20 * time.Hour)}, "", func(yield func(batch.Item, error) bool) {

@@ -131,6 +131,19 @@ func batchItems(f *fixture) {
 	f.same("there after the job is gone", false, ok)
 }
 
+// batchTimes: how long batches took is remembered, so many of each.
+func batchTimes(f *fixture) {
+	for i := range 5 {
+		f.must(f.store.AddBatchTime(f.ctx, "p", "m", batch.SentID(i+1), time.Duration(i)*time.Second, 3))
+	}
+	f.must(f.store.AddBatchTime(f.ctx, "p", "other", 9, time.Hour, 3))
+	var got []string
+	f.must(f.store.BatchTimes(f.ctx, func(provider, model string, took time.Duration) {
+		got = append(got, fmt.Sprint(provider, " ", model, " ", took))
+	}))
+	f.same("times", []string{"p m 2s", "p m 3s", "p m 4s", "p other 1h0m0s"}, got)
+}
+
 func indexes(at []batch.Cursor) (list []int) {
 	for _, c := range at {
 		list = append(list, c.Index)

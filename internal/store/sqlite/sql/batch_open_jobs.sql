@@ -1,1 +1,1 @@
-SELECT j.id, j.owner, j.team, j.dialect, j.form, j.name, j.meta, j.priority, j.webhook, j.created, j.deadline, j.ended, j.canceled, j.prompt, j.cached, j.output, j.reasoning FROM batch_job j WHERE j.ended = 0 AND j.ready = 1 ORDER BY j.id
+SELECT j.id, j.owner, j.team, j.dialect, j.form, j.name, j.meta, j.priority, j.webhook, j.created, j.deadline, j.ended, j.canceled, j.prompt, j.cached, j.output, j.reasoning, j.share, j.in_time, j.leaves FROM batch_job j WHERE j.ended = 0 AND j.ready = 1 ORDER BY j.id

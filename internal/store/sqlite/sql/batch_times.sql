@@ -1,0 +1,1 @@
+SELECT provider, model, took FROM batch_time ORDER BY provider, model, sent
