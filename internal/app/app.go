@@ -38,6 +38,7 @@ import (
 	"headrace/internal/route"
 	"headrace/internal/store/sqlite"
 	"headrace/internal/tokens"
+	"headrace/internal/trace"
 	"headrace/internal/webhook"
 	"headrace/internal/wire/anthropic"
 	"headrace/internal/wire/openai"
@@ -105,6 +106,7 @@ type App struct {
 	recall    *recall.State     // nil when none is kept
 	responses *recall.Responses // nil when none are kept
 	batches   *batches          // nil when no jobs are taken
+	traces    *trace.Teller     // nil when nobody is told
 	webhooks  *webhook.Sender   // nil with them
 	rehearsal *rehearsal.Provider
 	gateway   *gateway.Gateway
@@ -189,7 +191,10 @@ func (a *App) build(ctx context.Context) error {
 	}
 	a.ring = access.Ring{Store: a.db}
 	a.directory = access.NewDirectory(a.db, a.log)
-	a.ledger = ledger.New(a.db, ledger.Options{Log: a.log, Price: func(provider, model string, u llm.Usage, at time.Time) (llm.Nanodollars, bool) {
+	if a.traces, err = a.teller(ctx, &cfg.Telemetry); err != nil {
+		return err
+	}
+	a.ledger = ledger.New(a.db, ledger.Options{Log: a.log, Told: a.told, Price: func(provider, model string, u llm.Usage, at time.Time) (llm.Nanodollars, bool) {
 		return a.prices.Load().Cost(provider, model, u, at)
 	}})
 	a.budgets = budget.New(budget.Options{Store: a.db, Run: func() int64 { return int64(a.ledger.RunID()) }, Declared: declared(cfg),
@@ -203,6 +208,9 @@ func (a *App) build(ctx context.Context) error {
 	}})
 	a.found = look(cfg, a.o.Env, a.catalog)
 	front := gateway.Options{Keys: a.directory, Limits: callerLimits{a}, Ledger: a.ledger, Tokens: a.tokens, Admission: turns{a.gate}, Budgets: a.budgets, Tally: &a.tally}
+	if a.traces != nil {
+		front.Traces = a.traces
+	}
 	if c := &cfg.Recall; c.State > 0 {
 		a.recall = recall.NewState(recall.StateOptions{Store: a.db, Seal: seal, Log: a.log,
 			Keep: c.State.Std(), Bytes: int64(c.StateMemory), Turns: c.StateTurns})
@@ -394,7 +402,10 @@ func (a *App) retain(ctx context.Context) {
 }
 
 // Close closes the state.
-func (a *App) Close() error { return a.db.Close() }
+func (a *App) Close() error {
+	a.tellLast()
+	return a.db.Close()
+}
 
 // handler serves the doors and the admin API.
 func (a *App) handler() http.Handler {

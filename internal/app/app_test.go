@@ -146,7 +146,10 @@ func startIn(t *testing.T, data string, env map[string]string, yaml string, slow
 		env["OLLAMA_HOST"] = "127.0.0.1:1" // nobody is there
 	}
 	getenv := func(name string) string { return env[name] }
-	cfg, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\ndata: "+data+"\nlog: {level: debug}\n"+yaml), getenv)
+	if !strings.HasPrefix(yaml, "log:") {
+		yaml = "log: {level: debug}\n" + yaml
+	}
+	cfg, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\ndata: "+data+"\n"+yaml), getenv)
 	if err != nil {
 		t.Fatal(err)
 	}

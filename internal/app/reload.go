@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"os"
+	"reflect"
 	"slices"
 	"time"
 
@@ -144,6 +145,7 @@ func later(was, is *config.Config) []string {
 		{"data", was.Data == is.Data},
 		{"log.format", was.Log.Format == is.Log.Format},
 		{"recall", was.Recall == is.Recall},
+		{"telemetry", reflect.DeepEqual(was.Telemetry, is.Telemetry)},
 		{"retention", was.Retention == is.Retention},
 		{"budgets.wait", was.Budgets.Wait == is.Budgets.Wait},
 		{"budgets.store_down", was.Budgets.StoreDown == is.Budgets.StoreDown},

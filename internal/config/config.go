@@ -74,6 +74,8 @@ type Config struct {
 	// Guards are rules on what requests and answers may say, in sets with names of
 	// your own. All sets that apply to a request hold for it.
 	Guards map[string]Guard `yaml:"guards"`
+	// Telemetry tells an OpenTelemetry collector of requests and their attempts.
+	Telemetry Telemetry `yaml:"telemetry"`
 	// Shutdown says how the process ends.
 	Shutdown Shutdown `yaml:"shutdown"`
 
@@ -192,6 +194,9 @@ type Log struct {
 	Level string `yaml:"level" enum:"debug,info,warn,error"`
 	// Format is text for people, json for machines.
 	Format string `yaml:"format" enum:"text,json"`
+	// Requests says which requests have a line of their own, with their id, once
+	// their row is written: none, those that failed, or all.
+	Requests string `yaml:"requests" enum:"none,failed,all"`
 }
 
 // Provider is one provider as the operator configures it. An empty member
@@ -578,6 +583,22 @@ type Webhooks struct {
 	Allow []string `yaml:"allow"`
 }
 
+// Telemetry tells an OpenTelemetry collector of requests and their attempts:
+// spans with models, tokens, costs and errors, never what is said. A caller's
+// traceparent is gone on from, and providers are told theirs.
+type Telemetry struct {
+	// Endpoint is the collector's base URL for OTLP over HTTP, such as
+	// http://127.0.0.1:4318; /v1/traces is added. Empty tells nobody.
+	Endpoint string `yaml:"endpoint" format:"url"`
+	// Headers are sent to the collector. Their values are treated as secrets.
+	Headers map[string]llm.Secret `yaml:"headers" keys:"header"`
+	// Sample is the share of the traces beginning here that are told. One that a
+	// caller began is told if the caller says so.
+	Sample float64 `yaml:"sample" min:"0" max:"1"`
+	// Service is what this program is called there.
+	Service string `yaml:"service"`
+}
+
 // Shutdown says how the process ends.
 type Shutdown struct {
 	// Listen is how long new requests are still taken after SIGTERM, while
@@ -594,7 +615,7 @@ type Shutdown struct {
 func Default() *Config {
 	return &Config{
 		Listen:   "127.0.0.1:8080",
-		Log:      Log{Level: "info", Format: "text"},
+		Log:      Log{Level: "info", Format: "text", Requests: "none"},
 		Discover: true,
 		Limits: Limits{
 			Body:   32 * MB,
@@ -626,6 +647,7 @@ func Default() *Config {
 			Enabled: true, Window: Duration(time.Minute), Rate: 600, Margin: 3, Latency: Duration(30 * time.Second), Cancel: Duration(time.Minute),
 			Parallel: 16, Call: Duration(5 * time.Minute), Keep: Duration(29 * 24 * time.Hour),
 		},
-		Shutdown: Shutdown{Listen: Duration(5 * time.Second), Drain: Duration(10 * time.Minute)},
+		Telemetry: Telemetry{Sample: 1, Service: "headrace"},
+		Shutdown:  Shutdown{Listen: Duration(5 * time.Second), Drain: Duration(10 * time.Minute)},
 	}
 }

@@ -82,6 +82,11 @@ func (c *Config) validate() error {
 	if err := checkListen(c.Listen); err != "" {
 		bad("listen", "%s", err)
 	}
+	if c.Telemetry.Endpoint != "" {
+		if message := checkURL(c.Telemetry.Endpoint); message != "" {
+			bad("telemetry.endpoint", "%s", message)
+		}
+	}
 	for _, id := range slices.Sorted(maps.Keys(c.Providers)) {
 		p, at := c.Providers[id], join("providers", id)
 		if !providerID.MatchString(id) {

@@ -28,6 +28,7 @@ func (x *exchange) drafted(body []byte, req *http.Request, path asked) (llm.Draf
 		return d, fail
 	}
 	x.reply.door.heed(&d, req.Header)
+	d.Trace = x.row.Trace
 	d.Query = withoutKey(req.URL.RawQuery)
 	if d.Op == llm.OpRaw {
 		d.Method, d.Path = req.Method, path.rest

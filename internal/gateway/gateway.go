@@ -59,6 +59,12 @@ type Ledger interface {
 	Request(ctx context.Context, id ledger.ID) (ledger.Entry, bool, error)
 }
 
+// Traces gives requests their places in traces. Who tells of them takes their
+// rows from the ledger.
+type Traces interface {
+	Begin(h http.Header) *llm.Trace
+}
+
 // Snapshot is all that can change by reload; a request sees one.
 type Snapshot struct {
 	Catalog *catalog.Catalog
@@ -105,6 +111,8 @@ type Options struct {
 	Webhooks Webhooks
 	// Tally counts what the rules find; nil counts nothing.
 	Tally *guard.Tally
+	// Traces tells of requests elsewhere; nil tells nobody.
+	Traces Traces
 	// Files has what clients upload for their batches; nil takes none.
 	Files Files
 }
@@ -140,6 +148,9 @@ func (g *Gateway) Drain() { g.draining.Store(true) }
 func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, d *door, path asked) {
 	x := g.begin(w, d)
 	defer x.end()
+	if g.o.Traces != nil {
+		x.row.Trace = g.o.Traces.Begin(req.Header)
+	}
 	enter := x.enter
 	if x.later(req) {
 		enter = x.enterNow

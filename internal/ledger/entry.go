@@ -47,6 +47,8 @@ type Entry struct {
 	// Charges are what budgets paid for the request: its cost with an estimate
 	// of what no price is known for, once for each budget that it came under.
 	Charges []Charge
+	// Trace is its place in a trace, nil when nobody is told. It is not stored.
+	Trace *llm.Trace
 
 	// What follows is worked out from the attempts, outside the request path.
 

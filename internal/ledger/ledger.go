@@ -20,6 +20,9 @@ type Options struct {
 	// Price says what an attempt costs; nil leaves all but what providers
 	// report themselves unpriced.
 	Price PriceFunc
+	// Told is given each entry once it is written, priced; nil is not. It must
+	// neither wait nor keep the entry.
+	Told func(e *Entry)
 	// Log is told of losses and of failures of the store; nil is silent.
 	Log *slog.Logger
 	// Every is how long an entry waits at most before it is written; 0 means
@@ -332,6 +335,11 @@ func (l *Ledger) write(ctx context.Context, batch []Entry) error {
 			return fmt.Errorf("write %d ledger entries: %w", len(entries), err)
 		}
 		entries = without(entries, t.At, l.opts.Log)
+	}
+	if l.opts.Told != nil {
+		for i := range entries {
+			l.opts.Told(&entries[i])
+		}
 	}
 	taken := len(batch) - len(entries)
 	l.n++

@@ -134,8 +134,12 @@ type Draft struct {
 	// Credential is the index of the provider's credential that this attempt is
 	// sent with.
 	Credential int
-	Edits      []Edit
-	lazy       *lazy
+	// Trace is the request's place in a trace, nil when nobody is told; Attempt
+	// is which attempt of the request this is, from 1.
+	Trace   *Trace
+	Attempt int
+	Edits   []Edit
+	lazy    *lazy
 }
 
 type lazy struct {
@@ -205,7 +209,7 @@ func (d *Draft) For(provider string) Draft {
 		return *d
 	}
 	whole := *d.Whole
-	whole.Edits = d.Edits
+	whole.Edits, whole.Trace = d.Edits, d.Trace
 	return whole
 }
 

@@ -484,6 +484,12 @@ func (p *Provider) request(ctx context.Context, model string, d *llm.Draft, out 
 	if p.plays && d.Rehearse != "" {
 		h["X-Headrace-Rehearse"] = []string{d.Rehearse}
 	}
+	if t := d.Trace; t != nil {
+		h["Traceparent"] = []string{t.Header(t.Attempt(d.Attempt))}
+		if t.State != "" {
+			h["Tracestate"] = []string{t.State}
+		}
+	}
 	if h["User-Agent"] == nil {
 		h["User-Agent"] = []string{"headrace"}
 	}

@@ -118,9 +118,9 @@ func (o *opened) close() {
 }
 
 // send sends the draft; nothing of the answer has reached the client.
-func (r *Relay) send(o *opened, d *llm.Draft, credential int) (*llm.Answer, error) {
+func (r *Relay) send(o *opened, d *llm.Draft, credential, n int) (*llm.Answer, error) {
 	draft := d.For(o.t.Provider)
-	draft.Credential = credential
+	draft.Credential, draft.Attempt = credential, n
 	if r.o.Prepare != nil {
 		draft = r.o.Prepare(o.t, draft)
 	}
@@ -135,7 +135,7 @@ func (w *run) attempt(ctx context.Context, d *llm.Draft, p Permit) (reached reac
 	defer func() { p.Done(a) }()
 	o := w.relay.open(ctx, w.target(), d, w.terms.of(w.target()))
 	defer o.close()
-	ans, err := w.relay.send(&o, d, a.Credential)
+	ans, err := w.relay.send(&o, d, a.Credential, a.N)
 	if err != nil {
 		failed = w.relay.classify(ctx, o.ctx, err, o.t)
 		if a.Sent = failed.Class != llm.Unsupported; a.Sent {

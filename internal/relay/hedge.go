@@ -108,7 +108,7 @@ func (h *hedge) race(ctx context.Context, permit Permit, after time.Duration) (r
 	launch := func(t *route.Target, p Permit) *side {
 		s := &side{o: h.relay.open(ctx, t, h.draft, h.terms.of(t)), permit: p, hold: h.hold, row: len(h.out.Attempts) - 1}
 		h.hold = nil
-		began, credential := h.out.Attempts[s.row].Start, h.out.Attempts[s.row].Credential
+		began, credential, n := h.out.Attempts[s.row].Start, h.out.Attempts[s.row].Credential, h.out.Attempts[s.row].N
 		h.out.Attempts[s.row].Class = llm.Unavailable // until it has ended
 		running++
 		go func() { // ends with Send, which ends with its context
@@ -117,7 +117,7 @@ func (h *hedge) race(ctx context.Context, permit Permit, after time.Duration) (r
 				s.took = time.Since(began)
 				answered <- s
 			}()
-			s.ans, s.err = h.relay.send(&s.o, h.draft, credential)
+			s.ans, s.err = h.relay.send(&s.o, h.draft, credential, n)
 		}()
 		return s
 	}
