@@ -5,6 +5,10 @@ package config
 // comments are the doc comments of the configuration's types and members, by
 // "Type" and "Type.Member", each as one line.
 var comments = map[string]string{
+	"Alert":                                "Alert is an address that is told, by signed messages (Standard Webhooks).",
+	"Alert.Events":                         "Events are what is told; empty means all: budget (a threshold is reached), breaker (a target is set aside, or answers again), credential (a provider refuses one, or it has nothing left), unpriced (a model without a price was used), drift (a provider reports another price than the list price).",
+	"Alert.Secret":                         "Secret is what the messages are signed with: whsec_ and base64, or any text of 24 characters or more. Best as ${NAME} or ${file:/path}.",
+	"Alert.URL":                            "URL is the address.",
 	"Batch":                                "Batch says how what need not be answered at once is answered by its deadline.",
 	"Batch.Call":                           "Call is how long one of them may take.",
 	"Batch.Cancel":                         "Cancel is the longest time that a provider should take to end a batch.",
@@ -25,6 +29,7 @@ var comments = map[string]string{
 	"ClassPolicy.Next":                     "Next says whether the next target is tried.",
 	"ClassPolicy.Repeat":                   "Repeat is how often the same target is asked again.",
 	"Config":                               "Config is everything an operator can say in the file. A Config is read-only once loaded and safe for concurrent use; a reload makes a new one.",
+	"Config.Alerts":                        "Alerts are addresses that are told what an operator wants to know. What webhooks.allow says holds for them, too.",
 	"Config.Batch":                         "Batch says how what need not be answered at once is answered by its deadline: in batches of the providers, which cost less, while there is time, else in real time.",
 	"Config.Budgets":                       "Budgets say how much may be spent. Those of keys and tags, and more of teams, are set with `headrace budgets` or the admin API.",
 	"Config.Data":                          "Data is the directory that holds the database. Empty means the user's data directory: $XDG_DATA_HOME/headrace, ~/.local/share/headrace or ~/Library/Application Support/headrace. HEADRACE_DATA and --data win over the file.",
