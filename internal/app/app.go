@@ -108,7 +108,7 @@ type App struct {
 	batches   *batches          // nil when no jobs are taken
 	traces    *trace.Teller     // nil when nobody is told
 	alerts    alerts
-	webhooks  *webhook.Sender   // nil with them
+	webhooks  *webhook.Sender // nil with them
 	rehearsal *rehearsal.Provider
 	gateway   *gateway.Gateway
 	tally     guard.Tally
