@@ -15,7 +15,8 @@ const alarmEvery = time.Minute
 // alarm tells the operator of a credential that its provider refuses. Safe for
 // concurrent use.
 type alarm struct {
-	log *slog.Logger
+	log    *slog.Logger
+	alerts *alerts
 
 	mu   sync.Mutex // guards told
 	told map[string]time.Time
@@ -40,5 +41,8 @@ func (a *alarm) hear(provider string, err error) {
 	a.mu.Unlock()
 	if due {
 		a.log.Warn("a provider refuses our credential", "provider", provider, "class", e.Class, "status", e.Status, "message", e.Message)
+		if a.alerts != nil {
+			a.alerts.credential(provider, e)
+		}
 	}
 }

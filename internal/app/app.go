@@ -108,7 +108,8 @@ type App struct {
 	responses *recall.Responses // nil when none are kept
 	batches   *batches          // nil when no jobs are taken
 	traces    *trace.Teller     // nil when nobody is told
-	webhooks  *webhook.Sender   // nil with them
+	alerts    alerts
+	webhooks  *webhook.Sender   // nil when no jobs are taken
 	rehearsal *rehearsal.Provider
 	steer     *steer.Table
 	paces     paces
@@ -153,7 +154,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	a.cfg.Store(o.Config)
 	a.gate = admission.New(gateOptions(o.Config))
 	a.log = logger(o.Log, o.Config.Log, &a.level)
-	a.alarm.log = a.log
+	a.alarm.log, a.alarm.alerts = a.log, &a.alerts
 	a.health = health.New(health.Options{
 		Failures: uint(o.Config.Retries.Failures), Probe: o.Config.Retries.Probe.Std(),
 		// The rehearsal provider fails when a caller asks it to; that must not set it
@@ -161,9 +162,11 @@ func New(ctx context.Context, o Options) (*App, error) {
 		Exempt: func(t health.Target) bool { return t.Provider == rehearsalID },
 		Opened: func(t health.Target) {
 			a.log.Warn("a target fails repeatedly and is set aside", "provider", t.Provider, "model", t.Model)
+			a.alerts.breaker(t, true)
 		},
 		Closed: func(t health.Target) {
 			a.log.Info("a target answers again", "provider", t.Provider, "model", t.Model)
+			a.alerts.breaker(t, false)
 		},
 	})
 	if err := o.Env.Check(); err != nil {
@@ -200,7 +203,8 @@ func (a *App) build(ctx context.Context) error {
 	a.ledger = ledger.New(a.db, ledger.Options{Log: a.log, Told: a.told, Price: func(provider, model string, u llm.Usage, at time.Time) (llm.Nanodollars, bool) {
 		return a.prices.Load().Cost(provider, model, u, at)
 	}})
-	a.budgets = budget.New(budget.Options{Store: a.db, Run: func() int64 { return int64(a.ledger.RunID()) }, Declared: declared(cfg),
+	a.alerts.crier = crier(cfg, a.log)
+	a.budgets = budget.New(budget.Options{Reached: a.alerts.budget, Store: a.db, Run: func() int64 { return int64(a.ledger.RunID()) }, Declared: declared(cfg),
 		Log: a.log, Wait: cfg.Budgets.Wait.Std(), StrictWhenDown: cfg.Budgets.StoreDown == "refuse"})
 	seal, err := recall.OpenSeal(filepath.Join(a.data, keyFile))
 	if err != nil {
@@ -329,7 +333,24 @@ func (a *App) Serve(ctx context.Context) (err error) {
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var services sync.WaitGroup
-	for _, service := range []func(context.Context){a.directory.Watch, a.watchOllama, a.watchRefresh, a.watchConfig, a.watchLoad, a.firstDiscovery, a.write, a.budgets.Run, a.keep, a.store, a.sweep, a.retain, a.tellWebhooks, a.steer.Run, a.sweepFiles} {
+	for _, service := range []func(context.Context){
+		a.directory.Watch,
+		a.watchOllama,
+		a.watchRefresh,
+		a.watchConfig,
+		a.watchLoad,
+		a.firstDiscovery,
+		a.write,
+		a.budgets.Run,
+		a.keep,
+		a.alerts.run,
+		a.store,
+		a.sweep,
+		a.retain,
+		a.tellWebhooks,
+		a.steer.Run,
+		a.sweepFiles,
+	} {
 		services.Go(func() { service(background) })
 	}
 	defer services.Wait()

@@ -58,8 +58,14 @@ func (Program) Check(c *config.Config, env config.Env) error {
 	if err != nil {
 		return err
 	}
-	if _, err := webhook.NewRules(c.Webhooks.Allow); err != nil {
+	rules, err := webhook.NewRules(c.Webhooks.Allow)
+	if err != nil {
 		return c.ErrorAt("webhooks.allow", "%v", err)
+	}
+	for i, one := range c.Alerts {
+		if err := rules.Check(one.URL); err != nil {
+			return c.ErrorAt(fmt.Sprintf("alerts.%d.url", i), "%v", err)
+		}
 	}
 	if _, err := guards(c); err != nil {
 		return err

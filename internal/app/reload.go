@@ -145,6 +145,7 @@ func later(was, is *config.Config) []string {
 		{"data", was.Data == is.Data},
 		{"log.format", was.Log.Format == is.Log.Format},
 		{"recall", was.Recall == is.Recall},
+		{"alerts", reflect.DeepEqual(was.Alerts, is.Alerts)},
 		{"telemetry", reflect.DeepEqual(was.Telemetry, is.Telemetry)},
 		{"retention", was.Retention == is.Retention},
 		{"budgets.wait", was.Budgets.Wait == is.Budgets.Wait},

@@ -36,6 +36,7 @@ func (a *App) told(e *ledger.Entry) {
 	if a.traces != nil {
 		a.traces.Tell(e)
 	}
+	a.alerts.row(e)
 }
 
 // logRequest writes a line about a request. Nothing of what was said is in it.

@@ -20,6 +20,8 @@ type Options struct {
 	Run func() int64
 	// Declared are the budgets of the configuration, which win over the store's.
 	Declared []Budget
+	// Reached is told of thresholds, too; nil is not. It must not wait.
+	Reached func(id ID, percent int, spent, limit llm.Nanodollars)
 	// Log is told of thresholds and of the store; nil is silent.
 	Log *slog.Logger
 	// Wait is how long a request waits at most for money that other requests

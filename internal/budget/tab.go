@@ -204,6 +204,9 @@ func (t *Tab) Close(cost llm.Nanodollars) []Slot {
 			p.told = now
 			k.o.Log.Warn("a budget has reached a threshold", "budget", l.ID.String(), "percent", now,
 				"spent", Dollars(p.spent()), "limit", Dollars(l.Limit))
+			if k.o.Reached != nil {
+				k.o.Reached(l.ID, now, p.spent(), l.Limit)
+			}
 		}
 	}
 	t.held = 0

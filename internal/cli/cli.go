@@ -199,6 +199,7 @@ type grammar struct {
 	Usage      usageCommand      `cmd:"" help:"Show tokens and cost."`
 	Batch      batchCommand      `cmd:"" help:"Submit, watch and cancel jobs that are answered by a deadline, with HEADRACE_KEY."`
 	Logs       logsCommand       `cmd:"" help:"Show requests."`
+	Top        topCommand        `cmd:"" help:"Watch a running gateway: rates, spend and health."`
 	Status     statusCommand     `cmd:"" help:"Show how the gateway and its targets are doing."`
 	Explain    explainCommand    `cmd:"" help:"Explain what the gateway does."`
 	Completion completionCommand `cmd:"" help:"Print the script that completes commands in a shell."`

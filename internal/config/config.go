@@ -76,6 +76,9 @@ type Config struct {
 	Guards map[string]Guard `yaml:"guards"`
 	// Telemetry tells an OpenTelemetry collector of requests and their attempts.
 	Telemetry Telemetry `yaml:"telemetry"`
+	// Alerts are addresses that are told what an operator wants to know. What
+	// webhooks.allow says holds for them, too.
+	Alerts []Alert `yaml:"alerts"`
 	// Shutdown says how the process ends.
 	Shutdown Shutdown `yaml:"shutdown"`
 
@@ -635,6 +638,20 @@ type Webhooks struct {
 	// at beside public addresses: nothing inside your own network is asked
 	// otherwise. A host that stands here may be http, too.
 	Allow []string `yaml:"allow"`
+}
+
+// Alert is an address that is told, by signed messages (Standard Webhooks).
+type Alert struct {
+	// URL is the address.
+	URL string `yaml:"url" format:"url"`
+	// Secret is what the messages are signed with: whsec_ and base64, or any
+	// text of 24 characters or more. Best as ${NAME} or ${file:/path}.
+	Secret llm.Secret `yaml:"secret"`
+	// Events are what is told; empty means all: budget (a threshold is reached),
+	// breaker (a target is set aside, or answers again), credential (a provider
+	// refuses one, or it has nothing left), unpriced (a model without a price was
+	// used), drift (a provider reports another price than the list price).
+	Events []string `yaml:"events" enum:"budget,breaker,credential,unpriced,drift"`
 }
 
 // Telemetry tells an OpenTelemetry collector of requests and their attempts:

@@ -82,6 +82,15 @@ func (c *Config) validate() error {
 	if err := checkListen(c.Listen); err != "" {
 		bad("listen", "%s", err)
 	}
+	for i, a := range c.Alerts {
+		at := join("alerts", strconv.Itoa(i))
+		if a.URL == "" {
+			bad(at, "the url is missing")
+		}
+		if len(a.Secret.Reveal()) < 24 {
+			bad(join(at, "secret"), "the secret has at least 24 characters: try openssl rand -hex 32")
+		}
+	}
 	if c.Telemetry.Endpoint != "" {
 		if message := checkURL(c.Telemetry.Endpoint); message != "" {
 			bad("telemetry.endpoint", "%s", message)

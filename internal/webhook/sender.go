@@ -149,7 +149,12 @@ func (s *Sender) one(ctx context.Context, client *http.Client, d *Delivery) erro
 
 // send tries a message. wait is how long the endpoint wants to be left alone.
 func send(ctx context.Context, client *http.Client, e *Endpoint, key []byte, d *Delivery) (wait time.Duration, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.URL, bytes.NewReader(d.Body))
+	return post(ctx, client, e.URL, key, d.ID(), d.Body)
+}
+
+// post sends a message once, signed.
+func post(ctx context.Context, client *http.Client, address string, key []byte, id string, body []byte) (wait time.Duration, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
 		return 0, err
 	}
@@ -158,9 +163,9 @@ func send(ctx context.Context, client *http.Client, e *Endpoint, key []byte, d *
 	req.Header.Set("User-Agent", "headrace")
 	// The time is that of the try: receivers refuse old ones, so that what was
 	// overheard cannot be played again.
-	req.Header.Set("Webhook-Id", d.ID())
+	req.Header.Set("Webhook-Id", id)
 	req.Header.Set("Webhook-Timestamp", strconv.FormatInt(now.Unix(), 10))
-	req.Header.Set("Webhook-Signature", Sign(key, d.ID(), now, d.Body))
+	req.Header.Set("Webhook-Signature", Sign(key, id, now, body))
 	resp, err := client.Do(req)
 	if err != nil {
 		return 0, err

@@ -78,7 +78,7 @@ func TestKillNeverOpensABudget(t *testing.T) {
 	real := llm.Nanodollars(0)
 	slot := budget.Slot{ID: killed}
 	ended := false
-	for round := 0; !ended && round < 40; round++ {
+	for round := 0; !ended && round < 400; round++ {
 		var spent llm.Nanodollars
 		spent, ended = killSpender(t, path, time.Duration(150+60*(round%5))*time.Millisecond)
 		real += spent
