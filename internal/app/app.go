@@ -109,7 +109,7 @@ type App struct {
 	batches   *batches          // nil when no jobs are taken
 	traces    *trace.Teller     // nil when nobody is told
 	alerts    alerts
-	webhooks  *webhook.Sender   // nil when no jobs are taken
+	webhooks  *webhook.Sender // nil when no jobs are taken
 	rehearsal *rehearsal.Provider
 	steer     *steer.Table
 	paces     paces
@@ -350,6 +350,7 @@ func (a *App) Serve(ctx context.Context) (err error) {
 		a.tellWebhooks,
 		a.steer.Run,
 		a.sweepFiles,
+		a.watchHolds,
 	} {
 		services.Go(func() { service(background) })
 	}
