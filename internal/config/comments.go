@@ -5,6 +5,12 @@ package config
 // comments are the doc comments of the configuration's types and members, by
 // "Type" and "Type.Member", each as one line.
 var comments = map[string]string{
+	"Aim":                                  "Aim is what is wanted of the answers of a ladder. Which rung is asked first is learned from feedback (docs/routing.md); until enough of it has come, the first rung that can take the request is.",
+	"Aim.Explore":                          "Explore is the share of the requests that begin a conversation whose rung is drawn evenly, so that something is learned of all. 0 draws none.",
+	"Aim.MaxCost":                          "MaxCost leaves out rungs that are expected to cost more, in US dollars, and ends the climb of a request where the next rung would. 0 is no bound.",
+	"Aim.P95FirstToken":                    "P95FirstToken leaves out rungs whose first tokens take longer, at the 95th percentile of the last minutes. 0 leaves out none.",
+	"Aim.Quality":                          "Quality is the share of the best rung's successes that is held to, such as 0.98: until feedback shows that a cheaper rung holds it, the best answers. 0 holds to none; then the cheapest within 0.02 of the best answers.",
+	"Aim.ValueOfSuccess":                   "ValueOfSuccess is what a success is worth in US dollars: the next rung is asked while what it may gain is worth its price. Left out, an answer that is not as success says always asks the next rung.",
 	"Alert":                                "Alert is an address that is told, by signed messages (Standard Webhooks).",
 	"Alert.Events":                         "Events are what is told; empty means all: budget (a threshold is reached), breaker (a target is set aside, or answers again), credential (a provider refuses one, or it has nothing left), unpriced (a model without a price was used), drift (a provider reports another price than the list price).",
 	"Alert.Secret":                         "Secret is what the messages are signed with: whsec_ and base64, or any text of 24 characters or more. Best as ${NAME} or ${file:/path}.",
@@ -155,9 +161,11 @@ var comments = map[string]string{
 	"Retries.Probe":                        "Probe is how long a target is set aside before one request tries it again.",
 	"Retries.Routes":                       "Routes replace these for requests that name one of your routes (`headrace explain errors --route NAME`).",
 	"Route":                                "Route is a list of provider/model, best first, or keys that describe a ladder.",
+	"Route.Aim":                            "Aim is what is wanted of the answers of a ladder.",
 	"Route.Ladder":                         "Ladder are the rungs, cheapest first. A rung that a request cannot use (its window, tools, images or schema) is passed over.",
 	"Route.Success":                        "Success is what an answer that is not streamed must be; the next rung is asked when it is not. If no rung does better the client gets the answer all the same. Left out, nothing is checked.",
 	"Route.Targets":                        "Targets are those of the list form, as provider/model, best first.",
+	"Route.When":                           "When are rules that name the model of a request, before the ladder; the first that holds wins, and all that it says must hold.",
 	"RouteRetries":                         "RouteRetries replace what is done about failures for one route. What is left out stays as it is for all requests.",
 	"RouteRetries.Attempts":                "Attempts replaces retries.attempts.",
 	"RouteRetries.Classes":                 "Classes replace single members of the table, over what retries.classes says.",
@@ -170,6 +178,7 @@ var comments = map[string]string{
 	"Success":                              "Success is what an answer that is not streamed must be.",
 	"Success.Not":                          "Not is what it must not be: refused, cut at the output cap, without words and calls.",
 	"Success.Schema":                       "Schema: the text fits the JSON Schema that the request asks for.",
+	"Success.SecondOpinion":                "SecondOpinion is a cheap model, written provider/model, that is asked the same where an answer can be compared: tool calls, and answers in JSON. Where the two differ, the next rung is asked. Its price is the request's.",
 	"Success.ToolsValid":                   "ToolsValid: tool calls name tools that were offered, with arguments that fit their schemas.",
 	"Team":                                 "Team says how the requests of a team wait beside those of others.",
 	"Team.Priority":                        "Priority is what its requests have; their header may say less, not more. Empty lets the header say. That of a key (`headrace keys create --priority`) counts before it.",
@@ -201,4 +210,9 @@ var comments = map[string]string{
 	"Timeouts.WarmUp":                      "WarmUp is how long a stream has to reach the floor.",
 	"Webhooks":                             "Webhooks says whom jobs may tell of their end.",
 	"Webhooks.Allow":                       "Allow are hosts, addresses and networks (10.1.2.0/24) that webhooks may be at beside public addresses: nothing inside your own network is asked otherwise. A host that stands here may be http, too.",
+	"When":                                 "When is a rule that names the model of a request.",
+	"When.Has":                             "Has is what the request holds.",
+	"When.Script":                          "Script is what most of the prompt is written in; a text with kana is Japanese.",
+	"When.Task":                            "Task is what the client calls its task, in x-headrace-task.",
+	"When.Use":                             "Use is the model, written provider/model. If it fails, or cannot take the request, the ladder is asked.",
 }
