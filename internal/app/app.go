@@ -350,6 +350,7 @@ func (a *App) Serve(ctx context.Context) (err error) {
 		a.tellWebhooks,
 		a.steer.Run,
 		a.sweepFiles,
+		a.watchHolds,
 	} {
 		services.Go(func() { service(background) })
 	}

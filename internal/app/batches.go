@@ -8,6 +8,7 @@ import (
 	"iter"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"sync"
 	"time"
 
@@ -27,6 +28,7 @@ type batches struct {
 	service *batch.Service
 	engine  *batch.Engine
 	shelf   *batch.Shelf
+	holds   holds
 
 	mu   sync.Mutex // guards jobs
 	jobs map[batch.JobID]*batch.Job
@@ -43,7 +45,7 @@ func (a *App) newBatches(c *config.Batch, seal batch.Sealer) *batches {
 	bells := &batch.Bells{}
 	b.service = &batch.Service{Store: a.db, Seal: seal, Rule: rule, Rate: rate, Bells: bells}
 	b.engine = &batch.Engine{
-		Store: a.db, Bells: bells, Seal: seal, Rule: rule, Rate: rate, Plan: b.plan, Provider: b.provider, Runner: b, Worker: batchWorker,
+		Store: a.db, Bells: bells, Seal: seal, Rule: rule, Rate: rate, Plan: b.plan, Provider: b.provider, Runner: b, Refused: b.refused, Worker: batchWorker,
 		Window: c.Window.Std(), Parallel: c.Parallel, Call: c.Call.Std(), Keep: c.Keep.Std(), Log: a.log,
 	}
 	return b
@@ -59,7 +61,9 @@ func (b *batches) run(ctx, calls context.Context) (stop func(), wait func(contex
 	done := make(chan struct{})
 	go func() { // ends with work and calls
 		defer close(done)
+		b.holdAgain(work)
 		b.engine.Run(work, calls)
+		b.holds.end()
 	}()
 	return stop, func(ctx context.Context) {
 		select {
@@ -168,6 +172,7 @@ func (b *batches) Run(ctx context.Context, j *batch.Job, it *batch.Item) batch.A
 	if fail != nil {
 		return failed(fail)
 	}
+	b.holds.release(it.ID)
 	return b.heard(func(w http.ResponseWriter) ledger.Entry { return b.a.gateway.Do(ctx, req, w) })
 }
 
@@ -271,13 +276,37 @@ func (w *bulkWay) Terms() llm.BatchTerms { return w.bulk.Terms() }
 
 // Line writes the request as its client's door reads it.
 func (w *bulkWay) Line(t *route.Target, it *batch.Item) (llm.BatchLine, *llm.Error) {
-	_, draft, fail := w.draft(it, true)
+	req, draft, fail := w.draft(it, true)
 	if fail != nil {
 		return llm.BatchLine{}, fail
 	}
 	c := w.a.catalogNow().Capability(t.Provider, t.Model)
 	d := prepare(t, draft)
-	return w.bulk.Line(t.Model, &c, &d)
+	price := int64(1000)
+	if p, ok := w.a.catalogNow().PriceAt(t.Provider, t.Model, time.Now()); ok && p.Batch > 0 {
+		price = int64(p.Batch)
+	}
+	// What it can cost at most is held before it is sent.
+	d, tab, fail := w.a.gateway.Hold(context.Background(), req, t, d, price, w.holds.take(it.ID))
+	w.holds.put(it.ID, tab)
+	if fail != nil {
+		w.holds.release(it.ID)
+		return llm.BatchLine{}, fail
+	}
+	line, fail := w.bulk.Line(t.Model, &c, &d)
+	if fail != nil {
+		w.holds.release(it.ID)
+	}
+	return line, fail
+}
+
+// itemOf is the item of a line.
+func itemOf(l *llm.BatchLine) batch.ItemID {
+	id, err := strconv.ParseInt(l.ID, 10, 64)
+	if err != nil {
+		return 0 // no line of the engine's
+	}
+	return batch.ItemID(id)
 }
 
 // draft reads an item. What was paid for is read for a key that is not valid
@@ -293,7 +322,7 @@ func (w *bulkWay) draft(it *batch.Item, valid bool) (*gateway.Job, llm.Draft, *l
 		if valid {
 			return nil, llm.Draft{}, fail
 		}
-		p = access.Principal{KeyID: j.Owner, Team: j.Team}
+		p = w.owner(j)
 	}
 	req, fail := w.request(j, it, p)
 	if fail != nil {
@@ -304,6 +333,11 @@ func (w *bulkWay) draft(it *batch.Item, valid bool) (*gateway.Job, llm.Draft, *l
 }
 
 func (w *bulkWay) Create(ctx context.Context, ref string, lines []llm.BatchLine) (llm.BatchStatus, error) {
+	if held := w.holds.of(lines, itemOf); len(held) > 0 {
+		if err := w.a.db.HoldBatchItems(ctx, held); err != nil {
+			return llm.BatchStatus{}, &llm.Error{Class: llm.RateLimited, Message: "what the items can cost cannot be written down", Cause: err}
+		}
+	}
 	st, err := w.bulk.Create(ctx, ref, lines)
 	if err != nil {
 		w.a.alarm.hear(w.id, err)
@@ -333,6 +367,8 @@ func (w *bulkWay) Answer(t *route.Target, it *batch.Item, r *llm.BatchResult) (b
 	if fail != nil {
 		return batch.Answer{}, fail
 	}
+	req.Tab = w.holds.take(it.ID)
+	defer func() { req.Tab.Close(0) }() // if nobody has spent of it
 	draft = prepare(t, draft)
 	c := w.a.catalogNow().Capability(t.Provider, t.Model)
 	ans, fail := w.bulk.Answer(t.Model, &c, &draft, r)

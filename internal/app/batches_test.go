@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -286,6 +287,88 @@ func TestWebhook(t *testing.T) {
 		}
 		if a := h.call("POST", "/v1/webhooks", `{"url":"`+url+`"}`); a.status != want {
 			t.Errorf("%s: %d %s", url, a.status, a.body)
+		}
+	}
+}
+
+// TestBatchBudget: what an item can cost at most in a batch is held before it is
+// sent, over a restart too; what the budget cannot pay is not sent, and what
+// was held is spent at the price of the batch or given back.
+func TestBatchBudget(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	// A thousand dollars for a million tokens of answer, half of it in a batch.
+	yaml := soon + "models: {rehearsal/quick: {price: {input: 0, output: 1000, cache_read: 0}}}\n"
+	h := startIn(t, data, map[string]string{}, yaml, nil)
+	id := h.budget("key", h.myKey(), "total", 2.0)
+	const line = `{"custom_id":"%s","model":"rehearsal/quick","max_tokens":3000,"messages":[{"role":"user","content":"[[rehearse: delay=%s]] Just say \"pong\" and stop."}]}` + "\n"
+	made := h.call("POST", "/v1/jobs", fmt.Sprintf(line, "a", "600s"), "X-Headrace-Deadline: 20h")
+	first := "/v1/jobs/" + textAt(t, made.body, "id")
+	if made.status != 202 {
+		t.Fatalf("%d %s", made.status, made.body)
+	}
+	running := func() bool {
+		n, _ := field(t, h.call("GET", first, "").body, "counts", "running").(float64)
+		return n == 1
+	}
+	waitFor(t, running, "the item is in a batch")
+	if p := h.purse(id); p.Reserved != 1.5e9 {
+		t.Errorf("3,000 tokens at half price hold %+v", p)
+	}
+	// The rest buys 1,000 tokens in a batch, fewer than an answer is cut to.
+	made = h.call("POST", "/v1/jobs", fmt.Sprintf(line, "b", "600s"), "X-Headrace-Deadline: 20h")
+	second := "/v1/jobs/" + textAt(t, made.body, "id")
+	waitFor(t, func() bool {
+		list := h.admin("GET", "requests?limit=50", "")
+		return strings.Contains(list.body, string(llm.QuotaExhausted))
+	}, "the second item is refused for want of money")
+	if a := h.call("GET", second, ""); textAt(t, a.body, "status") != "running" && textAt(t, a.body, "status") != "queued" {
+		t.Errorf("the second job %s", a.body)
+	}
+	h.call("POST", second+"/cancel", "")
+	h.until(second, "ended", "status")
+	h.stop()
+	h = startIn(t, data, map[string]string{}, yaml, nil)
+	waitFor(t, func() bool { return h.purse(id).Reserved == 1.5e9 }, "it is held again")
+	h.call("POST", first+"/cancel", "")
+	h.until(first, "ended", "status")
+	waitFor(t, func() bool { return h.purse(id).Reserved == 0 }, "what was held is given back")
+	if p := h.purse(id); p.Spent != 0 || p.Lost != 0 {
+		t.Errorf("nothing was answered: %+v", p)
+	}
+	made = h.call("POST", "/v1/jobs", fmt.Sprintf(line, "c", "0s"), "X-Headrace-Deadline: 20h")
+	got := h.until("/v1/jobs/"+textAt(t, made.body, "id"), "ended", "status")
+	spent := int64(field(t, got.body, "spent_nanodollars").(float64))
+	waitFor(t, func() bool { p := h.purse(id); return p.Reserved == 0 && p.Spent == spent }, "the answer is spent")
+	if full := int64(field(t, got.body, "realtime_nanodollars").(float64)); spent == 0 || full != 2*spent {
+		t.Errorf("it cost %d, in real time %d", spent, full)
+	}
+}
+
+// TestFailedItemRows: an item that ends without a call of its own has a row all
+// the same.
+func TestFailedItemRows(t *testing.T) {
+	t.Parallel()
+	h := start(t, map[string]string{}, soon+"models: {rehearsal/quick: {price: {input: 1000, output: 1000}}}\n", nil)
+	made := h.call("POST", "/v1/messages/batches", `{"requests":[
+		{"custom_id":"nobody","params":{"model":"nobody/at-all","max_tokens":50,"messages":[{"role":"user","content":"Hi"}]}},
+		{"custom_id":"bad","params":{"model":"rehearsal/quick","max_tokens":50,"messages":[{"role":"user","content":"[[rehearse: invalid_request]]"}]}}]}`)
+	path := "/v1/messages/batches/" + textAt(t, made.body, "id")
+	h.until(path, "ended", "processing_status")
+	for asked, want := range map[string]string{"nobody/at-all": string(llm.ModelNotFound), "rehearsal/quick": string(llm.InvalidRequest)} {
+		var rows []string
+		waitFor(t, func() bool {
+			rows = nil
+			list := h.admin("GET", "requests?limit=50", "")
+			for _, v := range field(t, list.body, "requests").([]any) {
+				if row := v.(map[string]any); row["asked"] == asked {
+					rows = append(rows, fmt.Sprint(row["class"]))
+				}
+			}
+			return len(rows) > 0
+		}, "the row of "+asked)
+		if len(rows) != 1 || rows[0] != want {
+			t.Errorf("%s has the rows %v, want %s", asked, rows, want)
 		}
 	}
 }

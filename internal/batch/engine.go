@@ -39,6 +39,10 @@ type Engine struct {
 	// Provider gives the batch API of an account, nil where there is none.
 	Provider func(id string) Provider
 	Runner   Runner
+	// Refused makes the answer of an item that ends without a call of its own:
+	// nothing was found for it, or a batch of t's provider has refused it (nil for
+	// none). nil makes one of the error alone.
+	Refused func(it *Item, t *route.Target, fail *llm.Error) Answer
 	// Ended is told of jobs that have ended, once; nil for nobody. It is not told
 	// of those whose end was noted as the process died: their webhooks are, from
 	// the store.
@@ -431,7 +435,7 @@ func (e *Engine) choose(ctx context.Context, open []Job) error {
 			}
 			way, fail := e.Plan(ctx, j, &r.Item)
 			if fail != nil {
-				if err := e.finish(ctx, r, Failed, Answer{Status: cmp.Or(fail.Status, 400), Err: fail}, "no way to an answer"); err != nil {
+				if err := e.finish(ctx, r, Failed, e.refusal(r, nil, fail), "no way to an answer"); err != nil {
 					return err
 				}
 				continue
@@ -885,7 +889,7 @@ func (e *Engine) result(ctx context.Context, r *Row, p Provider, res *llm.BatchR
 		fail = bad
 	case llm.BatchErrored:
 		if fail != nil && final[fail.Class] {
-			return e.finish(ctx, r, Failed, Answer{Status: cmp.Or(fail.Status, 400), Err: fail}, "refused in a batch")
+			return e.finish(ctx, r, Failed, e.refusal(r, &r.Target, fail), "refused in a batch")
 		}
 	}
 	why := "its result in the batch was " + string(res.Outcome)
@@ -898,6 +902,13 @@ func (e *Engine) result(ctx context.Context, r *Row, p Provider, res *llm.BatchR
 		}
 	}
 	return nil
+}
+
+func (e *Engine) refusal(r *Row, t *route.Target, fail *llm.Error) Answer {
+	if e.Refused == nil {
+		return Answer{Status: cmp.Or(fail.Status, 400), Err: fail}
+	}
+	return e.Refused(&r.Item, t, fail)
 }
 
 // finish answers an item, unless it has its answer.

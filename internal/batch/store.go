@@ -74,6 +74,13 @@ type Move struct {
 	Tried bool
 }
 
+// Held is the money that is held for an item while it is in a batch.
+type Held struct {
+	Item   ItemID
+	Job    JobID
+	Amount llm.Nanodollars
+}
+
 // Final is the one answer of an item.
 type Final struct {
 	Item           ItemID
@@ -138,6 +145,8 @@ type Store interface {
 	ClaimBatchItems(ctx context.Context, state State, c Claim) ([]Row, error)
 	// BatchItem reads one with its body.
 	BatchItem(ctx context.Context, id ItemID) (Row, bool, error)
+	// BatchItemState is empty for an item that is not there.
+	BatchItemState(ctx context.Context, id ItemID) (State, error)
 	// MoveBatchItems says how many were moved. It ends their leases.
 	MoveBatchItems(ctx context.Context, m Move) (int64, error)
 	// MoveBatchJob moves all items of a job that are in a state.
@@ -161,6 +170,10 @@ type Store interface {
 	// provider and model are kept. BatchTimes tells them, the oldest first.
 	AddBatchTime(ctx context.Context, provider, model string, id SentID, took time.Duration, most int) error
 	BatchTimes(ctx context.Context, add func(provider, model string, took time.Duration)) error
+	// HoldBatchItems writes what is held for items in a batch; HeldBatchItems tells
+	// it of those that are in one still.
+	HoldBatchItems(ctx context.Context, held map[ItemID]llm.Nanodollars) error
+	HeldBatchItems(ctx context.Context, each func(Held)) error
 	// ForecastBatchJob writes what is expected of a job.
 	ForecastBatchJob(ctx context.Context, id JobID, f Forecast) error
 	// NextBatchWork says when the next batch is to be looked at, or the next item

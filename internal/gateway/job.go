@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"headrace/internal/access"
+	"headrace/internal/budget"
 	"headrace/internal/ledger"
 	"headrace/internal/llm"
 	"headrace/internal/relay"
@@ -28,6 +29,9 @@ type Job struct {
 	// Priority is one of x-headrace-priority: "batch" lets everybody else go
 	// first.
 	Priority string
+	// Tab holds the money that Hold has held for it; Deliver spends of it. nil
+	// holds nothing.
+	Tab *budget.Tab
 }
 
 // Do takes a job through the rooms as if it had just come in by its door, but
@@ -106,6 +110,74 @@ func (x *exchange) draft(ctx context.Context, j *Job, path asked) (llm.Draft, *l
 	return d, nil
 }
 
+// Hold holds what a job can cost at most in a batch of the target's provider,
+// whose price is so many thousandths of the usual one, and gives the draft that
+// is then sent: its cap may be lower, as the budget buys. tab is what was held
+// for it before; nil is nothing, and what comes back is nil where nobody has a
+// budget. What was held is spent by Deliver, or given back by closing the tab.
+func (g *Gateway) Hold(ctx context.Context, j *Job, t *route.Target, d llm.Draft, price int64, tab *budget.Tab) (llm.Draft, *budget.Tab, *llm.Error) {
+	door, _, ok := doorAt(j.Path)
+	if !ok {
+		return d, tab, llm.Errorf(llm.NotFound, "nothing can be asked at %s", j.Path)
+	}
+	x := g.begin(nil, door)
+	defer g.running.Add(-1)
+	x.called(&j.Caller)
+	x.about(&d)
+	b := x.billOf(tab)
+	if tab == nil {
+		var fail *llm.Error
+		if b, fail = x.open(&j.Caller, j.Header["X-Headrace-Tags"]); b == nil || fail != nil {
+			return d, nil, fail
+		}
+	}
+	b.price = price
+	out, _, fail := b.pay(ctx, t, d, nil)
+	if fail != nil && tab == nil {
+		b.tab.Close(0)
+		return d, nil, fail
+	}
+	return out, b.tab, fail
+}
+
+// HoldAgain holds an amount for a job, or what there is of it, as Hold did in
+// another process.
+func (g *Gateway) HoldAgain(ctx context.Context, j *Job, amount llm.Nanodollars) *budget.Tab {
+	x := g.begin(nil, likePath(j.Path).door(llm.OpRaw))
+	defer g.running.Add(-1)
+	b, fail := x.open(&j.Caller, j.Header["X-Headrace-Tags"])
+	if b == nil || fail != nil {
+		return nil
+	}
+	if _, fail := b.tab.Hold(ctx, amount, 0); fail != nil {
+		b.tab.Close(0)
+		return nil
+	}
+	return b.tab
+}
+
+// Refuse gives to w the error that a job ends with, in the dialect of its door,
+// and writes its row: one that no target could be found for, or that a batch of
+// the target's provider has refused (t is nil for none).
+func (g *Gateway) Refuse(j *Job, model string, t *route.Target, fail *llm.Error, w http.ResponseWriter) (row ledger.Entry) {
+	d, _, ok := doorAt(j.Path)
+	x := g.begin(w, d)
+	defer func() { row = x.row }()
+	defer x.end()
+	x.called(&j.Caller)
+	x.row.Asked = model
+	if ok {
+		x.row.Op = d.op
+	}
+	if t != nil {
+		at := ledger.Attempt{N: 1, Provider: t.Provider, Model: t.Model, Why: "in a batch of the provider's", Start: x.reply.start,
+			Status: fail.Status, Class: fail.Class, Message: fail.Message}
+		x.row.Attempts = []ledger.Attempt{at}
+	}
+	x.refuse(fail)
+	return row
+}
+
 // Deliver gives to w what a batch of the target's provider has answered to a
 // job, in the dialect of the door, as Do does. It is paid by whom the job
 // belongs to and has a row, whatever it may cost by now: it was asked for.
@@ -133,7 +205,9 @@ func (x *exchange) deliver(ctx context.Context, j *Job, path asked, t *route.Tar
 		return fail
 	}
 	x.label(&d, j.Header["X-Headrace-Tags"])
-	if x.reply.bill, fail = x.open(&j.Caller, j.Header["X-Headrace-Tags"]); fail != nil {
+	if j.Tab != nil {
+		x.reply.bill = x.billOf(j.Tab)
+	} else if x.reply.bill, fail = x.open(&j.Caller, j.Header["X-Headrace-Tags"]); fail != nil {
 		return fail
 	}
 	out := relay.Outcome{OK: true, Committed: true, Warnings: relay.Warnings(a.Losses), Attempts: []relay.Attempt{{

@@ -50,6 +50,8 @@ type bill struct {
 	hour    bool
 	// tier and geo are what the request asks for that may set the price.
 	tier, geo string
+	// price is that of a batch in thousandths of the usual one; 0 is no batch.
+	price int64
 	// known says that cost is; a request that broke down before costs what it
 	// holds.
 	known bool
@@ -72,7 +74,11 @@ func (x *exchange) open(p *access.Principal, tags []string) (*bill, *llm.Error) 
 	if tab == nil {
 		return nil, nil
 	}
-	return &bill{tab: tab, catalog: x.s.Catalog, size: &x.reply.size, known: true, choices: 1}, nil
+	return x.billOf(tab), nil
+}
+
+func (x *exchange) billOf(tab *budget.Tab) *bill {
+	return &bill{tab: tab, catalog: x.s.Catalog, size: &x.reply.size, known: true, choices: 1}
 }
 
 // Pays implements relay.Payer.
@@ -106,7 +112,7 @@ func (b *bill) pay(ctx context.Context, t *route.Target, d llm.Draft, past []rel
 		return d, "", llm.Errorf(llm.Forbidden,
 			"%s has no known price, and this caller has a budget: set models.%s.price in the configuration, or ask for a model with a price", what, t)
 	}
-	quote = quote.Times(dearer)
+	quote = quote.Times(dearer).Times(cmp.Or(b.price, 1000))
 	spent := b.costOf(past)
 	if !answers {
 		want := spent + quote.Prompt

@@ -296,6 +296,15 @@ func (d *DB) BatchItem(ctx context.Context, id batch.ItemID) (batch.Row, bool, e
 	return rows[0], true, nil
 }
 
+// BatchItemState implements [batch.Store].
+func (d *DB) BatchItemState(ctx context.Context, id batch.ItemID) (state batch.State, err error) {
+	err = d.stmts["batch_state"].QueryRowContext(ctx, int64(id)).Scan(&state)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return state, err
+}
+
 // SentItems implements [batch.Store].
 func (d *DB) SentItems(ctx context.Context, id batch.SentID) ([]batch.Row, error) {
 	return d.batchItems(ctx, "batch_sent_items", true, int64(id))
@@ -491,6 +500,33 @@ func (d *DB) BatchTimes(ctx context.Context, add func(provider, model string, to
 	})
 	if err != nil {
 		return fmt.Errorf("read how long batches took: %w", err)
+	}
+	return nil
+}
+
+// HoldBatchItems implements [batch.Store].
+func (d *DB) HoldBatchItems(ctx context.Context, held map[batch.ItemID]llm.Nanodollars) error {
+	return d.inTx(ctx, func(tx *sql.Tx) error {
+		s := d.in(tx, "batch_hold")
+		for id, amount := range held {
+			if _, err := s.ExecContext(ctx, int64(amount), int64(id)); err != nil {
+				return fmt.Errorf("write what is held for an item: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// HeldBatchItems implements [batch.Store].
+func (d *DB) HeldBatchItems(ctx context.Context, found func(batch.Held)) error {
+	err := each(ctx, d.stmts["batch_held"], nil, func(rows *sql.Rows) error {
+		var h batch.Held
+		err := rows.Scan(&h.Item, &h.Job, &h.Amount)
+		found(h)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read what is held for items: %w", err)
 	}
 	return nil
 }

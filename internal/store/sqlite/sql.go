@@ -63,7 +63,7 @@ var onWriter = map[string]bool{
 	"webhook_put": true, "webhook_drop": true, "webhook_drop_deliveries": true, "webhook_claim": true, "webhook_keep_body": true,
 	"webhook_put_off": true, "webhook_end": true, "webhook_free": true, "webhook_add": true,
 	"batch_add_part": true, "batch_put_file": true, "batch_drop_file": true, "batch_drop_parts": true,
-	"batch_add_time": true, "batch_prune_times": true, "batch_forecast": true, "batch_number": true, "batch_add_usage": true, "batch_number_job": true, "batch_sweep_files": true, "batch_sweep_parts": true,
+	"batch_add_time": true, "batch_prune_times": true, "batch_forecast": true, "batch_hold": true, "batch_number": true, "batch_add_usage": true, "batch_number_job": true, "batch_sweep_files": true, "batch_sweep_parts": true,
 }
 
 // prepare reads and prepares every statement, so that a wrong one is found at

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"headrace/internal/batch"
+	"headrace/internal/llm"
 )
 
 // batchJob puts a ready job of n items.
@@ -129,6 +130,26 @@ func batchItems(f *fixture) {
 	_, ok, err = f.store.BatchItem(f.ctx, got[0])
 	f.must(err)
 	f.same("there after the job is gone", false, ok)
+}
+
+// batchHolds: what is held for items is told of those in batches alone.
+func batchHolds(f *fixture) {
+	f.batchJob(1, 2)
+	ids := f.claimItems("w", noon, batch.Queued)
+	_, err := f.store.MoveBatchItems(f.ctx, batch.Move{Items: ids, From: batch.Queued, To: batch.Coalescing})
+	f.must(err)
+	_, err = f.store.IntendBatch(f.ctx, &batch.Sent{ID: 7, Provider: "p", Created: noon, Due: noon}, ids[:1])
+	f.must(err)
+	f.must(f.store.HoldBatchItems(f.ctx, map[batch.ItemID]llm.Nanodollars{ids[0]: 5, ids[1]: 6}))
+	var got []batch.Held
+	f.must(f.store.HeldBatchItems(f.ctx, func(h batch.Held) { got = append(got, h) }))
+	f.same("held", []batch.Held{{Item: ids[0], Job: 1, Amount: 5}}, got)
+	state, err := f.store.BatchItemState(f.ctx, ids[0])
+	f.must(err)
+	f.same("state", batch.Submitted, state)
+	state, err = f.store.BatchItemState(f.ctx, 999)
+	f.must(err)
+	f.same("state of nothing", batch.State(""), state)
 }
 
 // batchTimes: how long batches took is remembered, so many of each.

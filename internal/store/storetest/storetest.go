@@ -95,6 +95,7 @@ func Run(t *testing.T, open Open) {
 		{"sealed and closed", "a store that is closed must give errors, not results", sealedClosed},
 		{"state", "a tool loop must go on after a restart", wholeState},
 		{"batch items", "an item must be worked on by one, be in one batch and be answered once", batchItems},
+		{"batch holds", "money held for items in batches must be known after a restart", batchHolds},
 		{"batch times", "what was learned of batches must outlive the process, and stay small", batchTimes},
 		{"files", "a file must be there once it is whole, for its owner, until it expires", files},
 		{"responses", "a stored response must outlive the process, for its owner alone", wholeResponses},

@@ -1,0 +1,1 @@
+UPDATE batch_item SET held = $1 WHERE id = $2

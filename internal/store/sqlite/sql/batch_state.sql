@@ -1,0 +1,1 @@
+SELECT state FROM batch_item WHERE id = $1
