@@ -127,7 +127,6 @@ var build = sync.OnceValues(func() (dir string, err error) {
 	}
 	c := exec.Command("go", "build", "-o", filepath.Join(dir, "headrace"), "./cmd/headrace")
 	c.Dir = root
-	c.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := c.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
@@ -229,7 +228,7 @@ func port(t *testing.T) string {
 func (h *home) env(listen string) []string {
 	env := []string{"PATH=" + h.bin + string(os.PathListSeparator) + os.Getenv("PATH"), "HOME=" + h.dir, "XDG_DATA_HOME=" + filepath.Join(h.dir, "data"),
 		"HEADRACE_KEY=" + key, "HEADRACE_ADMIN_TOKEN=" + adminToken, "HEADRACE_LISTEN=" + listen, "HEADRACE_URL=http://" + listen, "OLLAMA_HOST=127.0.0.1:1", "TERM=dumb"}
-	for _, name := range []string{"GOPATH", "GOCACHE", "GOMODCACHE", "GOPROXY", "GOFLAGS", "TMPDIR"} { // for blocks that build
+	for _, name := range []string{"GOPATH", "GOCACHE", "GOMODCACHE", "GOPROXY", "GOFLAGS", "TMPDIR", "CGO_ENABLED"} { // for blocks that build
 		if v := os.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
 		}
@@ -242,7 +241,7 @@ func (h *home) env(listen string) []string {
 	if own, err := os.UserHomeDir(); err == nil && os.Getenv("GOPATH") == "" {
 		env = append(env, "GOPATH="+filepath.Join(own, "go"))
 	}
-	return append(env, "GOTOOLCHAIN=local", "CGO_ENABLED=0")
+	return append(env, "GOTOOLCHAIN=local")
 }
 
 // serve starts the gateway that the blocks find.
