@@ -35,6 +35,23 @@ func (s *Sums) Add(y, x float64) {
 	s.XY += dy * (x - s.X)
 }
 
+// Remove takes a unit out again that was added, as it was added: for a unit
+// whose observation has grown. Binary stays as it is.
+func (s *Sums) Remove(y, x float64) {
+	if s.N <= 1 {
+		*s = Sums{}
+		return
+	}
+	n := float64(s.N)
+	dy, dx := y-s.Y, x-s.X
+	s.N--
+	s.Y -= dy / (n - 1)
+	s.X -= dx / (n - 1)
+	s.YY = max(s.YY-dy*(y-s.Y), 0)
+	s.XX = max(s.XX-dx*(x-s.X), 0)
+	s.XY -= dx * (y - s.Y)
+}
+
 // Merge adds the units of another Sums.
 func (s *Sums) Merge(o Sums) {
 	if o.N == 0 {
