@@ -205,6 +205,8 @@ type grammar struct {
 	Completion completionCommand `cmd:"" help:"Print the script that completes commands in a shell."`
 	Complete   completeCommand   `cmd:"" hidden:"" help:"Say what may stand at the cursor."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
+
+	Experiments experimentsCommand `cmd:"" help:"Show experiments, start, stop and decide them."`
 }
 
 // load reads the configuration that the flags and the environment name, with

@@ -181,8 +181,8 @@ type Pair struct {
 
 // Point is what could be said at a time.
 type Point struct {
-	At   time.Time   `json:"at"`
-	Arms []ArmAt `json:"arms"`
+	At   time.Time `json:"at"`
+	Arms []ArmAt   `json:"arms"`
 }
 
 // ArmAt is an arm at a time: its units, its value, and the bounds of its

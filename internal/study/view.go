@@ -150,3 +150,27 @@ func (v *View) by(d float64) string {
 func (v *View) of() string {
 	return map[Metric]string{Success: "success", CostPerSuccess: "cost per success", Latency: "latency"}[v.Metric]
 }
+
+// leastPairs is how many pairs there are before anything is said of them.
+const leastPairs = 20
+
+// PairSuccess estimates how much more often arm B of a pair succeeds, with its
+// always-valid interval.
+func (v *View) PairSuccess(p *Pair) (trial.Estimate, trial.Interval) {
+	return v.paired(p.Success, 0.03)
+}
+
+// PairCost estimates how much more a request costs with arm B of a pair, in
+// dollars.
+func (v *View) PairCost(p *Pair) (trial.Estimate, trial.Interval) {
+	return v.paired(p.Cost, max(0.1*v.State.CostScale, 1e-9))
+}
+
+func (v *View) paired(s trial.Sums, effect float64) (trial.Estimate, trial.Interval) {
+	s.Binary = false
+	e := s.Mean()
+	if s.N < leastPairs {
+		e.Variance = math.Inf(1)
+	}
+	return e, trial.Sequence{Alpha: v.Error, Effect: effect}.Interval(e)
+}

@@ -116,3 +116,17 @@ func TestSharesOverTime(t *testing.T) {
 		t.Errorf("earlier evidence of %g is forgotten", earlier)
 	}
 }
+
+// TestAboveFar: evidence for harm stays small, and falls, however far the other
+// way the value is.
+func TestAboveFar(t *testing.T) {
+	t.Parallel()
+	q, last := trial.Sequence{Effect: 0.03}, math.Inf(1)
+	for d := -0.001; d > -10; d *= 1.02 {
+		got := q.Above(trial.Estimate{Value: d, Variance: 1e-6}, 0)
+		if !(got <= last && got < 1) {
+			t.Fatalf("a value of %v is evidence of %v for more than 0, after %v", d, got, last)
+		}
+		last = got
+	}
+}

@@ -176,7 +176,16 @@ func (q Sequence) Above(e Estimate, least float64) float64 {
 	}
 	d := e.Value - least
 	z := d * q.Effect / math.Sqrt(v*(v+t))
-	return 2 * math.Sqrt(v/(v+t)) * math.Exp(z*z/2) * 0.5 * math.Erfc(-z/math.Sqrt2)
+	return 2 * math.Sqrt(v/(v+t)) * mills(z)
+}
+
+// mills is the normal distribution function of z times exp(z*z/2). Far below 0
+// the factors are 0 and infinity, and their product is as the asymptote says.
+func mills(z float64) float64 {
+	if z < -20 {
+		return (1 - 1/(z*z)) / (-z * math.Sqrt(2*math.Pi))
+	}
+	return math.Exp(z*z/2) * 0.5 * math.Erfc(-z/math.Sqrt2)
 }
 
 // Interval is a range of values that are not excluded.
