@@ -114,6 +114,7 @@ type App struct {
 	webhooks  *webhook.Sender // nil when no jobs are taken
 	desk      variant.Desk
 	study     *study.Engine
+	copies    *copies
 	rehearsal *rehearsal.Provider
 	steer     *steer.Table
 	paces     paces
@@ -245,7 +246,8 @@ func (a *App) build(ctx context.Context) error {
 	}
 	front.Steer = steering{a.steer, &a.paces}
 	a.study = study.New(study.Options{Store: a.db, Desk: &a.desk, Log: a.log})
-	front.Variants = variants{&a.desk}
+	a.copies = newCopies(&a.desk)
+	front.Variants, front.Copies = variants{&a.desk}, a.copies
 	if err := a.declare(cfg); err != nil {
 		return err
 	}
@@ -372,6 +374,7 @@ func (a *App) Serve(ctx context.Context) (err error) {
 	defer stop()
 
 	requests, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer a.askCopies(requests)()
 	rest, rested := a.batches.run(background, requests)
 	defer rested(background)
 	defer end(nil)

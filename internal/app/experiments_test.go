@@ -222,3 +222,170 @@ func TestExperimentConfig(t *testing.T) {
 		}
 	}
 }
+
+// TestShadow: copies of whole requests go to another arm after the client has its
+// answer, until the experiment's budget is spent; the caller is not charged.
+func TestShadow(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"ok"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1000,"completion_tokens":1000,"total_tokens":2000}}`)
+	})
+	// A request costs $0.002, one that is held for at most $0.004 + a little.
+	yaml := `providers:
+  acme: {dialect: openai, base_url: ` + u.URL + `/v1, api_key: k}
+models:
+  acme/old: {price: {input: 1, output: 1}, window: 100000, max_output: 2000}
+  acme/new: {price: {input: 1, output: 1}, window: 100000, max_output: 2000}
+  acme/unpriced: {window: 100000}
+routes:
+  support: [acme/old]
+  blind: [acme/old]
+experiments:
+  x:
+    on: support
+    arms: [{name: now}, {name: new, model: acme/new, set: {temperature: 0.5}}]
+    shadow: {share: 1, budget: 0.0125}
+  y:
+    on: blind
+    arms: [{name: now, weight: 1000000}, {name: new, weight: 0.000001, model: acme/unpriced}]
+    shadow: {share: 1, budget: 5}
+`
+	data := t.TempDir()
+	h := startIn(t, data, map[string]string{}, yaml, nil)
+	type row struct {
+		ID, Experiment, Arm, Key, Class string
+		Copy                            string `json:"copy_of"`
+		Cost                            struct{ Nanodollars int64 }
+	}
+	rows := func() (list []row) {
+		var all struct{ Requests []row }
+		if err := json.Unmarshal([]byte(h.call("GET", "/admin/v1/requests?limit=1000", "", "Authorization: Bearer "+adminToken).body), &all); err != nil {
+			t.Fatal(err)
+		}
+		return all.Requests
+	}
+	ids := map[string]string{}
+	for i := range 12 {
+		a := h.call("POST", "/v1/chat/completions", `{"model":"support","user":"someone","messages":[{"role":"user","content":"hi"}]}`, fmt.Sprintf("x-headrace-session: s%d", i))
+		row := h.experimentRow(a)
+		ids[a.header.Get("X-Headrace-Request-Id")] = row.Arm
+		waitFor(t, func() bool { return len(rows()) == 2*(i+1) }, "the row of the copy")
+	}
+	h.call("POST", "/v1/chat/completions", `{"model":"support","stream":true,"messages":[{"role":"user","content":"hi"}]}`)
+	h.call("POST", "/v1/chat/completions", `{"model":"blind","messages":[{"role":"user","content":"hi"}]}`)
+	waitFor(t, func() bool { return len(rows()) == 12+12+2+1 }, "a row of each request and of each copy")
+	copies, cost, blind := 0, int64(0), 0
+	for _, r := range rows() {
+		switch {
+		case r.Copy == "":
+			if strings.HasPrefix(r.Key, "experiment/") {
+				t.Errorf("%+v", r)
+			}
+			continue
+		case r.Experiment == "y":
+			blind++
+			if r.Class != "forbidden" || r.Cost.Nanodollars != 0 {
+				t.Errorf("a copy without a known price: %+v", r)
+			}
+		case r.Class == "":
+			copies++
+			cost += r.Cost.Nanodollars
+			if ids[r.Copy] == "" || ids[r.Copy] == r.Arm || r.Key != "experiment/x" {
+				t.Errorf("%+v is a copy of arm %q", r, ids[r.Copy])
+			}
+		}
+	}
+	if copies == 0 || cost > 12_500_000 || copies != 6 || blind != 1 {
+		t.Errorf("%d copies for %d nanodollars, %d without a price", copies, cost, blind)
+	}
+	waitFor(t, func() bool { return h.experiment("x").Shadow.Spent == cost }, "what was spent")
+	usage := h.call("GET", "/admin/v1/usage?by=key", "", "Authorization: Bearer "+adminToken).body
+	if !strings.Contains(usage, `"experiment/x"`) {
+		t.Errorf("usage by key: %s", usage)
+	}
+	// What was spent is known after a restart.
+	h.stop()
+	h = startIn(t, data, map[string]string{}, yaml, nil)
+	h.call("POST", "/v1/chat/completions", `{"model":"support","messages":[{"role":"user","content":"hi"}]}`)
+	waitFor(t, func() bool { return len(rows()) == 12+12+2+1+2 }, "the row of another copy")
+	if s := h.experiment("x"); s.Shadow.Spent != cost || len(s.Shadow.Pairs) != 1 || s.Shadow.Pairs[0].N != 6 {
+		t.Errorf("%+v", s.Shadow)
+	}
+}
+
+// TestExperimentLife: a guardrail stops an arm that fails, and operators start,
+// stop and decide; the rehearsal provider answers.
+func TestExperimentLife(t *testing.T) {
+	t.Parallel()
+	broken := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, `{"error":{"message":"no","type":"invalid_request_error","code":"content_filter"}}`, http.StatusBadRequest)
+	})
+	l := live(t, map[string]string{}, `providers:
+  down: {dialect: openai, base_url: `+broken.URL+`/v1, api_key: k}
+routes:
+  support: [rehearsal/quick]
+  refusing: [down/x]
+experiments:
+  x:
+    on: support
+    least: 20
+    winner: auto
+    arms: [{name: now}, {name: worse, model: refusing}, {name: same, model: rehearsal/quick, set: {max_tokens: 3}}]
+    guardrails: {refusals: 0.05}
+`)
+	n := 0
+	ask := func(times int) (arms map[string]int) {
+		arms = map[string]int{}
+		for range times {
+			n++
+			a := l.call("POST", "/v1/messages", `{"model":"support","max_tokens":400,"messages":[{"role":"user","content":"Hello"}]}`, fmt.Sprintf("x-headrace-session: s%d", n))
+			switch {
+			case strings.Contains(a.body, "max_tokens"):
+				arms["same"]++
+			case a.status == 200:
+				arms["now"]++
+			default:
+				arms["worse"]++
+			}
+		}
+		return arms
+	}
+	order := func(what, body string, want int) {
+		t.Helper()
+		var more []string
+		if body != "" {
+			more = append(more, "Content-Type: application/json")
+		}
+		if a := l.call("POST", "/admin/v1/experiments/"+what, body, append(more, "Authorization: Bearer "+adminToken)...); a.status != want {
+			t.Errorf("%s: %d %s", what, a.status, a.body)
+		}
+	}
+	if arms := ask(150); arms["now"] < 20 || arms["worse"] < 20 || arms["same"] < 20 {
+		t.Fatalf("%v", arms)
+	}
+	waitFor(t, func() bool { return l.experiment("x").Arms[1].Stopped == "refusals" }, "the guardrail")
+	if arms := ask(40); arms["worse"] > 0 {
+		t.Errorf("after it was stopped: %v", arms)
+	}
+	// Cut answers are no success: the control wins by itself.
+	waitFor(t, func() bool { return l.experiment("x").Phase == "decided" }, "the winner")
+	if s := l.experiment("x"); s.Winner != "now" || s.SampleRatio.Broken || !strings.Contains(s.Decision, "at most 0.05") {
+		t.Errorf("%+v", s)
+	}
+	if arms := ask(20); arms["now"] != 20 {
+		t.Errorf("after the decision: %v", arms)
+	}
+	order("x/decide", `{"arm":"none"}`, 400)
+	order("y/stop", "", 404)
+	order("x/decide", `{"arm":"same"}`, 202)
+	waitFor(t, func() bool { return l.experiment("x").Winner == "same" }, "another decision")
+	if arms := ask(20); arms["same"] != 20 {
+		t.Errorf("after another decision: %v", arms)
+	}
+	order("x/stop", "", 202)
+	waitFor(t, func() bool { return l.experiment("x").Phase == "stopped" }, "the stop")
+	if arms := ask(20); arms["now"] != 20 {
+		t.Errorf("after the stop: %v", arms)
+	}
+}

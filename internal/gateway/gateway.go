@@ -122,6 +122,8 @@ type Options struct {
 	Files Files
 	// Variants has the experiments; nil has none.
 	Variants Variants
+	// Copies sends requests of experiments once more; nil sends none.
+	Copies Copies
 }
 
 // Gateway serves the front doors. Safe for concurrent use.
@@ -228,6 +230,7 @@ func (x *exchange) run(ctx context.Context, p *access.Principal, d *llm.Draft, t
 	defer func() { settle(took) }()
 	out := x.s.Relay.Run(ctx, &plan, d, &x.reply)
 	took = x.ended(&out, d)
+	x.copied(p, d, &out)
 	return nil
 }
 
@@ -239,10 +242,11 @@ type exchange struct {
 	row   ledger.Entry
 	reply reply
 	place place
-	// given is the arm of an experiment that it gets; nil for none. apart says that
-	// it takes no part in any.
-	given *variant.Given
-	apart bool
+	// given is the arm of an experiment that it gets, and unvaried the request
+	// without it; nil for none. apart says that it takes no part in any.
+	given    *variant.Given
+	unvaried llm.Draft
+	apart    bool
 }
 
 // begin begins a request that came in by a door; end ends it.
