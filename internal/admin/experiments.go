@@ -251,7 +251,7 @@ func (s *server) order(q *http.Request, act study.Act, arm string) (int, any, er
 	if s.Experiments == nil {
 		return 0, nil, llm.Errorf(llm.NotFound, "there is no experiment %q", name)
 	}
-	if err := s.Experiments.Give(q.Context(), name, act, arm, s.actor(q.Context())); err != nil {
+	if err := s.Experiments.Give(q.Context(), name, act, arm, s.caller(q.Context()).ID); err != nil {
 		return 0, nil, err
 	}
 	s.audit(q.Context(), "experiments."+string(act), name)
