@@ -136,12 +136,13 @@ func needs(d *llm.Draft) (n route.Needs) {
 	if r, err := d.Request(); err == nil && d.Op == llm.OpChat {
 		n.Tools, n.Task, n.Script = len(r.Tools), d.Task, route.ScriptOf(lastSaid(r))
 	}
+	n.Has = Features(d)
 	return n
 }
 
-// features are those that a model must have for a chat. What cannot be decoded
+// Features are those that a model must have for a chat. What cannot be decoded
 // needs none.
-func features(d *llm.Draft) (has llm.Feature) {
+func Features(d *llm.Draft) (has llm.Feature) {
 	if d.Op != llm.OpChat {
 		return 0
 	}
@@ -190,7 +191,7 @@ func atSight(d *llm.Draft) (has llm.Feature) {
 	case d.Op != llm.OpChat:
 		return 0
 	case d.Decoded():
-		return features(d)
+		return Features(d)
 	}
 	if d.Head.Tools {
 		has |= llm.Tools
