@@ -79,11 +79,11 @@ type ExperimentArm struct {
 	// Units were given the arm, Counted have a value.
 	Units   int64 `json:"units"`
 	Counted int64 `json:"counted"`
-	// The plain sums of its requests. Judged are those of which it is known
-	// whether they succeeded.
+	// The plain sums of its requests. Judged are those of which it is known how
+	// well they went, Succeeded is the sum of that, from 0 to 1 each.
 	Requests  int64           `json:"requests"`
 	Judged    int64           `json:"judged"`
-	Succeeded int64           `json:"succeeded"`
+	Succeeded float64         `json:"succeeded"`
 	Failed    int64           `json:"failed"`
 	Refused   int64           `json:"refused"`
 	Cost      llm.Nanodollars `json:"cost_nanodollars"`

@@ -65,7 +65,7 @@ func (e *experimentsList) one(ctx context.Context, p *process) error {
 	t := table{head: []string{"arm", "is", "share", "units", "requests", "succeeded", "cost", x.Metric, "95 %", "against " + x.Arms[0].Name, "always valid", "guardrails"}, right: columns(2, 3, 4, 5, 6)}
 	for i := range x.Arms {
 		a := &x.Arms[i]
-		t.row(a.Name, armIs(a), fmt.Sprintf("%.1f %%", 100*a.Share), number(a.Units), number(a.Requests), fmt.Sprintf("%d of %d", a.Succeeded, a.Judged), dollars(a.Cost),
+		t.row(a.Name, armIs(a), fmt.Sprintf("%.1f %%", 100*a.Share), number(a.Units), number(a.Requests), fmt.Sprintf("%.6g of %d", a.Succeeded, a.Judged), dollars(a.Cost),
 			value(a.Value), interval(a.Value), value(a.Difference), interval(a.Difference), guardrails(a))
 	}
 	if err := t.write(p.out); err != nil || x.Shadow == nil {

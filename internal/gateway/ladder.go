@@ -132,11 +132,10 @@ func needs(d *llm.Draft) (n route.Needs) {
 	if n.Tokens = tokens.Rough(d.Raw, family); n.Tokens > roughEnough {
 		n.Tokens = tokens.Estimate(d.Raw, family) // pictures are long and count little
 	}
-	n.Has = features(d)
+	n.Has = Features(d)
 	if r, err := d.Request(); err == nil && d.Op == llm.OpChat {
 		n.Tools, n.Task, n.Script = len(r.Tools), d.Task, route.ScriptOf(lastSaid(r))
 	}
-	n.Has = Features(d)
 	return n
 }
 

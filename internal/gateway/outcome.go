@@ -74,6 +74,7 @@ func (x *exchange) ended(out *relay.Outcome, d *llm.Draft) (took int64) {
 	if r.trip != nil {
 		r.trip.Ended(row, out, r.cost)
 		r.trip = nil
+		x.foretold()
 	}
 	r.bill.done(out.Attempts)
 	return took

@@ -168,3 +168,21 @@ func endUser(id string) string {
 	}
 	return id
 }
+
+// foretold notes what success the route foretold before it chose, where that is the
+// same for every arm: an arm with a model of its own is asked without a choice.
+func (x *exchange) foretold() {
+	t, c := x.row.Trial, x.row.Choice
+	if t == nil || c == nil || !x.given.Experiment.Foretold() {
+		return
+	}
+	sum, n := 0.0, 0
+	for i := range c.Candidates {
+		if one := &c.Candidates[i]; one.Left == "" && one.Success > 0 {
+			sum, n = sum+one.Success, n+1
+		}
+	}
+	if n > 0 {
+		t.Predicted = sum / float64(n)
+	}
+}

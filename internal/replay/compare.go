@@ -43,7 +43,7 @@ func answered(e *ledger.Entry) *ledger.Attempt {
 	if e.Class != "" {
 		return nil
 	}
-	return e.Last()
+	return e.Answered()
 }
 
 // Workload is what some requests came to together.

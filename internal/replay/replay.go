@@ -24,8 +24,9 @@ type Policy struct {
 	Vendor func(d llm.Dialect) string
 	// Ratio is what was learned of how a model counts tokens; nil is nothing.
 	Ratio func(model string) float64
-	// Good says whether a request went well; judged is false where nobody knows.
-	Good func(e *ledger.Entry) (good, judged bool)
+	// Good says how well a request went, from 0 to 1; judged is false where nobody
+	// knows.
+	Good func(e *ledger.Entry) (good float64, judged bool)
 }
 
 // Estimate is a mean over the requests with the bounds of its 95 % interval. N is
@@ -128,9 +129,7 @@ func learnFrom(seen map[string]*track, e *ledger.Entry, p *Policy) {
 	t.n++
 	if good, judged := p.Good(e); judged {
 		t.judged++
-		if good {
-			t.good++
-		}
+		t.good += good
 	}
 	if first.Usage.Output > 0 {
 		t.output += float64(first.Usage.Output)
@@ -181,7 +180,7 @@ func (x *replayer) one(e *ledger.Entry) {
 	p, r := x.p, x.r
 	good, judged := p.Good(e)
 	if judged {
-		x.successWas.add(number(good))
+		x.successWas.add(good)
 	}
 	if e.Priced {
 		x.costWas.add(dollars(e.Cost))
@@ -204,7 +203,7 @@ func (x *replayer) one(e *ledger.Entry) {
 	if t.Provider == first.Provider && t.Model == first.Model && (t.Think == "" || t.Think == thought(first)) {
 		r.Same++
 		if judged {
-			x.success.add(number(good))
+			x.success.add(good)
 		}
 		if e.Priced {
 			x.cost.add(dollars(e.Cost))
@@ -246,13 +245,13 @@ func (x *replayer) one(e *ledger.Entry) {
 
 // robust is the doubly robust score of a target for a request whose choice was
 // made with known chances.
-func robust(e *ledger.Entry, t *route.Target, good, judged bool) (float64, bool) {
+func robust(e *ledger.Entry, t *route.Target, good float64, judged bool) (float64, bool) {
 	chances := chancesOf(e)
 	at := slices.IndexFunc(chances, func(c chance) bool { return c.target == t.String() && (t.Think == "" || c.think == t.Think) })
 	if at < 0 || !judged {
 		return 0, false
 	}
-	record := learn.Record{Score: float32(number(good)), Weight: 1}
+	record := learn.Record{Score: float32(good), Weight: 1}
 	record.Rung = -1
 	for i, c := range chances[:min(len(chances), learn.MostRungs)] {
 		record.Success[i], record.Chance[i] = float32(c.success), float32(c.chance)
@@ -380,13 +379,6 @@ func thought(a *ledger.Attempt) string {
 	word, _, _ := strings.Cut(rest, ",")
 	word, _, _ = strings.Cut(word, " ")
 	return word
-}
-
-func number(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 func dollars(n llm.Nanodollars) float64 { return float64(n) / 1e9 }

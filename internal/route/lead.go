@@ -17,7 +17,7 @@ func (p *Plan) Lead(f Facts, model, think, why string, c *catalog.Catalog, polic
 	case f.Allowed != nil && !f.Allowed(t.Provider, t.Model, f.Model):
 		return "this key may not use it"
 	}
-	if lacks := f.Needs.lacks(&t.Capability); lacks != "" {
+	if lacks := f.Needs.lacks(&t.Capability, think); lacks != "" {
 		return lacks
 	}
 	t.Reshape, t.Think, t.Why = true, think, why
@@ -25,6 +25,7 @@ func (p *Plan) Lead(f Facts, model, think, why string, c *catalog.Catalog, polic
 		return o.Provider == t.Provider && o.Model == t.Model && (o.Think == think || think == "")
 	})
 	p.Targets = append([]Target{t}, rest...)
+	p.Ladder = nil // the order is fixed: nobody puts another rung first
 	return ""
 }
 

@@ -41,6 +41,7 @@ type Engine struct {
 	states map[int64]*State
 	kept   map[int64]string // as it is in the store
 	read   int64
+	heard  time.Time // until when what was said is known; zero after a start
 }
 
 // The bounds of what is done at once and kept.
@@ -125,7 +126,7 @@ func (e *Engine) Look(ctx context.Context, now time.Time) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			e.loaded = false // what is in memory may not be what was saved
+			e.loaded, e.heard = false, time.Time{} // what is in memory may not be what was saved
 		}
 	}()
 	if !e.loaded {
@@ -156,6 +157,9 @@ func (e *Engine) Look(ctx context.Context, now time.Time) (err error) {
 			break
 		}
 	}
+	if err := e.hear(ctx, designs, now); err != nil {
+		return err
+	}
 	for _, d := range designs {
 		s := e.states[d.Run]
 		e.clock(d, s, now)
@@ -163,7 +167,84 @@ func (e *Engine) Look(ctx context.Context, now time.Time) (err error) {
 		d.remember(s, now)
 		e.o.Desk.Steer(d.Run, d.stand(s))
 	}
-	return e.save(ctx, designs, nil, now)
+	return e.save(ctx, designs, nil, nil, now)
+}
+
+// late is how long after it was said a word may come to the store: what was heard
+// already is heard again within that time, and changes nothing.
+const late = 30 * time.Second
+
+// hear brings requests up to date of which something was said since the last look;
+// after a start, in the last days.
+func (e *Engine) hear(ctx context.Context, designs []*Design, now time.Time) error {
+	since := e.heard.Add(-late)
+	if e.heard.IsZero() {
+		since = now.Add(-heardAtStart)
+	}
+	for after := int64(0); ; {
+		entries, err := e.o.Store.Said(ctx, since, after, e.read, rowsAtOnce)
+		if err != nil {
+			return err
+		}
+		units, verdicts := map[unitKey]*Unit{}, map[ledger.ID]float64{}
+		for i := range entries {
+			row := &entries[i]
+			after = row.Seq
+			if err := e.revise(ctx, designs, row, units, verdicts); err != nil {
+				return err
+			}
+		}
+		if len(verdicts) > 0 {
+			if err := e.save(ctx, designs, listed(units), verdicts, now); err != nil {
+				return err
+			}
+		}
+		if len(entries) < rowsAtOnce {
+			break
+		}
+	}
+	e.heard = now
+	return nil
+}
+
+// heardAtStart is how far back a start looks for what was said.
+const heardAtStart = 7 * 24 * time.Hour
+
+// revise has a request count as well as it now does.
+func (e *Engine) revise(ctx context.Context, designs []*Design, row *ledger.Entry, units map[unitKey]*Unit, verdicts map[ledger.ID]float64) error {
+	at := slices.IndexFunc(designs, func(d *Design) bool { return d.Run == row.Trial.Run })
+	if at < 0 || row.Trial.Shadows != 0 {
+		return nil
+	}
+	d := designs[at]
+	is, judged := Good(row)
+	if !judged {
+		return nil
+	}
+	was, counted := scored(row, nil)
+	told, known, err := e.o.Store.Verdict(ctx, row.ID)
+	if err != nil {
+		return err
+	}
+	if known {
+		was, counted = told, true
+	}
+	if counted && math.Abs(was-is) < 1e-6 {
+		return nil
+	}
+	u, err := e.unit(ctx, units, d, row)
+	if err != nil || u == nil || u.Arm != row.Trial.Arm || d.At(u.Arm) < 0 {
+		return err
+	}
+	change := Sum{Good: is}
+	if counted {
+		change.Good -= was
+	} else {
+		change.Judged = 1
+	}
+	d.add(e.states[d.Run], u, &change)
+	verdicts[row.ID] = is
+	return nil
 }
 
 // fresh is the state of a run that was never looked at.
@@ -301,8 +382,7 @@ func (e *Engine) take(ctx context.Context, designs []*Design, entries []ledger.E
 	if len(entries) == 0 {
 		return nil
 	}
-	type key struct{ run, unit int64 }
-	units := map[key]*Unit{}
+	units := map[unitKey]*Unit{}
 	for i := range entries {
 		row := &entries[i]
 		e.read = row.Seq
@@ -322,25 +402,40 @@ func (e *Engine) take(ctx context.Context, designs []*Design, entries []ledger.E
 			}
 			continue
 		}
-		k := key{d.Run, row.Trial.Unit}
-		u := units[k]
+		u, err := e.unit(ctx, units, d, row)
+		if err != nil {
+			return err
+		}
 		if u == nil {
-			found, ok, err := e.o.Store.StudyUnit(ctx, k.run, k.unit)
-			if err != nil {
-				return err
-			}
-			if u = &found; !ok {
-				u = d.first(s, row, arm)
-			}
-			units[k] = u
+			u = d.first(s, row, arm)
+			units[unitKey{d.Run, row.Trial.Unit}] = u
 		}
 		d.count(s, u, row)
 	}
-	var changed []Unit
+	return e.save(ctx, designs, listed(units), nil, time.Now())
+}
+
+type unitKey struct{ run, unit int64 }
+
+func listed(units map[unitKey]*Unit) (list []Unit) {
 	for _, u := range units {
-		changed = append(changed, *u)
+		list = append(list, *u)
 	}
-	return e.save(ctx, designs, changed, time.Now())
+	return list
+}
+
+// unit is the unit of a row, as it is by now; nil when there is none yet.
+func (e *Engine) unit(ctx context.Context, units map[unitKey]*Unit, d *Design, row *ledger.Entry) (*Unit, error) {
+	k := unitKey{d.Run, row.Trial.Unit}
+	if u := units[k]; u != nil {
+		return u, nil
+	}
+	found, ok, err := e.o.Store.StudyUnit(ctx, k.run, k.unit)
+	if err != nil || !ok {
+		return nil, err
+	}
+	units[k] = &found
+	return &found, nil
 }
 
 // first makes the unit of a row that is its first one.
@@ -368,22 +463,26 @@ func (d *Design) first(s *State, row *ledger.Entry, arm int) *Unit {
 	return u
 }
 
-// count adds a row to its unit, and the unit, as it is now in place of as it was,
-// to its arm. A unit belongs to the arm that it was given first.
+// count adds a row to its unit, which belongs to the arm that it was given first.
 func (d *Design) count(s *State, u *Unit, row *ledger.Entry) {
 	if row.Trial.Arm != u.Arm {
 		s.Strays++
 		return
 	}
-	i := d.At(u.Arm)
-	a := &s.Arms[i]
 	sum := sumOf(row, d.Guards.P95)
 	if row.At.After(u.Seen) {
 		u.Seen = row.At
 	}
+	d.add(s, u, &sum)
+}
+
+// add adds to a unit, and puts it as it is now in place of as it was.
+func (d *Design) add(s *State, u *Unit, sum *Sum) {
+	i := d.At(u.Arm)
+	a := &s.Arms[i]
 	before := u.Sums
-	u.Sums.add(&sum)
-	a.Sum.add(&sum)
+	u.Sums.add(sum)
+	a.Sum.add(sum)
 	if y, x, ok := d.value(&before); ok {
 		a.Value.Remove(y, x)
 		d.weigh(s, i, &before, y, (*trial.Weighted).Remove)
@@ -435,22 +534,16 @@ func (e *Engine) pair(ctx context.Context, d *Design, s *State, row *ledger.Entr
 		at = len(s.Pairs) - 1
 	}
 	p := &s.Pairs[at]
-	x, judgedX := Good(first)
-	y, judgedY := Good(second)
+	// Of copies nobody says anything, so what is said of the others is left out.
+	x, judgedX := scored(first, nil)
+	y, judgedY := scored(second, nil)
 	if judgedX && judgedY {
-		p.Success.Add(number(y)-number(x), 0)
+		p.Success.Add(y-x, 0)
 	}
 	if first.Priced && second.Priced {
 		p.Cost.Add(dollars(second.Cost)-dollars(first.Cost), 0)
 	}
 	return nil
-}
-
-func number(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // judge acts on what can be said: halts arms, names a winner, moves shares.
@@ -595,9 +688,10 @@ func (d *Design) remember(s *State, now time.Time) {
 	}
 }
 
-// save writes the states that have changed, units, and the place in the ledger.
-func (e *Engine) save(ctx context.Context, designs []*Design, units []Unit, now time.Time) error {
-	out := Saved{Units: units, Read: e.read}
+// save writes the states that have changed, units, verdicts, and the place in the
+// ledger.
+func (e *Engine) save(ctx context.Context, designs []*Design, units []Unit, verdicts map[ledger.ID]float64, now time.Time) error {
+	out := Saved{Units: units, Verdicts: verdicts, Read: e.read}
 	text := map[int64]string{}
 	for _, d := range designs {
 		raw, err := json.Marshal(e.states[d.Run], json.Deterministic(true))

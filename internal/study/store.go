@@ -13,6 +13,12 @@ type Store interface {
 	// Trials gives the requests that took part in an experiment and were written
 	// after a place (ledger.Entry.Seq), in the order of writing.
 	Trials(ctx context.Context, after int64, most int) ([]ledger.Entry, error)
+	// Said gives those of the requests of experiments that something was said of at
+	// a time or later: written after one place and not after another, in the order of
+	// writing, with all that was said.
+	Said(ctx context.Context, since time.Time, after, until int64, most int) ([]ledger.Entry, error)
+	// Verdict gives how well a request counts by Saved.Verdicts, if it is there.
+	Verdict(ctx context.Context, id ledger.ID) (score float64, ok bool, err error)
 	// Request gives one request.
 	Request(ctx context.Context, id ledger.ID) (ledger.Entry, bool, error)
 	// StudyRuns gives all runs, and the place up to which the ledger was read.
@@ -40,6 +46,8 @@ type Run struct {
 type Saved struct {
 	Runs  []Run
 	Units []Unit
+	// Verdicts are how well requests count that something was said of.
+	Verdicts map[ledger.ID]float64
 	// Read is the place up to which the ledger was read.
 	Read int64
 }

@@ -134,10 +134,10 @@ type Arm struct {
 // Sum is what some requests came to.
 type Sum struct {
 	N int64 `json:"n"`
-	// Judged are those of which it is known whether they went well, Good those
-	// that did.
-	Judged int64 `json:"judged"`
-	Good   int64 `json:"good"`
+	// Judged are those of which it is known how well they went, Good is the sum of
+	// that, from 0 to 1 each.
+	Judged int64   `json:"judged"`
+	Good   float64 `json:"good"`
 	// Failed got no answer through no fault of the caller, Refused were refused
 	// by the model.
 	Failed  int64 `json:"failed"`
@@ -279,11 +279,11 @@ func (d *Design) guarded(u *Sum) (values []float64, ok []bool) {
 func (d *Design) value(u *UnitSums) (y, x float64, ok bool) {
 	switch d.Metric {
 	case CostPerSuccess:
-		return dollars(u.Cost), float64(u.Good), u.N > u.Unknown
+		return dollars(u.Cost), u.Good, u.N > u.Unknown
 	case Latency:
 		return u.Millis / 1000 / float64(max(u.Timed, 1)), 0, u.Timed > 0
 	}
-	return float64(u.Good) / float64(max(u.Judged, 1)), u.Predicted, u.Judged > 0
+	return u.Good / float64(max(u.Judged, 1)), u.Predicted, u.Judged > 0
 }
 
 func dollars(n llm.Nanodollars) float64 { return float64(n) / 1e9 }

@@ -22,12 +22,13 @@ type memory struct {
 	runs    map[int64]study.Run
 	units   map[[2]int64]study.Unit
 	orders  []study.Order
+	scores  map[ledger.ID]float64
 	read    int64
 	fail    bool
 }
 
 func newMemory() *memory {
-	return &memory{runs: map[int64]study.Run{}, units: map[[2]int64]study.Unit{}}
+	return &memory{runs: map[int64]study.Run{}, units: map[[2]int64]study.Unit{}, scores: map[ledger.ID]float64{}}
 }
 
 func (m *memory) Trials(_ context.Context, after int64, most int) ([]ledger.Entry, error) {
@@ -38,6 +39,20 @@ func (m *memory) Trials(_ context.Context, after int64, most int) ([]ledger.Entr
 		}
 	}
 	return out, nil
+}
+
+func (m *memory) Said(_ context.Context, since time.Time, after, until int64, most int) (out []ledger.Entry, err error) {
+	for _, e := range m.entries {
+		if e.Trial != nil && e.Seq > after && e.Seq <= until && len(out) < most && slices.ContainsFunc(e.Feedback, func(f ledger.Feedback) bool { return !f.At.Before(since) }) {
+			out = append(out, e)
+		}
+	}
+	return out, nil
+}
+
+func (m *memory) Verdict(_ context.Context, id ledger.ID) (float64, bool, error) {
+	score, ok := m.scores[id]
+	return score, ok, nil
 }
 
 func (m *memory) Request(_ context.Context, id ledger.ID) (ledger.Entry, bool, error) {
@@ -79,6 +94,9 @@ func (m *memory) SaveStudy(_ context.Context, s study.Saved) error {
 	}
 	for _, r := range s.Runs {
 		m.runs[r.ID] = r
+	}
+	for id, score := range s.Verdicts {
+		m.scores[id] = score
 	}
 	m.read = s.Read
 	return nil
@@ -532,6 +550,61 @@ func TestShadowPairs(t *testing.T) {
 	e, in := v.PairSuccess(&v.State.Pairs[0])
 	if e.Value >= 0 || in.High >= 0 {
 		t.Errorf("new less now: %v within %v", e.Value, in)
+	}
+}
+
+// TestFeedback: what somebody says of an answer wins over how it looked, also when
+// it comes late, twice, or before a restart; a sign of failure counts too.
+func TestFeedback(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	at := func(user string) *ledger.Entry {
+		w.ask(user, func(*ledger.Entry, string) {})
+		return &w.m.entries[len(w.m.entries)-1]
+	}
+	for i := range 20 {
+		at("u" + time.Duration(i).String())
+	}
+	say := func(i int, f ledger.Feedback) {
+		w.now = w.now.Add(time.Minute)
+		f.At = w.now
+		w.m.entries[i].Feedback = append(w.m.entries[i].Feedback, f)
+	}
+	good := func() float64 {
+		w.look()
+		s := w.view().State
+		return s.Arms[0].Sum.Good + s.Arms[1].Sum.Good
+	}
+	if got := good(); got != 20 {
+		t.Fatalf("%v of 20", got)
+	}
+	say(3, ledger.Feedback{Explicit: true, Score: 0.25})
+	say(4, ledger.Feedback{Signal: "asked again", Score: 0})
+	for range 3 { // hearing it again changes nothing
+		if got := good(); math.Abs(got-18.25) > 1e-9 {
+			t.Errorf("%v, want 18.25", got)
+		}
+	}
+	w.restart()
+	say(4, ledger.Feedback{Explicit: true, Score: 1})
+	if got := good(); math.Abs(got-19.25) > 1e-9 {
+		t.Errorf("%v, want 19.25", got)
+	}
+	// It was the caller's own fault, but somebody says that it was well.
+	e := at("another")
+	e.Class = llm.InvalidRequest
+	before := good()
+	say(20, ledger.Feedback{Explicit: true, Score: 1})
+	if got := good(); math.Abs(got-before-1) > 1e-9 {
+		t.Errorf("%v after %v", got, before)
+	}
+	// The means of the units are those of the requests: each asked once.
+	s, sum := w.view().State, 0.0
+	for i := range s.Arms {
+		sum += s.Arms[i].Value.Y * float64(s.Arms[i].Value.N)
+	}
+	if math.Abs(sum-good()) > 1e-9 {
+		t.Errorf("the units add up to %v, the requests to %v", sum, good())
 	}
 }
 

@@ -1,7 +1,7 @@
 package study
 
 import (
-	"strings"
+	"slices"
 	"time"
 
 	"headrace/internal/ledger"
@@ -15,35 +15,30 @@ var callers = map[llm.Class]bool{
 	llm.TooLarge: true, llm.ClientGone: true,
 }
 
-// Good says whether a request went well, as far as its row tells: it was
-// answered, and the answer was neither refused nor cut nor kept back for not
-// being what its route wants. judged is false where nobody can tell: the client
-// left, or asked for what cannot be answered.
-func Good(e *ledger.Entry) (good, judged bool) {
-	if callers[e.Class] {
-		return false, false
+// Good says how well a request went, from 0 to 1: what somebody said of it on
+// purpose, else whether it was answered, with what is neither refused nor cut nor
+// faulty, and no sign of failure came after it. judged is false where nobody can
+// tell: the client left, or asked for what cannot be answered.
+func Good(e *ledger.Entry) (good float64, judged bool) {
+	return scored(e, e.Feedback)
+}
+
+// scored is Good with the feedback that counts.
+func scored(e *ledger.Entry, said []ledger.Feedback) (good float64, judged bool) {
+	explicit := slices.ContainsFunc(said, func(f ledger.Feedback) bool { return f.Explicit })
+	if callers[e.Class] && !explicit || e.Last() == nil && e.Class == "" {
+		return 0, false
 	}
-	last := e.Last()
-	if e.Class != "" || last == nil {
-		return false, last != nil || e.Class != ""
-	}
-	switch last.Finish {
-	case llm.FinishRefusal, llm.FinishLength, llm.FinishContext:
-		return false, true
-	}
-	return !strings.HasPrefix(last.Message, "not passed on"), true
+	return ledger.Judge(e.EndedWell(), said), true
 }
 
 // sumOf is what one request came to. slow is the time that the guard on latency
 // allows; 0: none.
 func sumOf(e *ledger.Entry, slow time.Duration) Sum {
 	s := Sum{N: 1}
-	good, judged := Good(e)
-	if judged {
-		s.Judged = 1
-		if good {
-			s.Good = 1
-		}
+	// What is said of it comes later, and is added when it does.
+	if good, judged := scored(e, nil); judged {
+		s.Judged, s.Good = 1, good
 	}
 	if e.Class != "" && !callers[e.Class] && e.Class != llm.ContentRefused {
 		s.Failed = 1

@@ -82,6 +82,16 @@ func (e *Experiment) Shares() []float64 {
 	return shares
 }
 
+// Foretold reports whether what is foretold of a request hangs on no arm.
+func (e *Experiment) Foretold() bool {
+	for i := range e.Arms {
+		if e.Arms[i].Model != "" {
+			return false
+		}
+	}
+	return true
+}
+
 // At is the place of an arm by its name, or -1.
 func (e *Experiment) At(arm string) int {
 	for i := range e.Arms {

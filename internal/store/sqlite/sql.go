@@ -51,7 +51,7 @@ var onWriter = map[string]bool{
 	"ledger_insert_charge": true, "ledger_prune_attempts": true, "ledger_prune_charges": true, "ledger_prune_requests": true,
 	standWriting:          true,
 	"ledger_insert_trial": true, "ledger_prune_trials": true,
-	"study_put_run": true, "study_put_unit": true, "study_move": true, "study_add_order": true,
+	"study_put_run": true, "study_put_unit": true, "study_move": true, "study_add_order": true, "study_put_verdict": true, "study_prune_verdicts": true,
 	"budget_put": true, "budget_drop": true, "budget_raise_version": true, "budget_account": true,
 	"budget_own": true, "budget_lease": true, "budget_charge": true, "budget_settle_lost": true,
 	"recall_put": true, "recall_drop": true, "recall_drop_live": true, "recall_sweep": true,

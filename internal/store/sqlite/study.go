@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -52,6 +54,24 @@ func (d *DB) trialOf(ctx context.Context, tx *sql.Tx, e *ledger.Entry) error {
 // Trials implements [study.Store].
 func (d *DB) Trials(ctx context.Context, after int64, most int) ([]ledger.Entry, error) {
 	return d.entries(ctx, "study_trials", after, most)
+}
+
+// Said implements [study.Store].
+func (d *DB) Said(ctx context.Context, since time.Time, after, until int64, most int) ([]ledger.Entry, error) {
+	return d.entries(ctx, "study_said", since.UnixMilli(), after, until, most)
+}
+
+// Verdict implements [study.Store].
+func (d *DB) Verdict(ctx context.Context, id ledger.ID) (score float64, ok bool, err error) {
+	var millionths int64
+	err = d.stmts["study_verdict"].QueryRowContext(ctx, int64(id)).Scan(&millionths)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, fmt.Errorf("read a verdict: %w", err)
+	}
+	return float64(millionths) / 1e6, true, nil
 }
 
 // StudyRuns implements [study.Store].
@@ -131,6 +151,11 @@ func (d *DB) SaveStudy(ctx context.Context, s study.Saved) error {
 			}
 			if _, err := d.in(tx, "study_put_unit").ExecContext(ctx, u.Run, u.ID, u.Arm, milli(u.Seen), string(sums)); err != nil {
 				return fmt.Errorf("write a unit: %w", err)
+			}
+		}
+		for id, score := range s.Verdicts {
+			if _, err := d.in(tx, "study_put_verdict").ExecContext(ctx, int64(id), int64(math.Round(score*1e6))); err != nil {
+				return fmt.Errorf("write a verdict: %w", err)
 			}
 		}
 		for _, r := range s.Runs {

@@ -87,6 +87,36 @@ func experiments(f *fixture) {
 	f.must(err)
 	f.same("orders after the first", 1, len(orders))
 
+	said, err := f.store.Said(f.ctx, noon, 0, 10, 10)
+	f.must(err)
+	f.same("requests of which something was said", 0, len(said))
+	feedback := ledger.Feedback{Request: in.ID, At: noon.Add(time.Hour), Explicit: true, Signal: "feedback", Score: 0.5}
+	b := f.batch(nil)
+	b.Feedback = []ledger.Feedback{feedback}
+	f.must(f.store.WriteBatch(f.ctx, b))
+	said, err = f.store.Said(f.ctx, noon.Add(time.Hour), 0, 10, 10)
+	f.must(err)
+	if len(said) != 1 || said[0].ID != in.ID || len(said[0].Feedback) != 1 || said[0].Feedback[0].Score != 0.5 {
+		f.Fatalf("said: %+v", said)
+	}
+	for _, none := range []struct {
+		since        time.Time
+		after, until int64
+	}{{noon.Add(2 * time.Hour), 0, 10}, {noon, said[0].Seq, 10}, {noon, 0, said[0].Seq - 1}} {
+		got, err := f.store.Said(f.ctx, none.since, none.after, none.until, 10)
+		f.must(err)
+		f.same("said outside of the bounds", 0, len(got))
+	}
+	f.must(f.store.SaveStudy(f.ctx, study.Saved{Verdicts: map[ledger.ID]float64{in.ID: 0.5}, Read: 3}))
+	score, ok, err := f.store.Verdict(f.ctx, in.ID)
+	f.must(err)
+	if !ok || score != 0.5 {
+		f.Errorf("the verdict: %v %v", score, ok)
+	}
+	_, ok, err = f.store.Verdict(f.ctx, out.ID)
+	f.must(err)
+	f.same("the verdict on another request is there", false, ok)
+
 	n, err := f.store.Prune(f.ctx, 2, time.Time{})
 	f.must(err)
 	f.same("dropped", 2, n)
