@@ -317,6 +317,10 @@ func showArm(arm *ExperimentArm, v *study.View, i int) {
 	if i > 0 {
 		arm.Difference = within(r.Against, r.Within)
 	}
+	if v.Metric == study.Success { // a share
+		arm.Value.clip(0)
+		arm.Difference.clip(-1)
+	}
 	for g, guard := range v.Guards {
 		state := GuardrailState{Name: guard.Name, Verdict: string(trial.Unsure), Margin: guard.Margin}
 		if g < len(r.Guards) {
@@ -326,6 +330,13 @@ func showArm(arm *ExperimentArm, v *study.View, i int) {
 			state.Value, state.Control = a.Guards[g].Y, v.State.Arms[0].Guards[g].Y
 		}
 		arm.Guardrails = append(arm.Guardrails, state)
+	}
+}
+
+// clip keeps an interval between least and 1.
+func (b *Bounded) clip(least float64) {
+	if b != nil {
+		b.Low, b.High = max(b.Low, least), min(b.High, 1)
 	}
 }
 

@@ -104,10 +104,18 @@ experiments:
     arms: [{name: a, weight: 0.000001}, {name: b, weight: 1000000, set: {top_p: 0.5}}]
 `, nil)
 	ask := func(path, model, more string, header ...string) (answer, string) {
-		n := len(u.asked())
+		chats := func() (list []seen) { // beside what is asked for lists of models
+			for _, one := range u.asked() {
+				if one.method == "POST" {
+					list = append(list, one)
+				}
+			}
+			return list
+		}
+		n := len(chats())
 		a := h.call("POST", path, `{"model":"`+model+`"`+more+`,"messages":[{"role":"user","content":"hi"}]}`, header...)
-		if seen := u.asked(); len(seen) > n {
-			return a, seen[len(seen)-1].body
+		if all := chats(); len(all) > n {
+			return a, all[len(all)-1].body
 		}
 		return a, ""
 	}

@@ -62,8 +62,11 @@ func workItem(line []byte, output int64) (i admin.WorkItem, err error) {
 		}
 	}
 	var has struct {
-		Messages, Input, Contents, System jsontext.Value
-		Tools                             []map[string]jsontext.Value
+		Messages jsontext.Value              `json:"messages"`
+		Input    jsontext.Value              `json:"input"`
+		Contents jsontext.Value              `json:"contents"`
+		System   jsontext.Value              `json:"system"`
+		Tools    []map[string]jsontext.Value `json:"tools"`
 	}
 	if err := json.Unmarshal(body, &has); err != nil {
 		return i, fmt.Errorf("it is no request")

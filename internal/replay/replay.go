@@ -162,7 +162,9 @@ func (m *mean) estimate(more float64) Estimate {
 	if m.n > 1 {
 		variance = max(m.squares/m.n-v*v, 0) / (m.n - 1)
 	}
-	half := 1.96 * math.Sqrt(variance+more)
+	// The rates rest on requests that may be among these: both doubts may go the
+	// same way.
+	half := 1.96 * (math.Sqrt(variance) + math.Sqrt(more))
 	return Estimate{v, v - half, v + half, int64(m.n)}
 }
 
@@ -202,7 +204,10 @@ func (x *replayer) one(e *ledger.Entry) {
 	t := &plan.Targets[0]
 	if t.Provider == first.Provider && t.Model == first.Model && (t.Think == "" || t.Think == thought(first)) {
 		r.Same++
-		if judged {
+		if score, ok := robust(e, t, good, judged); ok {
+			// It also stands for those like it that went elsewhere by chance.
+			x.success.add(score)
+		} else if judged {
 			x.success.add(good)
 		}
 		if e.Priced {

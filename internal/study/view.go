@@ -135,6 +135,9 @@ func (v *View) words() string {
 // by writes a difference in the unit of the metric.
 func (v *View) by(d float64) string {
 	word := "more"
+	if v.Metric == Success {
+		d = min(max(d, -1), 1)
+	}
 	if d < 0 {
 		word, d = "less", -d
 	}
