@@ -33,6 +33,8 @@ var rights = []struct {
 	{"requests.read", looking, "search requests and see how they went"},
 	{"routes.read", looking, "see routes and how their rungs do"},
 	{"providers.read", looking, "see providers, the limits of their credentials and what is set aside"},
+	{"experiments.read", looking, "see experiments and what they have shown"},
+	{"experiments.write", running, "start, stop and decide experiments"},
 	{"keys.write", running, "make, change, rotate and end keys"},
 	{"models.write", running, "read newer models and prices"},
 	{"members.read", running, "see who runs the gateway"},

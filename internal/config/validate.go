@@ -184,6 +184,7 @@ func (c *Config) validate() error {
 			bad(join("models", ref), "%q is not provider/model", clip(ref))
 		}
 	}
+	c.checkExperiments(bad)
 	return errs.sorted()
 }
 

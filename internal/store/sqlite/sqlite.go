@@ -23,6 +23,7 @@ import (
 	"headrace/internal/budget"
 	"headrace/internal/ledger"
 	"headrace/internal/recall"
+	"headrace/internal/study"
 	"headrace/internal/webhook"
 )
 
@@ -55,6 +56,7 @@ var (
 	_ access.StaffStore = (*DB)(nil)
 	_ ledger.Searcher   = (*DB)(nil)
 	_ batch.Overseer    = (*DB)(nil)
+	_ study.Store       = (*DB)(nil)
 )
 
 // readers bounds the read pool.

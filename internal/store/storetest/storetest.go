@@ -22,6 +22,7 @@ import (
 	"headrace/internal/ledger"
 	"headrace/internal/llm"
 	"headrace/internal/recall"
+	"headrace/internal/study"
 )
 
 // Store is what is tested.
@@ -34,6 +35,7 @@ type Store interface {
 	batch.Store
 	batch.FileStore
 	Learned
+	study.Store
 	Close() error
 }
 
@@ -98,6 +100,7 @@ func Run(t *testing.T, open Open) {
 		{"batch holds", "money held for items in batches must be known after a restart", batchHolds},
 		{"batch times", "what was learned of batches must outlive the process, and stay small", batchTimes},
 		{"files", "a file must be there once it is whole, for its owner, until it expires", files},
+		{"experiments", "what experiments have shown must outlive the process and the rows that it came from", experiments},
 		{"responses", "a stored response must outlive the process, for its owner alone", wholeResponses},
 	} {
 		t.Run(c.name, func(t *testing.T) {
