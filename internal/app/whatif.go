@@ -55,7 +55,7 @@ func (w whatIf) Compare(ctx context.Context, spec admin.Workload) (admin.Compari
 	var notes []string
 	if len(spec.Items) > 0 {
 		for i := range spec.Items {
-			one, err := itemOf(&spec.Items[i])
+			one, err := workOf(&spec.Items[i])
 			if err != nil {
 				return admin.Comparison{}, llm.Errorf(llm.InvalidRequest, "items.%d.needs: %s", i, err)
 			}
@@ -104,7 +104,7 @@ func (w whatIf) Compare(ctx context.Context, spec admin.Workload) (admin.Compari
 	return out, nil
 }
 
-func itemOf(i *admin.WorkItem) (replay.Item, error) {
+func workOf(i *admin.WorkItem) (replay.Item, error) {
 	needs, err := catalog.Features(i.Needs)
 	return replay.Item{Usage: llm.Usage{Input: i.Other, Output: i.Output, Source: llm.UsageEstimated}, Family: tokens.Other, Needs: needs,
 		Prompt: map[tokens.Family]int64{tokens.Claude5: i.Claude5, tokens.Claude4: i.Claude4, tokens.GPT: i.GPT, tokens.Gemini: i.Gemini, tokens.Other: i.Other}}, err
