@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"strings"
 	"sync"
 )
@@ -113,9 +114,10 @@ const (
 	burstBuf = 16 << 10
 	// slowBuf is for streams that come event by event, as nearly all do that are
 	// open for long: after slowReads reads that gave no more than half of it the
-	// first buffer goes. Of what a waiting stream holds it was the largest part.
+	// first buffer goes, once. Of what a waiting stream holds it was the largest
+	// part.
 	slowBuf   = 1 << 10
-	slowReads = 8
+	slowReads = 16
 	// A waiting reader keeps no more than idleBuf: a thousand idle streams
 	// must not each hold on to the largest frame that they ever saw.
 	idleBuf = burstBuf
@@ -194,8 +196,10 @@ func (r *Reader) Wait() {
 		r.room()
 		n, err := r.src.Read(r.buf[r.end:])
 		r.end, r.got, r.err = r.end+n, n, err
-		if r.slow++; n > slowBuf/2 {
-			r.slow = 0
+		if n <= slowBuf/2 {
+			r.slow++
+		} else {
+			r.slow = min(r.slow, 0)
 		}
 		if n > 0 || err != nil {
 			empty = 0
@@ -239,6 +243,7 @@ func (r *Reader) room() {
 		r.move(make([]byte, slowBuf))
 	case len(r.buf) == slowBuf && r.end == slowBuf:
 		r.move(make([]byte, max(firstBuf, held+1)))
+		r.slow = math.MinInt // it stays
 	case held == 0, r.start > 0 && held <= firstBuf/4:
 		r.move(r.buf)
 	case len(r.buf)-r.end >= len(r.buf)/4:
