@@ -241,6 +241,10 @@ func (r *Reader) room() {
 		r.joined = nil
 	case r.slow >= slowReads && held == 0 && len(r.buf) == firstBuf:
 		r.move(make([]byte, slowBuf))
+		if r.first != nil {
+			firsts.Put(r.first)
+			r.first = nil
+		}
 	case len(r.buf) == slowBuf && r.end == slowBuf:
 		r.move(make([]byte, max(firstBuf, held+1)))
 		r.slow = math.MinInt // it stays
