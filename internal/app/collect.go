@@ -16,12 +16,15 @@ import (
 const (
 	busyPercent  = 150
 	quietPercent = 50
-	// quietFor is how many seconds without a collection make it quiet.
-	quietFor = 3
+	// quietFor is how many seconds without a collection make it quiet, busyAt how
+	// many collections in one second busy.
+	quietFor = 5
+	busyAt   = 6
 )
 
-// collector decides between the two once a second. Three collections a second
-// at the lower percentage are one at the higher, so that it does not swing.
+// collector decides between the two once a second. What is one collection in
+// five seconds at the higher percentage is three at the lower, far from busyAt: a
+// steady load does not make it swing.
 type collector struct {
 	quiet bool
 	calm  int    // seconds without a collection
@@ -37,7 +40,7 @@ func (c *collector) next(collections uint64) (percent int, ok bool) {
 		c.calm = 0
 	}
 	switch {
-	case c.quiet && n >= busyPercent/quietPercent:
+	case c.quiet && n >= busyAt:
 		c.quiet = false
 		return busyPercent, true
 	case !c.quiet && c.calm >= quietFor:

@@ -14,7 +14,8 @@ func TestCollector(t *testing.T) {
 	for i, step := range []struct {
 		collections uint64
 		want        int // 0: it stays
-	}{{5, 0}, {1, 0}, {0, 0}, {0, 0}, {1, 0}, {0, 0}, {0, 0}, {0, quietPercent}, {0, 0}, {2, 0}, {1, 0}, {3, busyPercent}, {1, 0}, {0, 0}, {0, 0}, {0, quietPercent}, {9, busyPercent}} {
+	}{{5, 0}, {1, 0}, {0, 0}, {0, 0}, {0, 0}, {0, 0}, {1, 0}, {0, 0}, {0, 0}, {0, 0}, {0, 0}, {0, quietPercent}, {0, 0}, {5, 0}, {1, 0}, {6, busyPercent},
+		{1, 0}, {0, 0}, {0, 0}, {0, 0}, {0, 0}, {0, quietPercent}, {9, busyPercent}} {
 		total += step.collections
 		if got, ok := c.next(total); got != step.want || ok != (step.want != 0) {
 			t.Errorf("second %d, with %d collections: %d, %t; want %d", i, step.collections, got, ok, step.want)
