@@ -19,79 +19,82 @@ import (
 	"headrace/internal/admission"
 )
 
+// queued is a gateway that serves one request at a time, before a provider that
+// answers none until it is told to.
+type queued struct {
+	*life
+	release chan struct{}
+	all     sync.WaitGroup
+	mu      sync.Mutex // guards order
+	order   []string   // of the models, as the provider was asked
+}
+
+func newQueued(t *testing.T) *queued {
+	l := &queued{release: make(chan struct{})}
+	_, yaml := babel(t, func(w http.ResponseWriter, r *http.Request, head, tail string) {
+		var asked struct{ Model string }
+		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
+			t.Error(err)
+		}
+		l.mu.Lock()
+		l.order = append(l.order, asked.Model)
+		l.mu.Unlock()
+		flushed(w, head)
+		<-l.release
+		flushed(w, tail)
+	})
+	l.life = live(t, nil, yaml+"overload: {requests: 1, least: 1, queue: 3, wait: 30s}\n")
+	return l
+}
+
+// send asks a model; a key that says a priority waits with it.
+func (l *queued) send(key, model, priority string) {
+	l.all.Go(func() {
+		a := l.call("POST", "/v1/chat/completions", strings.Replace(tongues[0].body, "MODEL", "p-openai/"+model, 1),
+			"Authorization: Bearer "+key, "X-Headrace-Priority: "+priority)
+		if a.status != 200 {
+			l.t.Errorf("%s: %d %s", model, a.status, a.body)
+		}
+	})
+}
+
+// first waits until the first request is being answered.
+func (l *queued) first() {
+	l.t.Helper()
+	waitFor(l.t, func() bool { l.mu.Lock(); defer l.mu.Unlock(); return len(l.order) == 1 }, "the first request")
+}
+
+// served lets the provider answer, and gives the order in which it was asked.
+func (l *queued) served() string {
+	close(l.release)
+	l.all.Wait()
+	return strings.Join(l.order, " ")
+}
+
 // TestOverload: what finds no place is told so at once in its dialect, with a
 // word on when to come back; what waits is served by priority.
 func TestOverload(t *testing.T) {
 	t.Parallel()
-	release := make(chan struct{})
-	var mu sync.Mutex // guards order
-	var order []string
-	_, yaml := babel(t, func(w http.ResponseWriter, r *http.Request, head, tail string) {
-		b, _ := io.ReadAll(r.Body)
-		mu.Lock()
-		for _, name := range []string{"first", "batch", "standard", "interactive"} {
-			if strings.Contains(string(b), name) {
-				order = append(order, name)
-			}
-		}
-		mu.Unlock()
-		flushed(w, head)
-		<-release
-		flushed(w, tail)
-	})
-	l := live(t, nil, yaml+"overload: {requests: 1, least: 1, queue: 3, wait: 30s}\n")
-	var all sync.WaitGroup
-	send := func(model, priority string) {
-		req, err := http.NewRequest("POST", l.base+"/v1/chat/completions", strings.NewReader(strings.Replace(tongues[0].body, "MODEL", "p-openai/"+model, 1)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Authorization", "Bearer "+key)
-		req.Header.Set("X-Headrace-Priority", priority)
-		all.Go(func() {
-			resp, err := http.DefaultClient.Do(req)
-			if err != nil {
-				t.Errorf("%s: %v", model, err)
-				return
-			}
-			defer resp.Body.Close()
-			if b, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != 200 {
-				t.Errorf("%s: %d %v %s", model, resp.StatusCode, err, b)
-			}
-		})
-	}
-	send("first", "interactive")
-	waitFor(t, func() bool { mu.Lock(); defer mu.Unlock(); return len(order) == 1 }, "the first request")
+	l := newQueued(t)
+	l.send(key, "first", "interactive")
+	l.first()
 	// They join the queue one after another; only their priority counts.
 	for _, p := range []string{"batch", "standard", "interactive"} {
-		send(p, p)
+		l.send(key, p, p)
 		time.Sleep(50 * time.Millisecond)
 	}
 	status := []int{503, 503, 529, 503, 503}
 	for i, g := range tongues {
 		began := time.Now()
-		req, err := http.NewRequest("POST", l.base+strings.Replace(g.path, "MODEL", "p-openai/m", 1), strings.NewReader(strings.Replace(g.body, "MODEL", "p-openai/m", 1)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Authorization", "Bearer "+key)
-		req.Header.Set("X-Headrace-Priority", "batch")
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if err != nil || resp.StatusCode != status[i] || resp.Header.Get("Retry-After") == "" || resp.Header.Get("X-Should-Retry") != "" || !strings.Contains(string(b), g.refused) || !strings.Contains(string(b), "too much to do") {
-			t.Errorf("%s: %d %v %s %v", g.dialect, resp.StatusCode, resp.Header, b, err)
+		a := l.call("POST", strings.Replace(g.path, "MODEL", "p-openai/m", 1), strings.Replace(g.body, "MODEL", "p-openai/m", 1), "X-Headrace-Priority: batch")
+		if a.status != status[i] || a.header.Get("Retry-After") == "" || a.header.Get("X-Should-Retry") != "" || !strings.Contains(a.body, g.refused) || !strings.Contains(a.body, "too much to do") {
+			t.Errorf("%s: %d %v %s", g.dialect, a.status, a.header, a.body)
 		}
 		if took := time.Since(began); took > 5*time.Second {
 			t.Errorf("%s: it took %v to say so", g.dialect, took)
 		}
 	}
-	close(release)
-	all.Wait()
-	if got := strings.Join(order, " "); got != "first interactive standard batch" {
+	if got := l.served(); got != "first interactive standard batch" {
 		t.Errorf("the order is %s", got)
 	}
 	if a := l.call("POST", "/v1/chat/completions", chatBody, "X-Headrace-Priority: urgent"); a.status != 400 {
@@ -237,23 +240,7 @@ func TestPriorityOfKeys(t *testing.T) {
 	if !slices.Equal(access.Priorities, admission.Priorities[:]) {
 		t.Errorf("access says %v, admission %v", access.Priorities, admission.Priorities)
 	}
-	release := make(chan struct{})
-	var mu sync.Mutex // guards order
-	var order []string
-	_, yaml := babel(t, func(w http.ResponseWriter, r *http.Request, head, tail string) {
-		b, _ := io.ReadAll(r.Body)
-		mu.Lock()
-		for _, name := range []string{"first", "slow", "quick"} {
-			if strings.Contains(string(b), `"`+name+`"`) {
-				order = append(order, name)
-			}
-		}
-		mu.Unlock()
-		flushed(w, head)
-		<-release
-		flushed(w, tail)
-	})
-	l := live(t, nil, yaml+"overload: {requests: 1, least: 1, queue: 3, wait: 30s}\n")
+	l := newQueued(t)
 	issue := func(spec string, status int) string {
 		a := l.call("POST", "/admin/v1/keys", spec, "Authorization: Bearer "+adminToken, "Content-Type: application/json")
 		if a.status != status {
@@ -276,39 +263,17 @@ func TestPriorityOfKeys(t *testing.T) {
 	}
 	issue(`{"name":"k","priority":"urgent"}`, 400)
 	slow, quick := issue(`{"name":"s","priority":"batch"}`, 201), issue(`{"name":"q","priority":"standard","may_raise":true}`, 201)
-	var all sync.WaitGroup
-	send := func(token, model, says string) {
-		req, err := http.NewRequest("POST", l.base+"/v1/chat/completions", strings.NewReader(strings.Replace(tongues[0].body, "MODEL", "p-openai/"+model, 1)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Authorization", "Bearer "+token)
-		req.Header.Set("X-Headrace-Priority", says)
-		all.Go(func() {
-			resp, err := http.DefaultClient.Do(req)
-			if err != nil {
-				t.Errorf("%s: %v", model, err)
-				return
-			}
-			defer resp.Body.Close()
-			if b, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != 200 {
-				t.Errorf("%s: %d %v %s", model, resp.StatusCode, err, b)
-			}
-		})
-	}
 	waiting := func(n string) {
 		t.Helper()
 		waitFor(t, func() bool { return strings.Contains(l.call("GET", "/metrics", "").body, n+"\n") }, n)
 	}
-	send(key, "first", "")
-	waitFor(t, func() bool { mu.Lock(); defer mu.Unlock(); return len(order) == 1 }, "the first request")
-	send(slow, "slow", "interactive")
+	l.send(key, "first", "")
+	l.first()
+	l.send(slow, "slow", "interactive")
 	waiting(`headrace_admission_waiting{priority="batch"} 1`)
-	send(quick, "quick", "interactive")
+	l.send(quick, "quick", "interactive")
 	waiting(`headrace_admission_waiting{priority="interactive"} 1`)
-	close(release)
-	all.Wait()
-	if got := strings.Join(order, " "); got != "first quick slow" {
+	if got := l.served(); got != "first quick slow" {
 		t.Errorf("the order is %s", got)
 	}
 }

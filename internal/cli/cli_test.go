@@ -20,6 +20,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
 
 	"headrace/internal/admin"
 	"headrace/internal/app"
@@ -28,7 +29,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(leakless{m}, map[string]func(){
 		"headrace": func() {
 			os.Exit(run(context.Background(), os.Args[1:], &fakeApp{}, os.Stdin, os.Stdout, os.Stderr, os.Getenv))
 		},
@@ -49,6 +50,19 @@ func TestMain(m *testing.M) {
 			panic(http.Serve(l, h))
 		},
 	})
+}
+
+// leakless are tests that fail when they leave a goroutine behind.
+type leakless struct{ testscript.TestingM }
+
+func (l leakless) Run() int {
+	code := l.TestingM.Run()
+	http.DefaultClient.CloseIdleConnections()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	return code
 }
 
 func TestScripts(t *testing.T) {

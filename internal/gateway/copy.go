@@ -115,7 +115,7 @@ func (x *exchange) ask(ctx context.Context, c *Copy, d *llm.Draft) *llm.Error {
 	defer func() { settle(cost) }()
 	capped := d.With(llm.Edit{Kind: llm.EditMaxTokens, Number: most})
 	out := x.s.Relay.Run(ctx, &plan, &capped, &x.reply)
-	x.ended(&out, d)
+	x.ended(out, d)
 	cost = 0
 	for i := range x.row.Attempts {
 		a := &x.row.Attempts[i]

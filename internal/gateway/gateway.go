@@ -153,85 +153,94 @@ func (g *Gateway) Running() int { return int(g.running.Load()) }
 // Drain makes /readyz say no, so that load balancers look elsewhere.
 func (g *Gateway) Drain() { g.draining.Store(true) }
 
-// serve takes a request through the rooms.
+// serve takes a request through the rooms. What it and run hold is small: their
+// stack is that of every stream that waits for its next event.
 func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, d *door, path asked) {
 	x := g.begin(w, d)
 	defer x.end()
 	if g.o.Traces != nil {
 		x.row.Trace = g.o.Traces.Begin(req.Header)
 	}
+	ctx, cancel, caller, draft, fail := x.receive(req, path)
+	defer cancel()
+	switch {
+	case fail != nil:
+	case x.later(req):
+		x.leave(ctx, req, caller, draft)
+	default:
+		fail = x.run(ctx, caller, draft, req.Header["X-Headrace-Tags"])
+	}
+	if fail != nil {
+		x.refuse(fail)
+	}
+}
+
+// receive lets a request in and reads it. cancel is never nil.
+func (x *exchange) receive(req *http.Request, path asked) (ctx context.Context, cancel context.CancelFunc, caller *access.Principal, draft *llm.Draft, fail *llm.Error) {
+	caller, draft = new(access.Principal), new(llm.Draft)
 	enter := x.enter
 	if x.later(req) {
 		enter = x.enterNow
 	}
-	ctx, cancel, caller, fail := enter(req)
-	defer cancel()
-	if fail != nil {
-		x.refuse(fail)
-		return
+	if ctx, cancel, *caller, fail = enter(req); fail != nil {
+		return ctx, cancel, caller, draft, fail
 	}
-	draft, fail := x.read(req, path)
-	if fail != nil {
-		x.refuse(fail)
-		return
+	if *draft, fail = x.read(req, path); fail != nil {
+		return ctx, cancel, caller, draft, fail
 	}
-	if fail := wishes(&draft, req.Header); fail != nil {
-		x.refuse(fail)
-		return
+	if fail = wishes(draft, req.Header); fail != nil {
+		return ctx, cancel, caller, draft, fail
 	}
-	if fail := x.heard(&caller, &draft, req.Header["X-Headrace-Feedback"]); fail != nil {
-		x.refuse(fail)
-		return
-	}
-	if x.later(req) {
-		x.leave(ctx, req, &caller, &draft)
-		return
-	}
-	if fail := x.run(ctx, &caller, &draft, req.Header["X-Headrace-Tags"]); fail != nil {
-		x.refuse(fail)
-	}
+	return ctx, cancel, caller, draft, x.heard(caller, draft, req.Header["X-Headrace-Feedback"])
 }
 
 // run takes a request through the rooms behind the door, whoever brought it.
 // tags are the lines of x-headrace-tags. The error is for the client, who has
 // been told nothing yet.
 func (x *exchange) run(ctx context.Context, p *access.Principal, d *llm.Draft, tags []string) *llm.Error {
-	if fail := x.plainly(d); fail != nil {
+	plan, settle, fail := x.ready(ctx, p, d, tags)
+	if fail != nil || settle == nil {
 		return fail
+	}
+	took := int64(0)
+	defer func() { settle(took) }()
+	out := x.s.Relay.Run(ctx, plan, d, &x.reply)
+	took = x.ended(out, d)
+	x.copied(p, d, out)
+	return nil
+}
+
+// ready does what comes before a provider is asked. settle ends what is reserved
+// for the caller; without one the request is answered.
+func (x *exchange) ready(ctx context.Context, p *access.Principal, d *llm.Draft, tags []string) (_ *route.Plan, settle func(took int64), fail *llm.Error) {
+	if fail := x.plainly(d); fail != nil {
+		return nil, nil, fail
 	}
 	x.about(d)
 	x.label(d, tags)
 	keep := &x.reply.keep
 	if fail := keep.goOn(ctx, d); fail != nil {
-		return fail
+		return nil, nil, fail
 	}
 	if fail := x.guard(ctx, p, d); fail != nil {
-		return fail
+		return nil, nil, fail
 	}
 	x.vary(p, d)
 	bill, fail := x.open(p, tags)
 	if fail != nil {
-		return fail
+		return nil, nil, fail
 	}
 	x.reply.bill = bill
 	keep.restore(d)
 	plan, fail := x.plan(p, d)
 	if fail != nil {
-		return fail
+		return nil, nil, fail
 	}
 	if ok, fail := x.local(&plan, d); ok {
-		return fail
+		return nil, nil, fail
 	}
-	settle, fail := x.g.o.Limits.Reserve(p, &plan, x.estimate(p, d), x.reply.start)
-	if fail != nil {
-		return fail
-	}
-	took := int64(0)
-	defer func() { settle(took) }()
-	out := x.s.Relay.Run(ctx, &plan, d, &x.reply)
-	took = x.ended(&out, d)
-	x.copied(p, d, &out)
-	return nil
+	settle, fail = x.g.o.Limits.Reserve(p, &plan, x.estimate(p, d), x.reply.start)
+	return &plan, settle, fail
 }
 
 // exchange is one request: the row that is written of it, the reply, and the

@@ -349,7 +349,7 @@ func (x *exchange) pass(ctx context.Context, req *http.Request, r *recall.Record
 	x.about(&draft)
 	plan := route.Plan{Targets: []route.Target{{Provider: r.Provider, Why: "it holds the response"}}}
 	out := x.s.Relay.Run(ctx, &plan, &draft, &x.reply)
-	x.ended(&out, &draft)
+	x.ended(out, &draft)
 	gone := out.OK || out.Err != nil && out.Err.Status == http.StatusNotFound
 	if req.Method != http.MethodDelete || !gone {
 		return nil

@@ -102,9 +102,7 @@ func (s *stream) Next() (llm.Piece, error) {
 		return llm.Piece{}, s.broken
 	}
 	for {
-		if s.native && s.begun && !s.Buffered() {
-			s.rest() // what follows mostly needs none, and may be long in coming
-		}
+		s.Wait()
 		f, err := s.ahead, error(nil)
 		if s.has {
 			s.has = false
@@ -175,6 +173,18 @@ func (s *stream) Next() (llm.Piece, error) {
 			return p, nil
 		}
 	}
+}
+
+// Wait waits until there is something for Next. A stream waits nearly all of
+// its time: on the small stack of this call, not on that of Next.
+func (s *stream) Wait() {
+	if s.broken != nil || s.Buffered() {
+		return
+	}
+	if s.native && s.begun {
+		s.rest() // what follows mostly needs none, and may be long in coming
+	}
+	s.frames.Wait()
 }
 
 // rooms keeps room for events, which a stream needs when it begins and when it

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	"headrace/internal/llm"
@@ -58,41 +57,11 @@ func (s *Responses) Later(r Record) error {
 // ResponsesOptions.StopIn. Its error says what could not be written at the end.
 // The caller owns its goroutine; Run is called once.
 func (s *Responses) Run(ctx context.Context) error {
-	pause := time.Duration(0)
-	for ctx.Err() == nil {
-		wait := writeEvery
-		if pause == 0 {
-			select {
-			case <-ctx.Done():
-				continue
-			case <-s.wait.some:
-			}
-		} else {
-			wait = pause - rand.N(pause/4)
-		}
-		sleep(ctx, wait)
-		if ctx.Err() != nil {
-			break
-		}
-		if err := s.drain(ctx); err != nil {
-			pause = min(max(2*pause, firstPause), lastPause)
-		} else {
-			pause = 0
-		}
-	}
 	// What clients were given ids of has to be known after a restart.
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.o.StopIn)
-	defer cancel()
-	for pause = firstPause; ; pause = min(2*pause, lastPause) {
-		err := s.drain(last)
-		if err == nil {
-			return nil
-		}
-		sleep(last, pause)
-		if last.Err() != nil {
-			return fmt.Errorf("%d responses are not stored: %w", s.Waiting(), err)
-		}
+	if err := inRounds(ctx, s.wait.some, writeEvery, s.o.StopIn, s.drain); err != nil {
+		return fmt.Errorf("%d responses are not stored: %w", s.Waiting(), err)
 	}
+	return nil
 }
 
 // Waiting is how many records are not written yet.

@@ -98,14 +98,25 @@ func (s *State) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
+	// What was said to the client has to be known after a restart.
+	if err := inRounds(ctx, s.some, s.o.Every, s.o.StopIn, s.drain); err != nil {
+		return fmt.Errorf("the state of %d turns is not written: %w", s.Stats().Waiting, err)
+	}
+	return nil
+}
+
+// inRounds drains whenever some says that something waits, every later so that
+// others come with it, until ctx ends; then what is left, within stopIn. After a
+// failure it pauses, longer each time. Its error is that of the last try.
+func inRounds(ctx context.Context, some <-chan struct{}, every, stopIn time.Duration, drain func(context.Context) error) error {
 	pause := time.Duration(0)
 	for ctx.Err() == nil {
-		wait := s.o.Every
+		wait := every
 		if pause == 0 {
 			select {
 			case <-ctx.Done():
 				continue
-			case <-s.some:
+			case <-some:
 			}
 		} else {
 			wait = pause - rand.N(pause/4)
@@ -114,23 +125,22 @@ func (s *State) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		if err := s.drain(ctx); err != nil {
+		if err := drain(ctx); err != nil {
 			pause = min(max(2*pause, firstPause), lastPause)
 		} else {
 			pause = 0
 		}
 	}
-	// What was said to the client has to be known after a restart.
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.o.StopIn)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopIn)
 	defer cancel()
 	for pause = firstPause; ; pause = min(2*pause, lastPause) {
-		err := s.drain(last)
+		err := drain(last)
 		if err == nil {
 			return nil
 		}
 		sleep(last, pause)
 		if last.Err() != nil {
-			return fmt.Errorf("the state of %d turns is not written: %w", s.Stats().Waiting, err)
+			return err
 		}
 	}
 }

@@ -84,7 +84,7 @@ func (a *Attempt) drained() {
 // opened is an attempt under way: its context and what bounds it.
 type opened struct {
 	t      *route.Target
-	limits Limits
+	limits *Limits
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	leaves *leaving
@@ -94,8 +94,8 @@ type opened struct {
 }
 
 // open begins an attempt at a target within limits; close ends it.
-func (r *Relay) open(ctx context.Context, t *route.Target, d *llm.Draft, within Limits) (o opened) {
-	o.t, o.limits = t, within
+func (r *Relay) open(ctx context.Context, t *route.Target, d *llm.Draft, within *Limits) *opened {
+	o := &opened{t: t, limits: within}
 	if drain := r.o.Drains[t.Provider]; drain != nil && d.Op == llm.OpChat {
 		o.ctx, o.cancel, o.leaves, o.done = drain.attend(ctx)
 	} else {
@@ -141,75 +141,111 @@ func (r *Relay) send(o *opened, d *llm.Draft, credential, n int) (*llm.Answer, e
 func (w *run) attempt(ctx context.Context, d *llm.Draft, p Permit) (reached reach, failed *llm.Error) {
 	a := w.row()
 	a.Class = llm.Unavailable // until it has ended
-	defer func() { p.Done(a) }()
-	o := w.relay.open(ctx, w.target(), d, w.terms.of(w.target()))
+	defer p.Done(a)
+	o := w.open(ctx, d)
 	defer o.close()
-	ans, err := w.relay.send(&o, d, a.Credential, a.N)
+	ans, err := w.relay.send(o, d, a.Credential, a.N)
 	if err != nil {
-		failed = w.relay.classify(ctx, o.ctx, err, o.t)
-		if a.Sent = failed.Class != llm.Unsupported; a.Sent {
-			w.sent++
-		}
+		failed = w.unanswered(ctx, o, a, err)
 	} else {
-		a.FirstByte = time.Since(a.Start)
-		reached, failed = w.pass(ctx, &o, ans, a, w.at+1 == len(w.plan.Targets))
+		reached, failed = w.pass(ctx, o, ans, a, w.at+1 == len(w.plan.Targets))
 	}
 	a.end(failed)
 	return reached, failed
 }
 
+// open begins an attempt at the present target.
+func (w *run) open(ctx context.Context, d *llm.Draft) *opened {
+	return w.relay.open(ctx, w.target(), d, w.terms.of(w.target()))
+}
+
+// unanswered notes that an attempt had no answer, and says why.
+func (w *run) unanswered(ctx context.Context, o *opened, a *Attempt, err error) *llm.Error {
+	failed := w.relay.classify(ctx, o.ctx, err, o.t)
+	if a.Sent = failed.Class != llm.Unsupported; a.Sent {
+		w.sent++
+	}
+	return failed
+}
+
 // pass passes an answer on to the client. reached says how much of it the
 // client has seen, last that no other target is left.
 func (w *run) pass(ctx context.Context, o *opened, ans *llm.Answer, a *Attempt, last bool) (reached reach, failed *llm.Error) {
-	t, l, leaves := o.t, &o.limits, o.leaves
+	meta := w.begun(o, ans, a)
+	if ans.Stream == nil {
+		return w.whole(ctx, o, ans, a, meta, last)
+	}
+	defer ans.Stream.Close()
+	c := w.copier(o, ans, a, meta, last)
+	defer c.idle.Stop()
+	err := c.run(ctx)
+	return w.streamed(ctx, o, c, err)
+}
+
+// begun notes that an attempt was answered, and gives what the client is told
+// of it.
+func (w *run) begun(o *opened, ans *llm.Answer, a *Attempt) *Meta {
 	o.byte.Stop()
 	w.sent++
 	a.Sent, a.Status, a.UpstreamID = true, ans.Status, ans.UpstreamID
-	meta := Meta{Target: t, Began: a.Start, Attempts: w.sent, Warnings: append(w.warned, Warnings(ans.Losses)...)}
+	if a.FirstByte == 0 { // one that raced knows it better
+		a.FirstByte = time.Since(a.Start)
+	}
+	meta := &Meta{Target: o.t, Began: a.Start, Attempts: w.sent, Warnings: append(w.warned, Warnings(ans.Losses)...)}
 	meta.Held = w.paid()
 	if w.held != nil {
 		meta.Warnings = append(meta.Warnings, w.held.told...)
 	}
 	w.out.Warnings = meta.Warnings
-	if ans.Stream == nil {
-		a.Usage, a.Finish, a.OutputBytes = ans.Glance.Usage, ans.Glance.Finish, ans.TextBytes
-		if leaves.draining() {
-			a.drained()
-			return nothing, clientGone(ctx)
-		}
-		if w.judge(ans, meta, a) {
-			return nothing, nil
-		}
-		if !last && w.turnsAway(ans.Glance.Finish) {
-			w.keep(&refusal{answer: ans, meta: meta})
-			return nothing, turnedAway(t, ans, ans.Glance.Finish)
-		}
-		if err := w.reply.Whole(ans, meta); err != nil {
-			return content, unreachable(ctx, err)
-		}
-		return content, nil
+	return meta
+}
+
+// whole passes a whole answer on.
+func (w *run) whole(ctx context.Context, o *opened, ans *llm.Answer, a *Attempt, meta *Meta, last bool) (reached reach, failed *llm.Error) {
+	a.Usage, a.Finish, a.OutputBytes = ans.Glance.Usage, ans.Glance.Finish, ans.TextBytes
+	if o.leaves.draining() {
+		a.drained()
+		return nothing, clientGone(ctx)
 	}
-	defer ans.Stream.Close()
+	if w.judge(ans, *meta, a) {
+		return nothing, nil
+	}
+	if !last && w.turnsAway(ans.Glance.Finish) {
+		w.keep(&refusal{answer: ans, meta: *meta})
+		return nothing, turnedAway(o.t, ans, ans.Glance.Finish)
+	}
+	if err := w.reply.Whole(ans, *meta); err != nil {
+		return content, unreachable(ctx, err)
+	}
+	return content, nil
+}
+
+// copier makes the copier of a streamed answer.
+func (w *run) copier(o *opened, ans *llm.Answer, a *Attempt, meta *Meta, last bool) *copier {
+	c := &copier{reply: w.reply, answer: ans, meta: *meta, attempt: a, holdFor: w.relay.o.Hold, idleFor: o.limits.Idle, first: o.first, leaves: o.leaves}
 	cancel := o.cancel
-	idle := time.AfterFunc(l.Idle, func() { cancel(errIdle) })
-	defer idle.Stop()
-	c := copier{reply: w.reply, answer: ans, meta: meta, attempt: a, holdFor: w.relay.o.Hold, idle: idle, idleFor: l.Idle, first: o.first, leaves: leaves}
+	c.idle = time.AfterFunc(o.limits.Idle, func() { cancel(errIdle) })
+	c.waits, _ = ans.Stream.(waiter)
 	if !last && w.draft.Op == llm.OpChat {
-		c.need, c.warmUp, c.cancel = l.need(), l.WarmUp, cancel
+		c.need, c.warmUp, c.cancel = o.limits.need(), o.limits.WarmUp, cancel
 	}
 	if !last {
 		c.turnsAway = w.turnsAway
 	}
-	err := c.run(ctx)
+	return c
+}
+
+// streamed says what a streamed answer came to.
+func (w *run) streamed(ctx context.Context, o *opened, c *copier, err error) (reached reach, failed *llm.Error) {
 	if c.refusal != nil {
 		w.keep(c.refusal)
 	}
-	if leaves.draining() {
-		a.drained()
+	if o.leaves.draining() {
+		c.attempt.drained()
 		return c.reached, unreachable(ctx, context.Canceled)
 	}
 	if err != nil {
-		return c.reached, w.relay.classify(ctx, o.ctx, err, t)
+		return c.reached, w.relay.classify(ctx, o.ctx, err, o.t)
 	}
 	return content, nil
 }

@@ -25,6 +25,11 @@ const (
 	told
 )
 
+// waiter is a stream that says when Next need not wait. The stacks of waiting
+// streams are most of what they cost: a goroutine that is less than some 3 KB
+// deep while it waits gets a smaller one (TestStreams).
+type waiter interface{ Wait() }
+
 // copier passes one streamed answer on.
 type copier struct {
 	reply   Reply
@@ -47,6 +52,14 @@ type copier struct {
 	// refusal is the answer that was left for the next target.
 	refusal *refusal
 
+	// finished says that the end has come, refused that it is one that is left for
+	// the next target; broken is the provider's own error, which the client was
+	// given.
+	finished, refused bool
+	broken            *llm.Error
+	// waits is the stream, if it is a waiter.
+	waits waiter
+
 	// mu guards reply and the fields below: the hold timer writes too.
 	mu      sync.Mutex
 	held    []llm.Piece // lifecycle pieces, not yet given to the client
@@ -64,78 +77,96 @@ type copier struct {
 // a complete answer.
 func (c *copier) run(ctx context.Context) error {
 	c.hold = time.AfterFunc(c.holdFor, c.silence)
-	defer func() {
-		c.mu.Lock()
-		c.done = true
-		c.hold.Stop()
-		if c.warm != nil {
-			c.warm.Stop()
+	defer c.stop()
+	for more := true; more; {
+		if c.waits != nil {
+			c.waits.Wait()
 		}
-		c.mu.Unlock()
-	}()
-	finished, refused := false, false
-	var broken *llm.Error // the provider's own error, which the client was given
-	for {
-		p, err := c.answer.Stream.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			if finished || broken != nil {
-				break // all is said; how the connection went down is its own affair
-			}
+		var err error
+		if more, err = c.step(ctx); err != nil {
 			return err
 		}
-		c.idle.Reset(c.idleFor)
-		c.attempt.OutputBytes += p.TextBytes
-		commits, answers := false, false
-		for i := range p.Events {
-			e := &p.Events[i]
-			switch {
-			case e.Kind == llm.EventUsage:
-				c.attempt.Usage = e.Usage
-			case e.Kind == llm.EventFinish:
-				c.attempt.Finish, finished = e.Finish, true
-				refused = c.turnsAway != nil && c.turnsAway(e.Finish)
-			case e.Kind == llm.EventError && broken != nil:
-			case e.Kind == llm.EventError:
-				if !c.tells(p) {
-					return e.Err
-				}
-				broken = e.Err // what follows it is passed on too: usage, an end
-			case e.Content():
-				answers = true
-				commits = commits || c.turnsAway == nil || !mayRefuse(e)
+	}
+	return c.end(ctx)
+}
+
+// stop ends the timers.
+func (c *copier) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done = true
+	c.hold.Stop()
+	if c.warm != nil {
+		c.warm.Stop()
+	}
+}
+
+// step takes one piece of the stream; more says that it has not ended.
+func (c *copier) step(ctx context.Context) (more bool, err error) {
+	p, err := c.answer.Stream.Next()
+	if err == io.EOF {
+		return false, nil
+	}
+	if err != nil {
+		if c.finished || c.broken != nil {
+			return false, nil // all is said; how the connection went down is its own affair
+		}
+		return false, err
+	}
+	c.idle.Reset(c.idleFor)
+	c.attempt.OutputBytes += p.TextBytes
+	commits, answers := false, false
+	for i := range p.Events {
+		e := &p.Events[i]
+		switch {
+		case e.Kind == llm.EventUsage:
+			c.attempt.Usage = e.Usage
+		case e.Kind == llm.EventFinish:
+			c.attempt.Finish, c.finished = e.Finish, true
+			c.refused = c.turnsAway != nil && c.turnsAway(e.Finish)
+		case e.Kind == llm.EventError && c.broken != nil:
+		case e.Kind == llm.EventError:
+			if !c.tells(p) {
+				return false, e.Err
 			}
-		}
-		if answers && c.first != nil {
-			c.first.Stop()
-		}
-		if c.leaves.draining() {
-			c.leaves.read(max(len(p.Raw), p.TextBytes))
-			continue
-		}
-		err = c.give(p, commits, finished && !refused)
-		if err == nil && !c.answer.Stream.Buffered() {
-			err = c.flush()
-		}
-		if err != nil && !c.leaves.left(ctx) {
-			return unreachable(ctx, err)
+			c.broken = e.Err // what follows it is passed on too: usage, an end
+		case e.Content():
+			answers = true
+			commits = commits || c.turnsAway == nil || !mayRefuse(e)
 		}
 	}
-	if refused && broken == nil && c.untold() {
+	if answers && c.first != nil {
+		c.first.Stop()
+	}
+	if c.leaves.draining() {
+		c.leaves.read(max(len(p.Raw), p.TextBytes))
+		return true, nil
+	}
+	err = c.give(p, commits, c.finished && !c.refused)
+	if err == nil && !c.answer.Stream.Buffered() {
+		err = c.flush()
+	}
+	if err != nil && !c.leaves.left(ctx) {
+		return false, unreachable(ctx, err)
+	}
+	return true, nil
+}
+
+// end says what a stream that has ended came to.
+func (c *copier) end(ctx context.Context) error {
+	if c.refused && c.broken == nil && c.untold() {
 		c.refusal = &refusal{answer: c.answer, meta: c.meta, pieces: c.held}
 		return turnedAway(c.meta.Target, c.answer, c.attempt.Finish)
 	}
 	switch err := c.flush(); {
 	case err != nil && !c.leaves.left(ctx):
 		return unreachable(ctx, err)
-	case broken != nil:
+	case c.broken != nil:
 		c.mu.Lock()
 		c.reached = told
 		c.mu.Unlock()
-		return broken
-	case !finished:
+		return c.broken
+	case !c.finished:
 		return llm.Errorf(llm.MalformedUpstream, "the stream of %s ended without a finish", c.attempt.Provider)
 	}
 	return nil

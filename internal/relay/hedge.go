@@ -83,7 +83,7 @@ type hedge struct {
 
 // side is one of the two attempts.
 type side struct {
-	o      opened
+	o      *opened
 	permit Permit
 	hold   Hold
 	row    int // in out.Attempts
@@ -117,7 +117,7 @@ func (h *hedge) race(ctx context.Context, permit Permit, after time.Duration) (r
 				s.took = time.Since(began)
 				answered <- s
 			}()
-			s.ans, s.err = h.relay.send(&s.o, h.draft, credential, n)
+			s.ans, s.err = h.relay.send(s.o, h.draft, credential, n)
 		}()
 		return s
 	}
@@ -177,7 +177,7 @@ func (h *hedge) race(ctx context.Context, permit Permit, after time.Duration) (r
 	a := h.toEnd(sides, winner)
 	a.FirstByte = winner.took
 	last := h.at+len(sides) == len(h.plan.Targets)
-	reached, failed = h.pass(ctx, &winner.o, winner.ans, a, last)
+	reached, failed = h.pass(ctx, winner.o, winner.ans, a, last)
 	a.end(failed)
 	winner.end(a, failed)
 	return reached, failed

@@ -33,7 +33,7 @@ func late(d time.Duration, s step) step {
 func race(ctx context.Context, u *upstream, h *tail, asked string, reply *client) relay.Outcome {
 	d := llm.NewDraft(llm.OpenAI, llm.OpChat, nil, llm.Head{Stream: true}, func([]byte) (*llm.Request, error) { return &llm.Request{}, nil })
 	plan := route.Plan{Asked: asked, Targets: []route.Target{{Provider: "p", Model: "a"}, {Provider: "q", Model: "b"}, {Provider: "r", Model: "c"}}}
-	return relay.New(relay.Options{Sender: u, Hedge: h}).Run(ctx, &plan, &d, reply)
+	return *relay.New(relay.Options{Sender: u, Hedge: h}).Run(ctx, &plan, &d, reply)
 }
 
 // saved gives a hedger that may hedge.

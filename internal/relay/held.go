@@ -185,7 +185,7 @@ func (w *run) opine(ctx context.Context) {
 	defer func() { p.Done(a) }()
 	o := w.relay.open(ctx, t, &d, w.terms.of(t))
 	defer o.close()
-	ans, err := w.relay.send(&o, &d, a.Credential, a.N)
+	ans, err := w.relay.send(o, &d, a.Credential, a.N)
 	if err != nil {
 		failed = w.relay.classify(ctx, o.ctx, err, t)
 		a.Sent = failed.Class != llm.Unsupported

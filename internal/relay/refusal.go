@@ -20,7 +20,7 @@ type refusal struct {
 func (w *run) keep(r *refusal) { w.refusal = r }
 
 // tell gives a kept refusal to the client.
-func (w *run) tell(ctx context.Context) Outcome {
+func (w *run) tell(ctx context.Context) *Outcome {
 	r := w.refusal
 	r.meta.Attempts = w.sent
 	r.meta.Warnings = append(slices.Clip(r.meta.Warnings), "route: the models asked after the refusal did not answer")
@@ -28,7 +28,7 @@ func (w *run) tell(ctx context.Context) Outcome {
 	if err := w.give(r); err != nil {
 		return w.broke(ctx, content, unreachable(ctx, err))
 	}
-	return w.done(llm.Finish{Reason: llm.FinishRefusal, Refused: w.last.Refused})
+	return w.done(&llm.Finish{Reason: llm.FinishRefusal, Refused: w.last.Refused})
 }
 
 func (w *run) give(r *refusal) error {

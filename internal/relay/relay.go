@@ -99,7 +99,7 @@ type terms struct {
 	rules    map[llm.Class]Rule
 	attempts int
 	limits   Limits
-	own      map[string]Limits // by provider
+	own      map[string]*Limits // by provider
 }
 
 // New makes a Relay.
@@ -118,12 +118,13 @@ func ready(t Terms) *terms {
 	if t.Policy == nil {
 		t.Policy = DefaultPolicy()
 	}
-	m := &terms{rules: make(map[llm.Class]Rule, len(t.Policy)), attempts: t.Attempts, limits: t.Limits.orDefault(), own: make(map[string]Limits, len(t.Providers))}
+	m := &terms{rules: make(map[llm.Class]Rule, len(t.Policy)), attempts: t.Attempts, limits: t.Limits.orDefault(), own: make(map[string]*Limits, len(t.Providers))}
 	for _, rule := range t.Policy {
 		m.rules[rule.Class] = rule
 	}
 	for id, l := range t.Providers {
-		m.own[id] = l.orDefault()
+		own := l.orDefault()
+		m.own[id] = &own
 	}
 	return m
 }
@@ -136,11 +137,11 @@ func (r *Relay) termsOf(p *route.Plan) *terms {
 	return r.terms
 }
 
-func (m *terms) of(t *route.Target) Limits {
+func (m *terms) of(t *route.Target) *Limits {
 	if l, ok := m.own[t.Provider]; ok {
 		return l
 	}
-	return m.limits
+	return &m.limits
 }
 
 // most bounds the attempts of one request, whatever the policy says.
@@ -169,11 +170,9 @@ type Outcome struct {
 
 // Run tries the plan's targets until one answers and passes its answer to
 // reply. ctx is the client's: when it ends, the upstream is closed and no
-// further attempt is made.
-func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply Reply) Outcome {
-	own := r.termsOf(plan)
-	w := run{relay: r, terms: own, plan: plan, asked: d, draft: d, reply: reply, most: own.most(len(plan.Targets)), mendedAt: -1}
-	w.room = room{relay: r, terms: own, plan: plan, draft: d}
+// further attempt is made. The outcome is the caller's.
+func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply Reply) *Outcome {
+	w := r.begin(plan, d, reply)
 	defer w.room.close(&w.out)
 	for w.sent < w.most && w.room.more(&w.at) {
 		w.prepare()
@@ -194,7 +193,7 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 			continue
 		}
 		if err == nil {
-			return w.done(w.row().Finish)
+			return w.done(&w.row().Finish)
 		}
 		if reached != nothing {
 			return w.broke(ctx, reached, err)
@@ -204,4 +203,12 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 		}
 	}
 	return w.refuse(ctx)
+}
+
+// begin begins a run.
+func (r *Relay) begin(plan *route.Plan, d *llm.Draft, reply Reply) *run {
+	own := r.termsOf(plan)
+	w := &run{relay: r, terms: own, plan: plan, asked: d, draft: d, reply: reply, most: own.most(len(plan.Targets)), mendedAt: -1}
+	w.room = room{relay: r, terms: own, plan: plan, draft: d}
+	return w
 }

@@ -189,12 +189,12 @@ func (w *run) send(ctx context.Context, d *llm.Draft, p Permit) (reached reach, 
 
 // done is the outcome of an answer that the client has got whole, and that ends
 // so.
-func (w *run) done(f llm.Finish) Outcome {
+func (w *run) done(f *llm.Finish) *Outcome {
 	w.out.OK, w.out.Committed = true, true
 	if f.Reason == llm.FinishRefusal && w.draft.Op == llm.OpChat {
 		w.out.Class, w.out.Refused = llm.ContentRefused, f.Refused
 	}
-	return w.out
+	return &w.out
 }
 
 // next says where to go on after an attempt that has given the client nothing:
@@ -290,21 +290,21 @@ func sleep(ctx context.Context, d time.Duration) bool {
 }
 
 // broke ends a run whose answer broke off after the client had seen some of it.
-func (w *run) broke(ctx context.Context, reached reach, err *llm.Error) Outcome {
+func (w *run) broke(ctx context.Context, reached reach, err *llm.Error) *Outcome {
 	w.out.Committed, w.last = true, err
 	return w.end(ctx, reached == content)
 }
 
 // refuse ends a run in which nobody answered, or nobody as the plan says: then
 // the client is given the last answer that there was.
-func (w *run) refuse(ctx context.Context) Outcome {
+func (w *run) refuse(ctx context.Context) *Outcome {
 	if w.held != nil && clientGone(ctx) == nil {
 		w.held.meta.Attempts = w.sent
 		w.out.Warnings = w.held.meta.Warnings
 		if err := w.reply.Whole(w.held.answer, w.held.meta); err != nil {
 			return w.broke(ctx, content, unreachable(ctx, err))
 		}
-		return w.done(w.held.answer.Glance.Finish)
+		return w.done(&w.held.answer.Glance.Finish)
 	}
 	if w.refusal != nil && w.refused() && clientGone(ctx) == nil {
 		return w.tell(ctx)
@@ -317,12 +317,12 @@ func (w *run) refuse(ctx context.Context) Outcome {
 
 // end gives the last error to the client, if it is to be told. One that is gone
 // by then makes the outcome client_gone: nobody was told.
-func (w *run) end(ctx context.Context, tell bool) Outcome {
+func (w *run) end(ctx context.Context, tell bool) *Outcome {
 	w.out.Err, w.out.Class, w.out.Refused = w.last, w.last.Class, w.last.Refused
 	if tell && w.last.Class != llm.ClientGone {
 		if err := w.reply.Fail(w.last, Meta{Attempts: w.sent, Warnings: w.out.Warnings}); err != nil && ctx.Err() != nil {
 			w.out.Class = llm.ClientGone
 		}
 	}
-	return w.out
+	return &w.out
 }

@@ -101,7 +101,7 @@ var order = []string{
 	"Faults, before the first word", "Faults, after the first word", "Refusals at the door", "Simulation",
 	"Budget race", "Client leaves, before the first byte", "Client leaves, in a stream", "Client leaves, whole answer",
 	"Drain", "Reload under load", "Brown-out, 2 x capacity", "Brown-out, 5 x capacity", "Provider outage",
-	"Aborted streams", "Streams, HTTP/1.1 on both sides", "Streams, HTTP/2 to the provider", "Streams, HTTP/2 on both sides", "Soak",
+	"Aborted streams", "Streams, HTTP/1.1 on both sides", "Streams, HTTP/2 to the provider", "Streams, HTTP/2 on both sides", "Soak", "Usage queries",
 }
 
 var (

@@ -471,7 +471,7 @@ func simulate(t *testing.T, seed uint64) *tally {
 				}
 				reply := &caller{ctx: ctx}
 				draft := &llm.Draft{Op: llm.OpChat, Dialect: llm.OpenAI, Head: llm.Head{Model: "smart", Stream: c.IntN(3) > 0}}
-				out = r.Run(ctx, plan, draft, reply)
+				out = *r.Run(ctx, plan, draft, reply)
 				entry.Class, entry.Committed = out.Class, out.Committed
 				for i := range out.Attempts {
 					a := &out.Attempts[i]

@@ -16,40 +16,26 @@ import (
 
 // Budgets implements [budget.Store].
 func (d *DB) Budgets(ctx context.Context) ([]budget.Budget, error) {
-	rows, err := d.stmts["budget_list"].QueryContext(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read budgets: %w", err)
-	}
-	defer rows.Close()
-	var all []budget.Budget
-	for rows.Next() {
-		var b budget.Budget
+	return list(ctx, d.stmts["budget_list"], "budgets", func(row *sql.Rows) (b budget.Budget, err error) {
 		var alerts string
-		if err := rows.Scan(&b.Scope, &b.Subject, &b.Window, (*int64)(&b.Limit), &alerts); err != nil {
-			return nil, fmt.Errorf("read a budget: %w", err)
+		if err := row.Scan(&b.Scope, &b.Subject, &b.Window, (*int64)(&b.Limit), &alerts); err != nil {
+			return b, err
 		}
 		if err := json.Unmarshal([]byte(alerts), &b.Alerts); err != nil {
-			return nil, fmt.Errorf("read the alerts of budget %s: %w", b.ID, err)
+			return b, fmt.Errorf("the alerts of budget %s: %w", b.ID, err)
 		}
-		all = append(all, b)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read budgets: %w", err)
-	}
-	return all, nil
+		return b, nil
+	})
 }
 
 // PutBudget implements [budget.Store].
 func (d *DB) PutBudget(ctx context.Context, b budget.Budget) error {
-	alerts := []byte("[]")
-	if len(b.Alerts) > 0 {
-		var err error
-		if alerts, err = json.Marshal(b.Alerts); err != nil {
-			return fmt.Errorf("write the alerts of budget %s: %w", b.ID, err)
-		}
+	alerts, err := array(b.Alerts)
+	if err != nil {
+		return fmt.Errorf("write the alerts of budget %s: %w", b.ID, err)
 	}
 	return d.inTx(ctx, func(tx *sql.Tx) error {
-		if _, err := d.in(tx, "budget_put").ExecContext(ctx, string(b.Scope), b.Subject, string(b.Window), int64(b.Limit), string(alerts)); err != nil {
+		if _, err := d.in(tx, "budget_put").ExecContext(ctx, string(b.Scope), b.Subject, string(b.Window), int64(b.Limit), alerts); err != nil {
 			return fmt.Errorf("write budget %s: %w", b.ID, err)
 		}
 		return d.raiseBudgets(ctx, tx)
@@ -82,11 +68,7 @@ func (d *DB) DropBudget(ctx context.Context, id budget.ID) (was bool, err error)
 
 // BudgetsVersion implements [budget.Store].
 func (d *DB) BudgetsVersion(ctx context.Context) (int64, error) {
-	var v int64
-	if err := d.stmts["budget_version"].QueryRowContext(ctx).Scan(&v); err != nil {
-		return 0, fmt.Errorf("read the version of the budgets: %w", err)
-	}
-	return v, nil
+	return version(ctx, d.stmts["budget_version"], "budgets")
 }
 
 // Lease implements [budget.Store].

@@ -14,49 +14,35 @@ import (
 
 // Keys implements [access.Store].
 func (d *DB) Keys(ctx context.Context) ([]access.Key, error) {
-	rows, err := d.stmts["access_keys"].QueryContext(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read keys: %w", err)
-	}
-	defer rows.Close()
-	var keys []access.Key
-	for rows.Next() {
-		var k access.Key
+	return list(ctx, d.stmts["access_keys"], "keys", func(row *sql.Rows) (k access.Key, err error) {
 		var hash []byte
 		var models string
 		var created, expires, revoked int64
-		if err := rows.Scan(&k.ID, &k.Name, &k.Team, &k.Admin, &hash, &k.Prefix, &created, &expires, &revoked, &models,
+		if err := row.Scan(&k.ID, &k.Name, &k.Team, &k.Admin, &hash, &k.Prefix, &created, &expires, &revoked, &models,
 			&k.Limits.RequestsPerMinute, &k.Limits.TokensPerMinute, &k.Limits.Parallel, &k.RotatedTo, &k.Priority, &k.MayRaise); err != nil {
-			return nil, fmt.Errorf("read a key: %w", err)
+			return k, err
 		}
 		if len(hash) != len(k.Hash) {
-			return nil, fmt.Errorf("read key %s: its hash has %d bytes", k.ID, len(hash))
+			return k, fmt.Errorf("the hash of key %s has %d bytes", k.ID, len(hash))
 		}
 		copy(k.Hash[:], hash)
 		if err := json.Unmarshal([]byte(models), &k.Models); err != nil {
-			return nil, fmt.Errorf("read the models of key %s: %w", k.ID, err)
+			return k, fmt.Errorf("the models of key %s: %w", k.ID, err)
 		}
 		k.Created, k.Expires, k.Revoked = timeOf(created), timeOf(expires), timeOf(revoked)
-		keys = append(keys, k)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read keys: %w", err)
-	}
-	return keys, nil
+		return k, nil
+	})
 }
 
 // PutKey implements [access.Store].
 func (d *DB) PutKey(ctx context.Context, k access.Key) error {
-	models := []byte("[]")
-	if len(k.Models) > 0 {
-		var err error
-		if models, err = json.Marshal(k.Models); err != nil {
-			return fmt.Errorf("write the models of key %s: %w", k.ID, err)
-		}
+	models, err := array(k.Models)
+	if err != nil {
+		return fmt.Errorf("write the models of key %s: %w", k.ID, err)
 	}
 	return d.inTx(ctx, func(tx *sql.Tx) error {
 		_, err := d.in(tx, "access_put_key").ExecContext(ctx, k.ID, k.Name, k.Team, k.Admin, k.Hash[:], k.Prefix,
-			milli(k.Created), milli(k.Expires), milli(k.Revoked), string(models),
+			milli(k.Created), milli(k.Expires), milli(k.Revoked), models,
 			k.Limits.RequestsPerMinute, k.Limits.TokensPerMinute, k.Limits.Parallel, k.RotatedTo, k.Priority, k.MayRaise)
 		if err != nil {
 			return fmt.Errorf("write key %s: %w", k.ID, err)
@@ -70,11 +56,7 @@ func (d *DB) PutKey(ctx context.Context, k access.Key) error {
 
 // KeysVersion implements [access.Store].
 func (d *DB) KeysVersion(ctx context.Context) (int64, error) {
-	var v int64
-	if err := d.stmts["access_version"].QueryRowContext(ctx).Scan(&v); err != nil {
-		return 0, fmt.Errorf("read the version of the keys: %w", err)
-	}
-	return v, nil
+	return version(ctx, d.stmts["access_version"], "keys")
 }
 
 // in gives a prepared statement in a transaction.

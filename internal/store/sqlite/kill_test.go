@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"headrace/internal/access"
 	"headrace/internal/ledger"
 	"headrace/internal/store/sqlite"
@@ -45,7 +47,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // beVictim notes an entry about every 100 us and prints, one line each, its id

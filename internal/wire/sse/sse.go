@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"strings"
 	"sync"
 )
@@ -70,6 +71,7 @@ type Reader struct {
 	small []byte
 	first *[firstBuf]byte // the buffer that it began with
 	got   int             // how much the last read gave
+	slow  int             // how many reads in a row gave little
 	err   error
 }
 
@@ -110,6 +112,12 @@ const (
 	// burstBuf is for streams that come faster than they are read: the more frames
 	// go out by one write the better.
 	burstBuf = 16 << 10
+	// slowBuf is for streams that come event by event, as nearly all do that are
+	// open for long: after slowReads reads that gave no more than half of it the
+	// first buffer goes, once. Of what a waiting stream holds it was the largest
+	// part.
+	slowBuf   = 1 << 10
+	slowReads = 16
 	// A waiting reader keeps no more than idleBuf: a thousand idle streams
 	// must not each hold on to the largest frame that they ever saw.
 	idleBuf = burstBuf
@@ -140,7 +148,8 @@ var firsts = sync.Pool{New: func() any { return new([firstBuf]byte) }}
 // at once, and an LF that comes later is a frame of its own with no data. (WHATWG HTML, Server-sent events; read
 // 2026-11.)
 func (r *Reader) Next() (Frame, error) {
-	for empty := 0; ; {
+	for {
+		r.Wait()
 		if end := r.frameEnd(); end > 0 {
 			raw := r.buf[r.start:end]
 			if len(raw) > r.max {
@@ -175,11 +184,24 @@ func (r *Reader) Next() (Frame, error) {
 			r.cut = r.array == nil && rest[len(rest)-1] != '\n' && rest[len(rest)-1] != '\r'
 			return r.parse(rest), nil
 		}
-		if r.end-r.start > r.max {
-			r.fail(ErrTooLarge)
-			continue
+		r.fail(ErrTooLarge)
+	}
+}
+
+// Wait reads until Next need not wait: there is a whole frame, an end, or more
+// than a frame may be. Whoever waits here and not in Next has a smaller stack
+// meanwhile.
+func (r *Reader) Wait() {
+	for empty := 0; r.err == nil && r.frameEnd() == 0 && r.end-r.start <= r.max; {
+		r.room()
+		n, err := r.src.Read(r.buf[r.end:])
+		r.end, r.got, r.err = r.end+n, n, err
+		if n <= slowBuf/2 {
+			r.slow++
+		} else {
+			r.slow = min(r.slow, 0)
 		}
-		if n := r.fill(); n > 0 || r.err != nil {
+		if n > 0 || err != nil {
 			empty = 0
 		} else if empty++; empty == maxEmptyReads {
 			r.err = io.ErrNoProgress
@@ -201,8 +223,8 @@ func (r *Reader) fail(err error) {
 // can be passed on as one slice.
 func (r *Reader) Buffered() bool { return r.frameEnd() > 0 }
 
-// fill reads once more into the buffer, and makes room before.
-func (r *Reader) fill() int {
+// room makes room in the buffer for what is read next.
+func (r *Reader) room() {
 	held := r.end - r.start
 	switch {
 	case r.buf == nil:
@@ -217,6 +239,15 @@ func (r *Reader) fill() int {
 	case len(r.buf) > idleBuf && held <= firstBuf/2:
 		r.move(make([]byte, firstBuf))
 		r.joined = nil
+	case r.slow >= slowReads && held == 0 && len(r.buf) == firstBuf:
+		r.move(make([]byte, slowBuf))
+		if r.first != nil {
+			firsts.Put(r.first)
+			r.first = nil
+		}
+	case len(r.buf) == slowBuf && r.end == slowBuf:
+		r.move(make([]byte, max(firstBuf, held+1)))
+		r.slow = math.MinInt // it stays
 	case held == 0, r.start > 0 && held <= firstBuf/4:
 		r.move(r.buf)
 	case len(r.buf)-r.end >= len(r.buf)/4:
@@ -228,11 +259,6 @@ func (r *Reader) fill() int {
 		r.move(make([]byte, max(min(2*len(r.buf), r.max+1), held+1)))
 		r.calm()
 	}
-	n, err := r.src.Read(r.buf[r.end:])
-	r.end += n
-	r.got = n
-	r.err = err
-	return n
 }
 
 // calm gives the larger buffer back, which is not in use any more.

@@ -498,3 +498,45 @@ func TestBareJSON(t *testing.T) {
 		t.Errorf("%q from %q", got, raw)
 	}
 }
+
+// TestSlowStream: a stream that comes event by event gives up its first buffer,
+// takes it back when more comes at once, and loses nothing.
+func TestSlowStream(t *testing.T) {
+	t.Parallel()
+	var pieces, want []string
+	for i := range 60 {
+		pieces = append(pieces, fmt.Sprintf("data: %d\n\n", i))
+		want = append(want, fmt.Sprint(i))
+	}
+	long := strings.Repeat("x", 3000)
+	pieces, want = append(pieces, "data: "+long+"\n\n"), append(want, long)
+	for i := range 60 {
+		pieces = append(pieces, fmt.Sprintf("data: %d\n\n", i))
+		want = append(want, fmt.Sprint(i))
+	}
+	r := sse.NewReader(&drip{pieces: pieces}, 0)
+	for i, w := range want {
+		r.Wait()
+		f, err := r.Next()
+		if err != nil || string(f.Data) != w {
+			t.Fatalf("event %d: %.40q, %v; want %.40q", i, f.Data, err, w)
+		}
+	}
+	if _, err := r.Next(); err != io.EOF {
+		t.Error(err)
+	}
+}
+
+// drip gives one piece a read, or what fits.
+type drip struct{ pieces []string }
+
+func (d *drip) Read(b []byte) (int, error) {
+	if len(d.pieces) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b, d.pieces[0])
+	if d.pieces[0] = d.pieces[0][n:]; d.pieces[0] == "" {
+		d.pieces = d.pieces[1:]
+	}
+	return n, nil
+}
