@@ -397,3 +397,31 @@ experiments:
 		t.Errorf("after the stop: %v", arms)
 	}
 }
+
+// TestExperimentsPage: what the page shows can be served.
+func TestExperimentsPage(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/experiments.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "```yaml\n")
+	yaml, _, ok := strings.Cut(rest, "```")
+	if !ok || !strings.Contains(yaml, "experiments:") {
+		t.Fatal("the page has no example")
+	}
+	cfg, err := config.Parse("lab.yaml", []byte(yaml), os.Getenv)
+	if err == nil {
+		err = app.Program{}.Check(cfg, config.Env{})
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	h := start(t, map[string]string{}, yaml, nil)
+	for i := range 12 {
+		a := h.call("POST", "/v1/chat/completions", `{"model":"support","messages":[{"role":"user","content":"Hello"}]}`, fmt.Sprintf("x-headrace-session: s%d", i))
+		if a.status != 200 || h.experimentRow(a).Experiment != "shorter" {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	}
+}

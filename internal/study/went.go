@@ -26,8 +26,8 @@ func Good(e *ledger.Entry) (good float64, judged bool) {
 // scored is Good with the feedback that counts.
 func scored(e *ledger.Entry, said []ledger.Feedback) (good float64, judged bool) {
 	explicit := slices.ContainsFunc(said, func(f ledger.Feedback) bool { return f.Explicit })
-	if callers[e.Class] && !explicit || e.Last() == nil && e.Class == "" {
-		return 0, false
+	if (callers[e.Class] || e.Last() == nil) && !explicit {
+		return 0, false // nobody was asked: a limit, a budget, the door
 	}
 	return ledger.Judge(e.EndedWell(), said), true
 }
@@ -40,7 +40,7 @@ func sumOf(e *ledger.Entry, slow time.Duration) Sum {
 	if good, judged := scored(e, nil); judged {
 		s.Judged, s.Good = 1, good
 	}
-	if e.Class != "" && !callers[e.Class] && e.Class != llm.ContentRefused {
+	if e.Class != "" && e.Last() != nil && !callers[e.Class] && e.Class != llm.ContentRefused {
 		s.Failed = 1
 	}
 	if last := e.Last(); e.Class == llm.ContentRefused || e.Class == "" && last != nil && last.Finish == llm.FinishRefusal {
