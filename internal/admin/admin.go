@@ -38,6 +38,9 @@ type Options struct {
 	Usage    Usage
 	Requests Requests
 	Catalog  Catalog
+	// Jobs and Figures may be nil: then there are none.
+	Jobs    Jobs
+	Figures Figures
 	// Errors is the table of error classes of a route, or of all requests when it
 	// is empty, in the order to show. An unknown route is an *llm.Error of class
 	// NotFound.
@@ -78,6 +81,8 @@ type Keys interface {
 	Keys(ctx context.Context) ([]Key, error)
 	// CreateKey makes a key; the token can never be read again.
 	CreateKey(ctx context.Context, s KeySpec) (token llm.Secret, k Key, err error)
+	// ChangeKey sets what a key may do and is called; its token stays.
+	ChangeKey(ctx context.Context, id string, s KeySpec) (Key, error)
 	// RevokeKey ends a key for ever; ending it twice changes nothing.
 	RevokeKey(ctx context.Context, id string) (Key, error)
 	// RotateKey makes a key with the same rights and lets the old one end

@@ -57,7 +57,7 @@ var (
 )
 
 // The whole API. What a file has of its own stands in that file.
-var routes = slices.Concat(mainRoutes, sessionRoutes, memberRoutes, overviewRoutes)
+var routes = slices.Concat(mainRoutes, sessionRoutes, memberRoutes, overviewRoutes, thingRoutes)
 
 var mainRoutes = []route{
 	{method: "GET", path: prefix + "keys", name: "listKeys", may: "keys.read", summary: "List all keys, ended ones too.", out: KeyList{}, status: 200, serve: (*server).listKeys},
@@ -99,31 +99,9 @@ func (s *server) createKey(q *http.Request) (int, any, error) {
 	if err := read(q, &k); err != nil {
 		return 0, nil, err
 	}
-	for _, text := range append([]string{k.Name, k.Team}, k.Models...) {
-		if len(text) > maxName || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-			return 0, nil, llm.Errorf(llm.InvalidRequest, "names, teams and model patterns are at most %d bytes without control characters", maxName)
-		}
-	}
-	switch l := k.Limits; {
-	case len(k.Models) > maxModels:
-		return 0, nil, llm.Errorf(llm.InvalidRequest, "a key holds at most %d model patterns", maxModels)
-	case slices.Contains(k.Models, ""):
-		return 0, nil, llm.Errorf(llm.InvalidRequest, "a model pattern is empty")
-	case l.RequestsPerMinute < 0 || l.TokensPerMinute < 0 || l.Parallel < 0:
-		return 0, nil, llm.Errorf(llm.InvalidRequest, "a limit is negative: 0 is no limit")
-	case k.ExpiresIn != "" && !k.Expires.IsZero():
-		return 0, nil, llm.Errorf(llm.InvalidRequest, "expires and expires_in say the same thing: give one")
-	}
 	now := time.Now()
-	if k.ExpiresIn != "" {
-		in, err := length("expires_in", k.ExpiresIn)
-		if err != nil {
-			return 0, nil, err
-		}
-		k.Expires, k.ExpiresIn = now.Add(in), ""
-	}
-	if !k.Expires.IsZero() && !k.Expires.After(now) {
-		return 0, nil, llm.Errorf(llm.InvalidRequest, "the key would have expired already")
+	if err := k.check(now); err != nil {
+		return 0, nil, err
 	}
 	if k.Admin {
 		if err := allow(s.caller(q.Context()), "members.write"); err != nil {
@@ -136,6 +114,36 @@ func (s *server) createKey(q *http.Request) (int, any, error) {
 	}
 	s.audit(q.Context(), "keys.create", made.ID)
 	return http.StatusCreated, Issued{token.Reveal(), made}, nil
+}
+
+// check refuses what no key can be, and settles when it ends.
+func (k *KeySpec) check(now time.Time) error {
+	for _, text := range append([]string{k.Name, k.Team}, k.Models...) {
+		if len(text) > maxName || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			return llm.Errorf(llm.InvalidRequest, "names, teams and model patterns are at most %d bytes without control characters", maxName)
+		}
+	}
+	switch l := k.Limits; {
+	case len(k.Models) > maxModels:
+		return llm.Errorf(llm.InvalidRequest, "a key holds at most %d model patterns", maxModels)
+	case slices.Contains(k.Models, ""):
+		return llm.Errorf(llm.InvalidRequest, "a model pattern is empty")
+	case l.RequestsPerMinute < 0 || l.TokensPerMinute < 0 || l.Parallel < 0:
+		return llm.Errorf(llm.InvalidRequest, "a limit is negative: 0 is no limit")
+	case k.ExpiresIn != "" && !k.Expires.IsZero():
+		return llm.Errorf(llm.InvalidRequest, "expires and expires_in say the same thing: give one")
+	}
+	if k.ExpiresIn != "" {
+		in, err := length("expires_in", k.ExpiresIn)
+		if err != nil {
+			return err
+		}
+		k.Expires, k.ExpiresIn = now.Add(in), ""
+	}
+	if !k.Expires.IsZero() && !k.Expires.After(now) {
+		return llm.Errorf(llm.InvalidRequest, "the key would have expired already")
+	}
+	return nil
 }
 
 func (s *server) revokeKey(q *http.Request) (int, any, error) {

@@ -57,15 +57,7 @@ func (a *App) spend(ctx context.Context, since time.Time) (admin.Spend, error) {
 	s := admin.Spend{Since: since}
 	sums, err := a.ledger.Sums(ctx, &ledger.SumQuery{Since: since})
 	for i := range sums {
-		t := &sums[i].Tally
-		s.Requests += t.Requests
-		s.Failed += t.Failed
-		s.Cost += t.Cost
-		s.Unpriced += t.Unpriced
-		s.Input += t.Input
-		s.CacheRead += t.CacheRead
-		s.CacheWrite += t.CacheWrite5m + t.CacheWrite1h
-		s.Output += t.Output
+		addSpend(&s, &sums[i].Tally)
 	}
 	return s, err
 }

@@ -39,6 +39,7 @@ func (a *App) adminOptions(o admin.Options) admin.Options {
 	o.Errors = func(route string) ([]admin.ErrorClass, error) { return errorsView(a.config(), route) }
 	o.Status, o.Log = a.status, a.log
 	o.Overview, o.Pulse, o.Ends = a.overview, a.pulse, a.ends
+	o.Jobs, o.Figures = overseen{a}, figures{a}
 	o.Audit = &auditFile{path: filepath.Join(a.data, "audit.log"), log: func(err error) { a.log.Error("the audit log cannot be written", "error", err) }}
 	return o
 }

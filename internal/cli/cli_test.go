@@ -248,6 +248,11 @@ func (k fakeKeys) CreateKey(ctx context.Context, s admin.KeySpec) (llm.Secret, a
 	return llm.Secret(fmt.Sprintf("hr-token-%d", n)), made, k.save(append(list, made))
 }
 
+// ChangeKey is not asked by a command.
+func (k fakeKeys) ChangeKey(context.Context, string, admin.KeySpec) (admin.Key, error) {
+	return admin.Key{}, nil
+}
+
 func (k fakeKeys) RevokeKey(ctx context.Context, id string) (admin.Key, error) {
 	list, err := k.Keys(ctx)
 	if err != nil {
