@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,9 +39,12 @@ type Options struct {
 	Usage    Usage
 	Requests Requests
 	Catalog  Catalog
-	// Jobs and Figures may be nil: then there are none.
-	Jobs    Jobs
-	Figures Figures
+	// These may be nil: then there are none.
+	Jobs        Jobs
+	Figures     Figures
+	Credentials Credentials
+	Configs     Configs
+	AuditLog    AuditLog
 	// Errors is the table of error classes of a route, or of all requests when it
 	// is empty, in the order to show. An unknown route is an *llm.Error of class
 	// NotFound.
@@ -183,6 +187,8 @@ type server struct {
 	// open are the patterns of the routes that ask for no sign-in.
 	open    map[string]bool
 	guesses guesses
+	// writing is held by writes that look at what is there first.
+	writing sync.Mutex
 	// streams is how many streams of events there are.
 	streams atomic.Int64
 }
@@ -199,6 +205,10 @@ func (s *server) dispatch(w http.ResponseWriter, q *http.Request, r *route) {
 	if r.stream != nil {
 		r.stream(s, w, q)
 		return
+	}
+	if (r.etag || r.turn) && r.method != http.MethodGet {
+		s.writing.Lock()
+		defer s.writing.Unlock()
 	}
 	serve := r.write
 	if serve == nil {

@@ -162,7 +162,9 @@ func (s *server) refuse(w http.ResponseWriter, q *http.Request, err error) {
 	var p Problem
 	status := http.StatusInternalServerError
 	p.Error.Code, p.Error.Message = "internal", "something went wrong here; the log knows more"
-	if e, ok := errors.AsType[*refused](err); ok {
+	if e, ok := errors.AsType[*Conflict](err); ok {
+		status, p.Error.Code, p.Error.Message = http.StatusConflict, e.Code, e.Message
+	} else if e, ok := errors.AsType[*refused](err); ok {
 		status, p.Error.Code, p.Error.Message = e.status, e.code, e.message
 	} else if e, ok := errors.AsType[*llm.Error](err); ok && statuses[e.Class] != 0 {
 		status = statuses[e.Class]
@@ -236,8 +238,11 @@ func match(q *http.Request, now any) error {
 
 // read reads a small strict JSON body into v. An empty body is an empty
 // object.
-func read(q *http.Request, v any) error {
-	text, err := body(q, maxBody)
+func read(q *http.Request, v any) error { return readUpTo(q, v, maxBody) }
+
+// readUpTo is read for a body of at most so many bytes.
+func readUpTo(q *http.Request, v any, most int64) error {
+	text, err := body(q, most)
 	if err != nil || len(text) == 0 {
 		return err
 	}

@@ -118,9 +118,10 @@ func (f *fakeApp) Admin(_ context.Context, c *config.Config, _ config.Env) (http
 		return nil, nil, f.broken
 	}
 	f.opened = true
+	_, forged := os.Stat(filepath.Join(c.Data, "forged"))
 	o := admin.Options{
 		Trusted: "cli",
-		Keys:    fakeKeys{filepath.Join(c.Data, "keys.json")}, Usage: fakeUsage{}, Requests: f, Catalog: fakeCatalog{}, Audit: fakeAudit{},
+		Keys:    fakeKeys{filepath.Join(c.Data, "keys.json")}, Usage: fakeUsage{}, Requests: f, Catalog: fakeCatalog{}, Audit: fakeAudit{}, AuditLog: fakeRows{broken: forged == nil},
 		Status: func(context.Context) admin.Status { return admin.Status{} },
 		Errors: func(route string) ([]admin.ErrorClass, error) { return f.Errors(c, route) },
 		Log:    slog.New(slog.DiscardHandler),

@@ -39,6 +39,8 @@ const (
 var onWriter = map[string]bool{
 	"staff_put_member": true, "staff_put_session": true, "staff_drop_session": true, "staff_sweep_sessions": true,
 	"ledger_label": true, "ledger_insert_mark": true, "ledger_prune_marks": true, "ledger_day_word": true,
+	"audit_last": true, "audit_append": true, "vault_put_credential": true, "vault_drop_credential": true,
+	"vault_put_version": true, "vault_drop_versions": true,
 	"access_put_key": true, "access_raise_version": true,
 	"ledger_caller": true, "ledger_ask": true, "ledger_target": true, "ledger_end": true, "ledger_try": true,
 	insertRequests: true, insertRequests + widened: true,
