@@ -438,3 +438,27 @@ func TestAdminAudit(t *testing.T) {
 		})
 	}
 }
+
+// TestAdminSSO: a browser that comes back from a single sign-on has a session, by
+// a page of ours and not by a redirect of theirs.
+func TestAdminSSO(t *testing.T) {
+	t.Parallel()
+	h := open(t, nil, "admin:\n  url: http://127.0.0.1:8080\n  oidc: {issuer: 'http://127.0.0.1:1', client_id: x, default: viewer}\n")
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	for path, status := range map[string]int{"session/oidc": 503, "session/oidc/callback?error=access_denied": 403, "session/oidc/callback?state=x&code=y": 401} {
+		resp, err := client.Get(h.base + "/admin/v1/" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != status {
+			t.Errorf("%s: %d %s, %v", path, resp.StatusCode, text, err)
+		}
+		resp.Body.Close()
+	}
+	var ways admin.SignInWays
+	h.asAdmin("GET", "session/ways", "", &ways)
+	if !ways.Token || ways.OIDC != "single sign-on" {
+		t.Errorf("%+v", ways)
+	}
+}

@@ -255,6 +255,7 @@ func (a *App) build(ctx context.Context) error {
 	a.gateway = gateway.New(front, a.snapshot(cfg))
 	a.admin = admin.New(a.adminOptions(admin.Options{
 		Staff:    a.staff(),
+		SSO:      a.sso(),
 		Loopback: loopback(cfg.Listen),
 	}))
 	return nil

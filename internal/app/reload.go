@@ -149,6 +149,7 @@ func later(was, is *config.Config) []string {
 		{"recall", was.Recall == is.Recall},
 		{"alerts", reflect.DeepEqual(was.Alerts, is.Alerts)},
 		{"telemetry", reflect.DeepEqual(was.Telemetry, is.Telemetry)},
+		{"admin", reflect.DeepEqual(was.Admin, is.Admin)},
 		{"retention", was.Retention == is.Retention},
 		{"budgets.wait", was.Budgets.Wait == is.Budgets.Wait},
 		{"budgets.store_down", was.Budgets.StoreDown == is.Budgets.StoreDown},
