@@ -129,6 +129,8 @@ type App struct {
 	vault  *vault.Vault
 	stored atomic.Pointer[[]vault.Key]
 	salt   []byte
+	// saved remembers what was saved this month.
+	saved memo
 	// ends is closed when streams of events are to end, once.
 	ends    chan struct{}
 	endOnce sync.Once

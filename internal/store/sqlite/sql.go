@@ -45,7 +45,7 @@ var onWriter = map[string]bool{
 	"ledger_caller": true, "ledger_ask": true, "ledger_target": true, "ledger_end": true, "ledger_try": true,
 	insertRequests: true, insertRequests + widened: true,
 	insertAttempts: true, insertAttempts + widened: true,
-	"ledger_add_hour": true, "ledger_add_day": true, "ledger_last_seq": true, "ledger_seq": true,
+	"ledger_add_hour": true, "ledger_add_day": true, "ledger_add_hour_label": true, "ledger_add_day_label": true, "ledger_last_seq": true, "ledger_seq": true,
 	"ledger_begin_run": true, "ledger_killed_runs": true, "ledger_run_batch": true,
 	"ledger_note_batch": true, "ledger_end_run": true,
 	"ledger_insert_choice": true, "ledger_put_feedback": true, "ledger_add_success": true, "ledger_judged": true, "ledger_judged_attempts": true,
