@@ -45,6 +45,10 @@ type Options struct {
 	Credentials Credentials
 	Configs     Configs
 	AuditLog    AuditLog
+	// Experiments may be nil: then there are none.
+	Experiments Experiments
+	// WhatIf may be nil: then nothing is compared and replayed.
+	WhatIf WhatIf
 	// Errors is the table of error classes of a route, or of all requests when it
 	// is empty, in the order to show. An unknown route is an *llm.Error of class
 	// NotFound.

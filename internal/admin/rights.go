@@ -34,6 +34,8 @@ var rights = []struct {
 	{"routes.read", looking, "see routes and how their rungs do"},
 	{"batches.read", looking, "see jobs and the paths of their items"},
 	{"providers.read", looking, "see providers, the limits of their credentials and what is set aside"},
+	{"experiments.read", looking, "see experiments and what they have shown"},
+	{"experiments.write", running, "start, stop and decide experiments"},
 	{"keys.write", running, "make, change, rotate and end keys"},
 	{"models.write", running, "read newer models and prices"},
 	{"batches.write", running, "cancel jobs and queue what failed again"},

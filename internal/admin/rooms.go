@@ -264,6 +264,12 @@ func showEntry(e *ledger.Entry) Request {
 	if last := e.Last(); last != nil && (last.Class == "" || last.Class == llm.ContentRefused && last.Status/100 == 2) {
 		r.Provider, r.Model = last.Provider, last.Model
 	}
+	if t := e.Trial; t != nil {
+		r.Experiment, r.Arm = t.Experiment, t.Arm
+		if t.Shadows != 0 {
+			r.Copy = t.Shadows.String()
+		}
+	}
 	for _, a := range e.Attempts {
 		var refused *Refused
 		if a.Refused.Phase != "" {

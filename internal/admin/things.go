@@ -51,8 +51,8 @@ type ModelAnswer struct {
 	Use   ModelUse  `json:"use"`
 }
 
-// WhatIf is what the traffic of a time would have cost on each of some models.
-type WhatIf struct {
+// Elsewhere is what the traffic of a time would have cost on each of some models.
+type Elsewhere struct {
 	Since time.Time `json:"since"`
 	// Tokens is the traffic, Cost what it did cost, without Unpriced attempts.
 	Tokens   Tokens          `json:"tokens"`
@@ -60,13 +60,13 @@ type WhatIf struct {
 	Cost     llm.Nanodollars `json:"cost_nanodollars"`
 	Unpriced int64           `json:"unpriced"`
 	// Rows are by cost, the cheapest first.
-	Rows []WhatIfRow `json:"rows"`
+	Rows []ElsewhereRow `json:"rows"`
 	// How says how it is computed.
 	How string `json:"how"`
 }
 
-// WhatIfRow is what the traffic would have cost on one model.
-type WhatIfRow struct {
+// ElsewhereRow is what the traffic would have cost on one model.
+type ElsewhereRow struct {
 	Model  string          `json:"model"`
 	Cost   llm.Nanodollars `json:"cost_nanodollars"`
 	Window int64           `json:"window"`
@@ -202,9 +202,9 @@ type Figures interface {
 	Teams(ctx context.Context) ([]Team, error)
 	// Model gives one and its use since a time.
 	Model(ctx context.Context, id string, since time.Time) (ModelUse, error)
-	// WhatIf works out what the traffic since a time would have cost on models
+	// Elsewhere works out what the traffic since a time would have cost on models
 	// that have what it needed; all of those in use when none are named.
-	WhatIf(ctx context.Context, since time.Time, models []string) (WhatIf, error)
+	Elsewhere(ctx context.Context, since time.Time, models []string) (Elsewhere, error)
 	Routes(ctx context.Context, since time.Time) ([]Route, error)
 }
 
@@ -214,7 +214,7 @@ var thingRoutes = []route{
 	{method: "GET", path: prefix + "budgets/{id...}", name: "budget", summary: "Show a budget and how it stands. Its ETag is that of what it is, not of how it stands.", may: "budgets.read", out: BudgetAnswer{}, status: 200, write: (*server).budget},
 	{method: "GET", path: prefix + "teams", name: "listTeams", summary: "List teams, what they may use and what they have used.", may: "keys.read", out: TeamList{}, status: 200, serve: (*server).listTeams},
 	{method: "GET", path: prefix + "models/{id...}", name: "model", summary: "Show a model and how it does on your own traffic.", may: "models.read", query: []param{sinceParam}, out: ModelAnswer{}, status: 200, serve: (*server).model},
-	{method: "GET", path: prefix + "what-if", name: "whatIf", summary: "Work out what your traffic would have cost on other models; since 7 days when nothing is said.", may: "models.read", query: []param{sinceParam, {"models", "only these, as provider/model between commas; all in use when left out", ""}}, out: WhatIf{}, status: 200, serve: (*server).whatIf},
+	{method: "GET", path: prefix + "what-if", name: "whatIf", summary: "Work out what your traffic would have cost on other models; since 7 days when nothing is said.", may: "models.read", query: []param{sinceParam, {"models", "only these, as provider/model between commas; all in use when left out", ""}}, out: Elsewhere{}, status: 200, serve: (*server).whatIf},
 	{method: "GET", path: prefix + "routes", name: "listRoutes", summary: "List routes with the share, the success and the cost of each rung; since 7 days when nothing is said.", may: "routes.read", query: []param{sinceParam}, out: RouteList{}, status: 200, serve: (*server).listRoutes},
 	{method: "GET", path: prefix + "batches", name: "listJobs", summary: "List everybody's jobs, the newest first.", may: "batches.read", query: []param{{"cursor", "the next of the page before", ""}, {"limit", "how many at most, 1 to 200; 50 when left out", ""}}, out: JobList{}, status: 200, serve: (*server).listJobs},
 	{method: "GET", path: prefix + "batches/{id}", name: "job", summary: "Show a job and the path of each item, without bodies.", may: "batches.read", query: []param{{"state", "only items in this state", "queued,coalescing,submitted,running,ended,retrying,realtime,succeeded,failed,canceled,expired"}, {"cursor", "the next of the page before", ""}, {"limit", "how many items at most, 1 to 1000; 100 when left out", ""}}, out: JobAnswer{}, status: 200, serve: (*server).job},
@@ -387,7 +387,7 @@ func (s *server) whatIf(q *http.Request) (int, any, error) {
 			models = append(models, one)
 		}
 	}
-	w, err := s.Figures.WhatIf(q.Context(), since, models)
+	w, err := s.Figures.Elsewhere(q.Context(), since, models)
 	return http.StatusOK, w, err
 }
 

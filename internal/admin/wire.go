@@ -162,6 +162,11 @@ type Request struct {
 	Usage     Tokens   `json:"usage"`
 	Cost      Cost     `json:"cost"`
 	Warnings  []string `json:"warnings"`
+	// Experiment and Arm are left out for requests that took part in none. Copy is
+	// the id of the request that this one is a copy of, for another arm.
+	Experiment string `json:"experiment,omitzero"`
+	Arm        string `json:"arm,omitzero"`
+	Copy       string `json:"copy_of,omitzero"`
 	// Attempts are in order; a list of requests may leave them out.
 	Attempts []Attempt `json:"attempts,omitzero"`
 }

@@ -128,7 +128,7 @@ func TestAdminSeesTraffic(t *testing.T) {
 	if use.Use.Used.Requests != 3 || use.Use.Health == nil {
 		t.Errorf("%+v", use)
 	}
-	var what admin.WhatIf
+	var what admin.Elsewhere
 	h.asAdmin("GET", "what-if?models=openai/gpt-5.2,"+model, "", &what)
 	if what.Requests != 4 || len(what.Rows) == 0 {
 		t.Errorf("%+v", what)

@@ -39,8 +39,10 @@ import (
 	"headrace/internal/route"
 	"headrace/internal/steer"
 	"headrace/internal/store/sqlite"
+	"headrace/internal/study"
 	"headrace/internal/tokens"
 	"headrace/internal/trace"
+	"headrace/internal/variant"
 	"headrace/internal/vault"
 	"headrace/internal/webhook"
 	"headrace/internal/wire/anthropic"
@@ -112,6 +114,9 @@ type App struct {
 	traces    *trace.Teller     // nil when nobody is told
 	alerts    alerts
 	webhooks  *webhook.Sender // nil when no jobs are taken
+	desk      variant.Desk
+	study     *study.Engine
+	copies    *copies
 	rehearsal *rehearsal.Provider
 	steer     *steer.Table
 	paces     paces
@@ -254,6 +259,12 @@ func (a *App) build(ctx context.Context) error {
 		return err
 	}
 	front.Steer = steering{a.steer, &a.paces}
+	a.study = study.New(study.Options{Store: a.db, Desk: &a.desk, Log: a.log})
+	a.copies = newCopies(&a.desk)
+	front.Variants, front.Copies = variants{&a.desk}, a.copies
+	if err := a.declare(cfg); err != nil {
+		return err
+	}
 	a.gateway = gateway.New(front, a.snapshot(cfg))
 	a.admin = admin.New(a.adminOptions(admin.Options{
 		Staff:    a.staff(),
@@ -347,6 +358,10 @@ func (a *App) Serve(ctx context.Context) (err error) {
 			a.log.Error("the state of tool loops from before the start is lost", "error", err)
 		}
 	}
+	if err := a.study.Load(ctx); err != nil {
+		l.Close()
+		return fmt.Errorf("read the experiments: %w", err)
+	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var services sync.WaitGroup
 	for _, service := range []func(context.Context){
@@ -363,6 +378,7 @@ func (a *App) Serve(ctx context.Context) (err error) {
 		a.store,
 		a.sweep,
 		a.retain,
+		a.study.Run,
 		a.tellWebhooks,
 		a.steer.Run,
 		a.sweepFiles,
@@ -374,6 +390,7 @@ func (a *App) Serve(ctx context.Context) (err error) {
 	defer stop()
 
 	requests, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer a.askCopies(requests)()
 	rest, rested := a.batches.run(background, requests)
 	defer rested(background)
 	defer end(nil)

@@ -119,9 +119,9 @@ func (f figures) usable() map[string]bool {
 	return usable
 }
 
-// WhatIf prices the traffic since a time on other models.
-func (f figures) WhatIf(ctx context.Context, since time.Time, models []string) (admin.WhatIf, error) {
-	w := admin.WhatIf{Since: since, Rows: []admin.WhatIfRow{},
+// Elsewhere prices the traffic since a time on other models.
+func (f figures) Elsewhere(ctx context.Context, since time.Time, models []string) (admin.Elsewhere, error) {
+	w := admin.Elsewhere{Since: since, Rows: []admin.ElsewhereRow{},
 		How: "all tokens of that time at the prices of now; what was read from a prompt cache or written to one is priced as that where the model has such a price, else as fresh input. Another model would have counted and written other tokens."}
 	sums, err := f.a.ledger.Sums(ctx, &ledger.SumQuery{Since: since})
 	if err != nil {
@@ -144,10 +144,10 @@ func (f figures) WhatIf(ctx context.Context, since time.Time, models []string) (
 	}
 	for _, m := range candidates {
 		if cost, ok := priced(c, m, &u, now); ok {
-			w.Rows = append(w.Rows, admin.WhatIfRow{Model: m.Provider + "/" + m.ID, Cost: cost, Window: m.Window})
+			w.Rows = append(w.Rows, admin.ElsewhereRow{Model: m.Provider + "/" + m.ID, Cost: cost, Window: m.Window})
 		}
 	}
-	slices.SortFunc(w.Rows, func(x, y admin.WhatIfRow) int {
+	slices.SortFunc(w.Rows, func(x, y admin.ElsewhereRow) int {
 		return cmp.Or(cmp.Compare(x.Cost, y.Cost), strings.Compare(x.Model, y.Model))
 	})
 	return w, nil

@@ -79,6 +79,14 @@ func (Program) Check(c *config.Config, env config.Env) error {
 			}
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Experiments)) {
+		for i, arm := range c.Experiments[name].Arms {
+			id, _, ok := strings.Cut(arm.Model, "/")
+			if _, known := rows.Provider(id); ok && !known {
+				return c.ErrorAt(fmt.Sprintf("experiments.%s.arms.%d.model", name, i), "there is no provider %q", id)
+			}
+		}
+	}
 	return nil
 }
 

@@ -115,6 +115,9 @@ func (a *App) reload() error {
 	setLevel(&a.level, next.Log)
 	a.gate.Set(gateOptions(next))
 	a.budgets.Declare(declared(next))
+	if err := a.declare(next); err != nil { // config has read all of it before
+		a.log.Error("the experiments stay as they were", "error", err)
+	}
 	for _, name := range later(before, next) {
 		a.log.Warn("this change of the configuration takes effect at the next start", "setting", name)
 	}

@@ -39,6 +39,7 @@ func (a *App) adminOptions(o admin.Options) admin.Options {
 	o.Jobs, o.Figures = overseen{a}, figures{a}
 	o.Credentials, o.Configs, o.AuditLog = keyring{a}, configs{a}, a.db
 	o.Audit = &audits{store: a.db, path: filepath.Join(a.data, "audit.log"), log: func(err error) { a.log.Error("the audit log cannot be written", "error", err) }}
+	o.Experiments, o.WhatIf = a.study, whatIf{a}
 	return o
 }
 

@@ -54,6 +54,9 @@ type App interface {
 	Probe(ctx context.Context, c *config.Config, env config.Env) ([]app.Probe, error)
 	// Errors is the table of what is done about each class of error.
 	Errors(c *config.Config, route string) ([]admin.ErrorClass, error)
+	// Workload reads requests as JSON lines; their answers are taken to be output
+	// tokens long.
+	Workload(text []byte, output int64) ([]admin.WorkItem, error)
 }
 
 // Main runs one command and returns the exit code. args are without the
@@ -206,6 +209,10 @@ type grammar struct {
 	Completion completionCommand `cmd:"" help:"Print the script that completes commands in a shell."`
 	Complete   completeCommand   `cmd:"" hidden:"" help:"Say what may stand at the cursor."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
+
+	Experiments experimentsCommand `cmd:"" help:"Show experiments, start, stop and decide them."`
+	Replay      replayCommand      `cmd:"" help:"Say what past requests would have come to under another configuration."`
+	Compare     compareCommand     `cmd:"" help:"Say what a workload would cost at every model."`
 }
 
 // load reads the configuration that the flags and the environment name, with

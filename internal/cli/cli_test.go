@@ -161,6 +161,10 @@ func (f *fakeApp) Providers(c *config.Config, env config.Env) []admin.Provider {
 	return list
 }
 
+func (*fakeApp) Workload(text []byte, output int64) ([]admin.WorkItem, error) {
+	return app.Program{}.Workload(text, output)
+}
+
 func (f *fakeApp) Errors(_ *config.Config, route string) ([]admin.ErrorClass, error) {
 	if route == "nobody" {
 		return nil, llm.Errorf(llm.NotFound, "there is no route %q", route)

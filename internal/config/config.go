@@ -40,6 +40,10 @@ type Config struct {
 	// ladders. A request for the name is answered by the first target that can;
 	// the next one is tried when a target fails before its first word.
 	Routes map[string]Route `yaml:"routes"`
+	// Experiments compare versions of what is behind a name, by a name of your own.
+	// Each session, user or key gets one of the arms and keeps it. See `headrace
+	// experiments`.
+	Experiments map[string]Experiment `yaml:"experiments"`
 	// Models override or add catalogue rows, by provider/model.
 	Models map[string]Model `yaml:"models"`
 	// Limits bound what one request and one key may use.
@@ -245,6 +249,118 @@ type GuardWebhook struct {
 	Fail string `yaml:"fail" enum:"open,closed"`
 	// Headers are sent with every question. Their values are secrets.
 	Headers map[string]llm.Secret `yaml:"headers" keys:"header"`
+}
+
+// Experiment compares versions of what is behind a name.
+type Experiment struct {
+	// On is the name that clients ask for: one of your routes, or a model. What
+	// stands behind a model is never replaced: there arms may differ in thinking
+	// and parameters only.
+	On string `yaml:"on"`
+	// Unit is what an arm is given to and what counts once: a session (a
+	// conversation), a user (metadata.user_id, user; a request that names none
+	// takes no part) or a key. Empty means session.
+	Unit string `yaml:"unit" enum:"session,user,key"`
+	// Arms are the versions; the first one is the control.
+	Arms []ExperimentArm `yaml:"arms"`
+	// Metric is what decides: success (the share of requests that went well),
+	// cost_per_success or latency (to the first byte of streams, to the end of
+	// whole answers). Empty means success.
+	Metric string `yaml:"metric" enum:"success,cost_per_success,latency"`
+	// Effect is the difference worth having, at which the test is sharpest: of
+	// success as it is (0.03 is three points), of the others as a share of the
+	// control's value. 0 means 0.03 and 0.1.
+	Effect float64 `yaml:"effect" min:"0" max:"1"`
+	// Error bounds the chance that the winner named is not the best arm, however
+	// often one looks. 0 means 0.05.
+	Error float64 `yaml:"error" min:"0" max:"0.5"`
+	// Least is how many units each arm has before anything is said. 0 means 100.
+	Least int64 `yaml:"least" min:"0" max:"1000000"`
+	// Allocation says whether the shares of the arms stay as their weights say
+	// (fixed) or move to the arms that do better (bandit; not with
+	// cost_per_success). Empty means fixed.
+	Allocation string `yaml:"allocation" enum:"fixed,bandit"`
+	// Winner says what happens once an arm beats every other one: auto gives it to
+	// everybody new, ask waits for `headrace experiments decide`. Empty means ask.
+	Winner string `yaml:"winner" enum:"auto,ask"`
+	// Start and Stop bound it in time: a day (2026-12-01, UTC) or an RFC 3339 time.
+	// Left out, it begins at once and ends when it is stopped.
+	Start string `yaml:"start"`
+	// Stop is when everybody gets again what they ask for.
+	Stop string `yaml:"stop"`
+	// Guardrails stop an arm that spoils something else; its units get the control.
+	Guardrails Guardrails `yaml:"guardrails"`
+	// Shadow sends copies of requests that are not streamed to another arm, once
+	// the client has its answer. Nobody sees their answers; both are in the ledger.
+	Shadow *Shadow `yaml:"shadow"`
+}
+
+// ExperimentArm is one version of an experiment.
+type ExperimentArm struct {
+	// Name is what the arm is called.
+	Name string `yaml:"name"`
+	// Weight is its part of the units beside the other arms. 0 means 1.
+	Weight float64 `yaml:"weight" min:"0" max:"1000000"`
+	// Model is asked first, as provider/model, or another one of your routes in
+	// place of this one. Left out, the route says it.
+	Model string `yaml:"model"`
+	// Thinking is how hard it thinks; x-headrace-thinking of a request wins over
+	// it. Left out, the request and the route say it.
+	Thinking string `yaml:"thinking" enum:"off,low,medium,high,max"`
+	// Set are members of the request, in place of what the client says of them.
+	Set ArmSet `yaml:"set"`
+}
+
+// ArmSet are members of a request by one name, whatever the client's dialect
+// calls them.
+type ArmSet struct {
+	// Temperature is the sampling temperature.
+	Temperature *float64 `yaml:"temperature" min:"0" max:"2"`
+	// TopP is the probability mass that is sampled from.
+	TopP *float64 `yaml:"top_p" min:"0" max:"1"`
+	// TopK is how many tokens are sampled from.
+	TopK *int64 `yaml:"top_k" min:"1"`
+	// MaxTokens caps the answer.
+	MaxTokens *int64 `yaml:"max_tokens" min:"1"`
+	// Effort is the reasoning effort, in each vendor's own words.
+	Effort string `yaml:"effort" enum:"none,minimal,low,medium,high,xhigh,max"`
+	// Verbosity is how much is said (OpenAI).
+	Verbosity string `yaml:"verbosity" enum:"low,medium,high"`
+	// FrequencyPenalty makes words rarer that were said often.
+	FrequencyPenalty *float64 `yaml:"frequency_penalty"`
+	// PresencePenalty makes words rarer that were said at all.
+	PresencePenalty *float64 `yaml:"presence_penalty"`
+	// Seed makes sampling repeatable where the model takes one.
+	Seed *int64 `yaml:"seed"`
+	// ServiceTier is the vendor's own word.
+	ServiceTier string `yaml:"service_tier"`
+	// ParallelToolCalls says whether several tools may be called at once.
+	ParallelToolCalls *bool `yaml:"parallel_tool_calls"`
+}
+
+// Guardrails are what an arm of an experiment must not spoil. The chance that
+// one of them stops a sound arm is at most the experiment's error.
+type Guardrails struct {
+	// Errors is by how much the share of requests that got no answer may be above
+	// the control's (0.02 is two points).
+	Errors *float64 `yaml:"errors" min:"0" max:"1"`
+	// Refusals is the same for requests that the model refused.
+	Refusals *float64 `yaml:"refusals" min:"0" max:"1"`
+	// Cost is by which share a request may cost more than the control's (0.5 is
+	// half as much again).
+	Cost *float64 `yaml:"cost" min:"0"`
+	// P95 is what 95 of 100 requests must be quicker than: to the first byte of
+	// streams, to the end of whole answers. 0 is no bound.
+	P95 Duration `yaml:"p95"`
+}
+
+// Shadow copies requests of an experiment to another arm.
+type Shadow struct {
+	// Share is the share of the requests that are copied.
+	Share float64 `yaml:"share" min:"0" max:"1"`
+	// Budget is what all copies together may cost, in US dollars. What has no
+	// known price is not copied.
+	Budget Money `yaml:"budget"`
 }
 
 // Log says what is logged to standard error, and how.

@@ -10,6 +10,10 @@ import (
 	"unicode/utf8"
 )
 
+// standIn is what every reference gives where nothing is read: it is taken for a
+// key, and for a URL.
+const standIn = "http://reference.invalid"
+
 // maxSecret is the largest file that ${file:...} reads.
 const maxSecret = 64 << 10
 
@@ -58,6 +62,9 @@ func expand(text string, getenv func(string) string, dir string) (out string, re
 
 // resolve gives the value of what stands between ${ and }, or what is wrong.
 func resolve(inner string, getenv func(string) string, dir string) (value, shown, wrong string) {
+	if getenv == nil {
+		return standIn, "${" + inner + "}", ""
+	}
 	if inner == "file" {
 		return "", "", "${file} names no file: write ${file:/path}"
 	}

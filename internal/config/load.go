@@ -90,7 +90,8 @@ func Load(path string, getenv func(string) string) (*Config, error) {
 
 // Parse reads the text of a file over the defaults. The name is used in
 // errors, and its directory is where relative ${file:...} paths start. An
-// empty text gives the defaults. All that is wrong comes back as Errors.
+// empty text gives the defaults. All that is wrong comes back as Errors. Without
+// getenv no variable and no file is read: something stands in for each reference.
 func Parse(name string, text []byte, getenv func(string) string) (*Config, error) {
 	c := Default()
 	c.loaded = &loaded{file: name, origins: map[string]Origin{}}

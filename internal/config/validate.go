@@ -185,6 +185,7 @@ func (c *Config) validate() error {
 			bad(join("models", ref), "%q is not provider/model", clip(ref))
 		}
 	}
+	c.checkExperiments(bad)
 	return errs.sorted()
 }
 

@@ -20,6 +20,7 @@ import (
 	"headrace/internal/relay"
 	"headrace/internal/route"
 	"headrace/internal/tokens"
+	"headrace/internal/variant"
 )
 
 // Keys says who a caller is.
@@ -119,6 +120,10 @@ type Options struct {
 	Traces Traces
 	// Files has what clients upload for their batches; nil takes none.
 	Files Files
+	// Variants has the experiments; nil has none.
+	Variants Variants
+	// Copies sends requests of experiments once more; nil sends none.
+	Copies Copies
 }
 
 // Gateway serves the front doors. Safe for concurrent use.
@@ -203,6 +208,7 @@ func (x *exchange) run(ctx context.Context, p *access.Principal, d *llm.Draft, t
 	if fail := x.guard(ctx, p, d); fail != nil {
 		return fail
 	}
+	x.vary(p, d)
 	bill, fail := x.open(p, tags)
 	if fail != nil {
 		return fail
@@ -224,6 +230,7 @@ func (x *exchange) run(ctx context.Context, p *access.Principal, d *llm.Draft, t
 	defer func() { settle(took) }()
 	out := x.s.Relay.Run(ctx, &plan, d, &x.reply)
 	took = x.ended(&out, d)
+	x.copied(p, d, &out)
 	return nil
 }
 
@@ -235,6 +242,11 @@ type exchange struct {
 	row   ledger.Entry
 	reply reply
 	place place
+	// given is the arm of an experiment that it gets, and unvaried the request
+	// without it; nil for none. apart says that it takes no part in any.
+	given    *variant.Given
+	unvaried llm.Draft
+	apart    bool
 }
 
 // begin begins a request that came in by a door; end ends it.
@@ -316,7 +328,7 @@ func (x *exchange) plan(p *access.Principal, d *llm.Draft) (route.Plan, *llm.Err
 		what, why = "a moderation without a model", "the vendor of this door"
 	case d.Op != llm.OpRaw:
 		facts := route.Facts{Model: x.s.plain(d.Head.Model), Vendor: vendor, Allowed: p.MayUse, Embed: d.Op == llm.OpEmbed}
-		if x.s.Policy.Climbs(facts.Model) {
+		if x.s.Policy.Climbs(facts.Model) || x.given != nil {
 			facts.Needs = needs(d)
 		}
 		if x.g.o.Steer != nil {
@@ -326,6 +338,7 @@ func (x *exchange) plan(p *access.Principal, d *llm.Draft) (route.Plan, *llm.Err
 		if fail != nil {
 			return plan, fail
 		}
+		x.lead(&plan, facts)
 		fail = x.reply.keep.hold(&plan, d)
 		x.reply.keep.stick(&plan, d)
 		x.steer(p, d, &facts.Needs, &plan)

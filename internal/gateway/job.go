@@ -240,6 +240,7 @@ func (x *exchange) do(ctx context.Context, j *Job, path asked) *llm.Error {
 	if fail := wishes(&d, j.Header); fail != nil {
 		return fail
 	}
+	x.apart = true // most of a job may go by batches, which know no arms
 	return x.run(ctx, &j.Caller, &d, j.Header["X-Headrace-Tags"])
 }
 

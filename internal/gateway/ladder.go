@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"net/http"
 	"slices"
 	"strconv"
@@ -131,33 +132,75 @@ func needs(d *llm.Draft) (n route.Needs) {
 	if n.Tokens = tokens.Rough(d.Raw, family); n.Tokens > roughEnough {
 		n.Tokens = tokens.Estimate(d.Raw, family) // pictures are long and count little
 	}
+	n.Has = Features(d)
+	if r, err := d.Request(); err == nil && d.Op == llm.OpChat {
+		n.Tools, n.Task, n.Script = len(r.Tools), d.Task, route.ScriptOf(lastSaid(r))
+	}
+	return n
+}
+
+// Features are those that a model must have for a chat. What cannot be decoded
+// needs none.
+func Features(d *llm.Draft) (has llm.Feature) {
 	if d.Op != llm.OpChat {
-		return n
+		return 0
 	}
 	r, err := d.Request()
 	if err != nil {
-		return n
+		return 0
 	}
-	if n.Tools = len(r.Tools); n.Tools > 0 {
-		n.Has |= llm.Tools
+	if len(r.Tools) > 0 {
+		has |= llm.Tools
 	}
-	n.Task, n.Script = d.Task, route.ScriptOf(lastSaid(r))
 	if r.Format.Kind == llm.FormatJSONSchema {
-		n.Has |= llm.JSONSchema
+		has |= llm.JSONSchema
 	}
 	for i := range r.Items {
 		for k := range r.Items[i].Blocks {
 			switch r.Items[i].Blocks[k].Kind {
 			case llm.BlockImage:
-				n.Has |= llm.Vision
+				has |= llm.Vision
 			case llm.BlockFile:
-				n.Has |= llm.PDF
+				has |= llm.PDF
 			case llm.BlockAudio:
-				n.Has |= llm.AudioInput
+				has |= llm.AudioInput
 			}
 		}
 	}
-	return n
+	return has
+}
+
+// schemaMembers are where a request asks for an answer that fits a schema, and
+// what stands there then.
+var schemaMembers = map[llm.Dialect][]struct {
+	name string
+	mark []byte
+}{
+	llm.OpenAI:    {{"response_format", []byte("json_schema")}},
+	llm.Responses: {{"text", []byte("json_schema")}},
+	llm.Anthropic: {{"output_config", []byte("json_schema")}, {"output_format", []byte("json_schema")}},
+	llm.Gemini:    {{"generationConfig", []byte("Schema")}, {"generation_config", []byte("schema")}},
+	llm.Ollama:    {{"format", []byte("{")}},
+}
+
+// atSight are the features that a chat needs, as far as its head tells; those of
+// its messages too where they have been read already.
+func atSight(d *llm.Draft) (has llm.Feature) {
+	switch {
+	case d.Op != llm.OpChat:
+		return 0
+	case d.Decoded():
+		return Features(d)
+	}
+	if d.Head.Tools {
+		has |= llm.Tools
+	}
+	for _, m := range schemaMembers[d.Dialect] {
+		if at, ok := d.Head.At(m.name); ok && bytes.Contains(d.Raw[at.From:at.To], m.mark) {
+			has |= llm.JSONSchema
+		}
+	}
+	return has
 }
 
 // lastSaid is the first text of the last message of the user.

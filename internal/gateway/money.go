@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -175,7 +174,7 @@ func (b *bill) bounded(t *route.Target) int64 {
 // look reads what bounds the cost beside the cap.
 func (b *bill) look(d *llm.Draft) {
 	b.prompts = map[string]int64{}
-	b.hour = bytes.Contains(d.Raw, []byte(`"1h"`))
+	b.hour = span.Has(d.Raw, `"1h"`)
 	if at, ok := d.Head.At("n"); ok {
 		b.choices = choices(d.Raw[at.From:at.To])
 	}

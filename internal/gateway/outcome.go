@@ -46,6 +46,7 @@ func (z *sizer) cut(c *catalog.Catalog, provider, model string, u llm.Usage) str
 // ended notes how the relay went, and gives what the request took in tokens.
 func (x *exchange) ended(out *relay.Outcome, d *llm.Draft) (took int64) {
 	r, row := &x.reply, &x.row
+	row.Needs = atSight(d)
 	row.Class, row.Committed, row.Warnings = out.Class, out.Committed, append(slices.Clip(out.Warnings), r.keep.warnings...)
 	if r.keep.failed != nil {
 		row.Class = r.keep.failed.Class
@@ -73,6 +74,7 @@ func (x *exchange) ended(out *relay.Outcome, d *llm.Draft) (took int64) {
 	if r.trip != nil {
 		r.trip.Ended(row, out, r.cost)
 		r.trip = nil
+		x.foretold()
 	}
 	r.bill.done(out.Attempts)
 	return took

@@ -10,6 +10,7 @@ import (
 	"headrace/internal/recall"
 	"headrace/internal/relay"
 	"headrace/internal/route"
+	"headrace/internal/wire/span"
 )
 
 // Recall keeps what a client has no place for and gives it back to the request
@@ -120,9 +121,10 @@ var resultMarks = map[llm.Dialect][]byte{
 // wrapMark begins state that our codecs have wrapped for clients, as it is and
 // in base64; Chat Completions has a form of its own for it. It stands in the
 // turn before the result: within wrapNear bytes, or the loop has no preference.
-const wrapNear = 64 << 10
-
-var wrapMark, wrapMark64 = []byte("hr1."), []byte("aHIxL")
+const (
+	wrapNear             = 64 << 10
+	wrapMark, wrapMark64 = "hr1.", "aHIxL"
+)
 
 // mayLoop says whether it is worth decoding a request to see whether it stands
 // in a tool loop of which somebody made the state. Nearly none does, and the
@@ -139,7 +141,7 @@ func (k *keeping) mayLoop(d *llm.Draft) bool {
 	}
 	near := d.Raw[max(0, at-wrapNear):at]
 	switch {
-	case d.Dialect != llm.OpenAI && (bytes.Contains(near, wrapMark) || bytes.Contains(near, wrapMark64)):
+	case d.Dialect != llm.OpenAI && (span.Has(near, wrapMark) || span.Has(near, wrapMark64)):
 		return true
 	case d.Dialect != llm.OpenAI && d.Dialect != llm.Anthropic:
 		return k.o.Recall.Stats().Turns > 0

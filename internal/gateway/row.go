@@ -27,7 +27,10 @@ type requestRow struct {
 	Usage       usageRow        `json:"usage"`
 	Cost        llm.Nanodollars `json:"cost_nanodollars"`
 	Priced      bool            `json:"priced"`
-	Attempts    []attemptRow    `json:"attempts"`
+	// Experiment and Arm are left out for requests that took part in none.
+	Experiment string       `json:"experiment,omitzero"`
+	Arm        string       `json:"arm,omitzero"`
+	Attempts   []attemptRow `json:"attempts"`
 }
 
 type attemptRow struct {
@@ -82,6 +85,9 @@ func rowOf(e *ledger.Entry) requestRow {
 		ID: e.ID.String(), Object: "request", Created: e.At.UTC(), Dialect: e.Dialect, Op: e.Op, Model: e.Asked, Stream: e.Streamed,
 		Status: e.Status, Class: e.Class, FirstByteMS: e.FirstByte.Milliseconds(), TotalMS: e.Total.Milliseconds(),
 		Warnings: e.Warnings, Usage: usageOf(e.Usage), Cost: e.Cost, Priced: e.Priced,
+	}
+	if e.Trial != nil {
+		row.Experiment, row.Arm = e.Trial.Experiment, e.Trial.Arm
 	}
 	for i := range e.Attempts {
 		a := &e.Attempts[i]

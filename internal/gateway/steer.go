@@ -48,6 +48,9 @@ type Trip interface {
 
 // steer has the targets of a plan put in order.
 func (x *exchange) steer(p *access.Principal, d *llm.Draft, n *route.Needs, plan *route.Plan) {
+	if t := x.row.Trial; t != nil && t.Shadows != 0 {
+		return // nobody sees what a copy is answered
+	}
 	if x.g.o.Steer == nil || d.Op != llm.OpChat || plan.Ladder == nil && d.Session == "" {
 		return
 	}

@@ -31,6 +31,10 @@ type Entry struct {
 	// as far as its client says one.
 	Label   Label
 	Session string
+	// Needs are the features that a model must have for it, as far as they were
+	// known without reading all of it: tools and schemas always are, pictures,
+	// documents and sounds only where it was decoded.
+	Needs llm.Feature
 	// Status is what the client saw; Class is empty when all went well. An
 	// answer that refuses the content has the class content_refused and the
 	// status with which it was told, mostly 200.
@@ -53,6 +57,8 @@ type Entry struct {
 	Charges []Charge
 	// Trace is its place in a trace, nil when nobody is told. It is not stored.
 	Trace *llm.Trace
+	// Trial is the experiment that it took part in; nil for none.
+	Trial *Trial
 
 	// What follows is worked out from the attempts, outside the request path.
 
@@ -132,6 +138,9 @@ func (e *Entry) settle(price PriceFunc) {
 	}
 	for i := range e.Charges {
 		e.Charges[i].Amount = min(max(e.Charges[i].Amount, 0), maxCost)
+	}
+	if e.Trial != nil {
+		e.Trial.settle()
 	}
 	e.Sum()
 }

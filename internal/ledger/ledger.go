@@ -431,7 +431,7 @@ func (l *Ledger) settle(batch []Entry) []Entry {
 		from := len(l.attempts)
 		l.attempts = append(l.attempts, e.Attempts...)
 		e.Attempts = l.attempts[from:len(l.attempts):len(l.attempts)]
-		e.Warnings, e.Charges = slices.Clone(e.Warnings), slices.Clone(e.Charges)
+		e.Warnings, e.Charges, e.Trial = slices.Clone(e.Warnings), slices.Clone(e.Charges), e.Trial.copy()
 		e.settle(l.opts.Price)
 	}
 	return l.settled
@@ -498,7 +498,7 @@ func (l *Ledger) inMemory(id ID) (Entry, bool) {
 }
 
 func (l *Ledger) settleCopy(e *Entry) {
-	e.Attempts, e.Warnings, e.Charges = slices.Clone(e.Attempts), slices.Clone(e.Warnings), slices.Clone(e.Charges)
+	e.Attempts, e.Warnings, e.Charges, e.Trial = slices.Clone(e.Attempts), slices.Clone(e.Warnings), slices.Clone(e.Charges), e.Trial.copy()
 	e.settle(l.opts.Price)
 }
 

@@ -177,6 +177,10 @@ func (d *Draft) Request() (*Request, error) {
 	return l.request, l.err
 }
 
+// Decoded reports whether the words of a chat request have been read already, so
+// that looking at them costs nothing.
+func (d *Draft) Decoded() bool { return d.lazy != nil && d.lazy.done && d.lazy.request != nil }
+
 // NewEmbedDraft makes a Draft of OpEmbed; decode is called at most once, on
 // first demand.
 func NewEmbedDraft(d Dialect, raw []byte, head Head, decode func([]byte) (*EmbedRequest, error)) Draft {

@@ -224,7 +224,7 @@ func pick(has []llm.Dialect, from llm.Dialect, c *llm.Capability, refusedByChat 
 // history, and lets the model think. What cannot be decoded has not: the
 // provider is to say what is wrong with it.
 func toolsWithThinking(d *llm.Draft, c *llm.Capability) bool {
-	if !d.Head.Tools && !bytes.Contains(d.Raw, []byte("tool")) && !bytes.Contains(d.Raw, []byte("unction")) {
+	if !d.Head.Tools && !span.Has(d.Raw, "tool") && !span.Has(d.Raw, "unction") {
 		return false
 	}
 	r, err := d.Request()
@@ -238,7 +238,7 @@ func toolsWithThinking(d *llm.Draft, c *llm.Capability) bool {
 // highEffort reports whether a request asks for an effort that the model takes
 // over Responses only.
 func highEffort(d *llm.Draft, c *llm.Capability) bool {
-	named := func(effort string) bool { return bytes.Contains(d.Raw, []byte(effort)) }
+	named := func(effort string) bool { return span.Has(d.Raw, effort) }
 	if !slices.ContainsFunc(c.ResponsesEfforts, named) {
 		return false
 	}

@@ -17,6 +17,9 @@ func (p *Provider) stream(body io.ReadCloser, frames *sse.Reader, model string, 
 	runs, _ := out.codec.(runner)
 	decoder := out.codec.NewDecoder()
 	skims, _ := decoder.(skimmer)
+	if p, ok := decoder.(passer); ok && out.native {
+		p.Pass()
+	}
 	return &stream{
 		runs: runs, skims: skims,
 		body: body, frames: frames, codec: out.codec, decoder: decoder,
@@ -36,6 +39,13 @@ type skimmer interface {
 	// Skim is Decode for a native stream whose content has begun: it gives usage,
 	// finish and error alone.
 	Skim(dst []llm.Event, name, data []byte) ([]llm.Event, error)
+}
+
+// passer is a decoder of a dialect whose start repeats the request.
+type passer interface {
+	// Pass says before the first frame that the stream is native: of the start it
+	// is asked that there was one.
+	Pass()
 }
 
 // stream reads a provider's event stream. Until its content begins every frame

@@ -185,7 +185,7 @@ func (c *copier) give(p llm.Piece, content, finished bool) error {
 	}
 	c.content = c.content || content
 	if !finished && !(c.content && c.inTime(p.TextBytes)) {
-		c.held = append(c.held, clone(p))
+		c.keep(p)
 		return nil
 	}
 	if err := c.begin(); err != nil {
@@ -270,7 +270,17 @@ func (c *copier) silence() {
 	c.failed = err
 }
 
-// clone copies a piece that must outlive the next read.
-func clone(p llm.Piece) llm.Piece {
-	return llm.Piece{Raw: bytes.Clone(p.Raw), Data: bytes.Clone(p.Data), Events: slices.Clone(p.Events)}
+// keep holds a copy of a piece, which must outlive the next read. Bytes that are
+// passed on are held one behind the other; what they say counts for Reply at
+// their end alone. c.mu is held.
+func (c *copier) keep(p llm.Piece) {
+	n := len(c.held)
+	switch bare := c.answer.Native && !slices.ContainsFunc(p.Events, func(e llm.Event) bool { return e.Terminal() }); {
+	case !bare:
+		c.held = append(c.held, llm.Piece{Raw: bytes.Clone(p.Raw), Data: bytes.Clone(p.Data), Events: slices.Clone(p.Events)})
+	case n > 0 && c.held[n-1].Events == nil:
+		c.held[n-1].Raw = append(c.held[n-1].Raw, p.Raw...)
+	default:
+		c.held = append(c.held, llm.Piece{Raw: bytes.Clone(p.Raw)})
+	}
 }

@@ -7,15 +7,14 @@ import "math"
 // biased there, because an arm that began badly is asked no more. Its zero
 // value is not ready; use NewWeighted. It is not safe for concurrent use.
 type Weighted struct {
-	arms  []Sums // of the scores of each arm over all units
-	pairs []Sums // of their differences, row by row
-	k     int
-	score []float64
+	// Arms are of the scores of each arm over all units, Pairs of their
+	// differences, row by row. They are all that is to be stored.
+	Arms, Pairs []Sums
 }
 
 // NewWeighted makes one for k arms.
 func NewWeighted(k int) *Weighted {
-	return &Weighted{arms: make([]Sums, k), pairs: make([]Sums, k*k), k: k, score: make([]float64, k)}
+	return &Weighted{Arms: make([]Sums, k), Pairs: make([]Sums, k*k)}
 }
 
 // leastChance bounds the weight of one unit: a chance below it is taken as it,
@@ -26,36 +25,49 @@ const leastChance = 0.02
 // Add adds one unit: which arm it got, what each arm's chance of it was at that
 // time, what was predicted for each arm before (nil: 0), and how it went.
 func (w *Weighted) Add(arm int, chances, predicted []float64, y float64) {
-	for i := range w.k {
+	w.each(arm, chances, predicted, y, (*Sums).Add)
+}
+
+// Remove takes a unit out again that was added, as it was added.
+func (w *Weighted) Remove(arm int, chances, predicted []float64, y float64) {
+	w.each(arm, chances, predicted, y, (*Sums).Remove)
+}
+
+func (w *Weighted) each(arm int, chances, predicted []float64, y float64, do func(s *Sums, y, x float64)) {
+	var room [16]float64
+	k := len(w.Arms)
+	score := append(room[:0], make([]float64, k)...)
+	for i := range k {
 		var m float64
 		if predicted != nil {
 			m = predicted[i]
 		}
-		w.score[i] = m
+		score[i] = m
 		if i == arm {
-			w.score[i] += (y - m) / max(chances[i], leastChance)
+			score[i] += (y - m) / max(chances[i], leastChance)
 		}
 	}
-	for i := range w.k {
-		w.arms[i].Add(w.score[i], 0)
+	for i := range k {
+		do(&w.Arms[i], score[i], 0)
 		for j := range i {
-			w.pairs[i*w.k+j].Add(w.score[i]-w.score[j], 0)
+			do(&w.Pairs[i*k+j], score[i]-score[j], 0)
 		}
 	}
 }
 
 // Mean estimates what the arm gives.
-func (w *Weighted) Mean(arm int) Estimate { return plain(w.arms[arm]) }
+func (w *Weighted) Mean(arm int) Estimate { return plain(w.Arms[arm]) }
 
 // Difference estimates what arm i gives more than arm j.
 func (w *Weighted) Difference(i, j int) Estimate {
+	k := len(w.Arms)
 	switch {
 	case i == j:
 		return Estimate{}
 	case i > j:
-		return plain(w.pairs[i*w.k+j])
+		return plain(w.Pairs[i*k+j])
 	}
-	e := plain(w.pairs[j*w.k+i])
+	e := plain(w.Pairs[j*k+i])
 	e.Value = -e.Value
 	return e
 }

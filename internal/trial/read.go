@@ -25,6 +25,17 @@ type Plan struct {
 	Least int64
 	// Guards are the values that an arm must not spoil.
 	Guards []Guard
+	// Shared is the evidence of units that were given under other shares than
+	// these and are not in Counts.Assigned; 0 means none. ShareEvidence of each
+	// set of shares is to be multiplied.
+	Shared float64
+	// Weighted has the value of each arm where the shares move with what is found;
+	// then Counts.Value says only how many units there are. Nil: Counts.Value it
+	// is.
+	Weighted *Weighted
+	// Out are arms that are given to nobody any more: they do not win and need not
+	// be beaten. Nil: all are in.
+	Out []bool
 }
 
 // Guard is a value that an arm may not make worse than the control by more
@@ -33,6 +44,9 @@ type Guard struct {
 	Name string
 	// Margin is how much worse is borne, in the unit of the value.
 	Margin float64
+	// Relative says that Margin is a share of the control's value; Absolute, that
+	// it is a bound of the value itself, whatever the control does.
+	Relative, Absolute bool
 	// Effect is the harm at which the guard is sharpest, beyond Margin; 0: 0.03.
 	Effect float64
 	// More says that more is better; otherwise less is (errors, cost, time).
@@ -108,7 +122,11 @@ func Read(p Plan, arms []Counts) Reading {
 	for i := range arms {
 		counts[i] = arms[i].Assigned
 	}
-	if r.Shares = ShareEvidence(counts, p.Shares); r.Shares > ShareAlarm {
+	r.Shares = ShareEvidence(counts, p.Shares)
+	if p.Shared > 0 {
+		r.Shares *= p.Shared
+	}
+	if r.Shares > ShareAlarm {
 		r.Broken = true
 		return r
 	}
@@ -117,17 +135,17 @@ func Read(p Plan, arms []Counts) Reading {
 	r.Arms = make([]ArmReading, len(arms))
 	for i := range arms {
 		a := &r.Arms[i]
-		a.Value = p.value(arms[i].Value)
+		a.Value = p.value(arms, i)
 		a.Against, a.Within = unknown, Interval{math.Inf(-1), math.Inf(1)}
 		if i > 0 && p.ready(arms[0], arms[i]) {
-			a.Against = p.difference(arms[i].Value, arms[0].Value)
+			a.Against = p.difference(arms, i, 0)
 			a.Within = q.Interval(a.Against)
 		}
 		a.Guards = p.guards(arms, i)
 		a.Stop = slices.Contains(a.Guards, Harmful)
 	}
 	for i := range arms {
-		if !r.Arms[i].Stop && p.beatsAll(q, arms, i) {
+		if !r.Arms[i].Stop && !p.out(i) && p.beatsAll(q, arms, i) {
 			r.Winner = i
 		}
 	}
@@ -136,37 +154,47 @@ func Read(p Plan, arms []Counts) Reading {
 
 func (p *Plan) ready(a, b Counts) bool { return a.Value.N >= p.Least && b.Value.N >= p.Least }
 
-func (p *Plan) value(s Sums) Estimate {
-	if p.Ratio {
-		return s.Ratio()
+func (p *Plan) value(arms []Counts, i int) Estimate {
+	switch {
+	case p.Weighted != nil:
+		return p.Weighted.Mean(i)
+	case p.Ratio:
+		return arms[i].Value.Ratio()
 	}
-	return s.Mean()
+	return arms[i].Value.Mean()
 }
 
-func (p *Plan) difference(a, b Sums) Estimate {
-	if p.Ratio {
-		return a.Ratio().Minus(b.Ratio())
+func (p *Plan) difference(arms []Counts, i, j int) Estimate {
+	switch {
+	case p.Weighted != nil:
+		return p.Weighted.Difference(i, j)
+	case p.Ratio:
+		return arms[i].Value.Ratio().Minus(arms[j].Value.Ratio())
 	}
-	return Adjusted(a, b)
+	return Adjusted(arms[i].Value, arms[j].Value)
 }
+
+func (p *Plan) out(i int) bool { return i < len(p.Out) && p.Out[i] }
 
 // beatsAll reports whether the interval against every other arm leaves no
-// doubt. Arms that were stopped still count: whoever is worse than they are is
-// not the best.
+// doubt. Arms that a guard has just found harmful still count, those that are out
+// do not.
 func (p *Plan) beatsAll(q Sequence, arms []Counts, i int) bool {
+	beaten := 0
 	for j := range arms {
-		if j == i {
+		if j == i || p.out(j) {
 			continue
 		}
+		beaten++
 		if !p.ready(arms[i], arms[j]) {
 			return false
 		}
-		in := q.Interval(p.difference(arms[i].Value, arms[j].Value))
+		in := q.Interval(p.difference(arms, i, j))
 		if p.Less && in.High >= 0 || !p.Less && in.Low <= 0 {
 			return false
 		}
 	}
-	return len(arms) > 1
+	return beaten > 0
 }
 
 // guards gives the verdicts on an arm. Alpha is split over all guards of all
@@ -184,13 +212,10 @@ func (p *Plan) guards(arms []Counts, i int) []Verdict {
 			continue
 		}
 		a, c := arms[i].Guards[g], arms[0].Guards[g]
-		if min(a.N, c.N) < p.Least {
+		if a.N < p.Least || c.N < p.Least && !guard.Absolute {
 			continue
 		}
-		e := a.Mean().Minus(c.Mean())
-		if guard.More {
-			e.Value = -e.Value
-		}
+		e, margin := guard.harm(a, c)
 		q := Sequence{Effect: guard.Effect}
 		if q.Effect == 0 {
 			q.Effect = 0.03
@@ -198,11 +223,33 @@ func (p *Plan) guards(arms []Counts, i int) []Verdict {
 		limit := tests / p.Alpha
 		turned := Estimate{-e.Value, e.Variance}
 		switch {
-		case q.Above(e, guard.Margin) >= limit:
+		case q.Above(e, margin) >= limit:
 			verdicts[g] = Harmful
-		case q.Above(turned, -guard.Margin) >= limit:
+		case q.Above(turned, -margin) >= limit:
 			verdicts[g] = Harmless
 		}
 	}
 	return verdicts
+}
+
+// harm is how much worse the arm is than the control, and how much of that is
+// borne.
+func (g *Guard) harm(a, c Sums) (e Estimate, margin float64) {
+	sign := 1.0
+	if g.More {
+		sign = -1
+	}
+	mean := a.Mean()
+	mean.Value *= sign
+	switch {
+	case g.Absolute:
+		return mean, sign * g.Margin
+	case g.Relative:
+		factor := 1 + sign*g.Margin
+		control := c.Mean()
+		return mean.Minus(Estimate{sign * factor * control.Value, factor * factor * control.Variance}), 0
+	}
+	control := c.Mean()
+	control.Value *= sign
+	return mean.Minus(control), g.Margin
 }

@@ -35,6 +35,23 @@ func (s *Sums) Add(y, x float64) {
 	s.XY += dy * (x - s.X)
 }
 
+// Remove takes a unit out again that was added, as it was added: for a unit
+// whose observation has grown. Binary stays as it is.
+func (s *Sums) Remove(y, x float64) {
+	if s.N <= 1 {
+		*s = Sums{}
+		return
+	}
+	n := float64(s.N)
+	dy, dx := y-s.Y, x-s.X
+	s.N--
+	s.Y -= dy / (n - 1)
+	s.X -= dx / (n - 1)
+	s.YY = max(s.YY-dy*(y-s.Y), 0)
+	s.XX = max(s.XX-dx*(x-s.X), 0)
+	s.XY -= dx * (y - s.Y)
+}
+
 // Merge adds the units of another Sums.
 func (s *Sums) Merge(o Sums) {
 	if o.N == 0 {
@@ -159,7 +176,16 @@ func (q Sequence) Above(e Estimate, least float64) float64 {
 	}
 	d := e.Value - least
 	z := d * q.Effect / math.Sqrt(v*(v+t))
-	return 2 * math.Sqrt(v/(v+t)) * math.Exp(z*z/2) * 0.5 * math.Erfc(-z/math.Sqrt2)
+	return 2 * math.Sqrt(v/(v+t)) * mills(z)
+}
+
+// mills is the normal distribution function of z times exp(z*z/2). Far below 0
+// the factors are 0 and infinity, and their product is as the asymptote says.
+func mills(z float64) float64 {
+	if z < -20 {
+		return (1 - 1/(z*z)) / (-z * math.Sqrt(2*math.Pi))
+	}
+	return math.Exp(z*z/2) * 0.5 * math.Erfc(-z/math.Sqrt2)
 }
 
 // Interval is a range of values that are not excluded.

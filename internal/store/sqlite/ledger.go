@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"headrace/internal/catalog"
 	"headrace/internal/ledger"
 	"headrace/internal/llm"
 )
@@ -97,6 +98,9 @@ func (d *DB) writeBatch(ctx context.Context, tx *sql.Tx, b *ledger.Batch) error 
 	if err := d.mark(ctx, tx, b.Entries); err != nil {
 		return err
 	}
+	if err := d.insertTrials(ctx, tx, b.Entries, seq); err != nil {
+		return err
+	}
 	if err := d.addHours(ctx, tx, b.Hours); err != nil {
 		return err
 	}
@@ -164,7 +168,7 @@ func (d *DB) insertRequests(ctx context.Context, tx *sql.Tx, entries []ledger.En
 			warnings = string(raw)
 		}
 		caller := n.caller(caller{e.KeyID, e.KeyName, e.Team})
-		ask := n.ask(ask{e.Dialect, e.Op, e.Asked, e.Streamed})
+		ask := n.ask(ask{e.Dialect, e.Op, e.Asked, e.Streamed, e.Needs})
 		end := n.end(end{e.Status, e.Class, e.Committed})
 		if n.err != nil {
 			return n.err
@@ -356,6 +360,9 @@ func (d *DB) entries(ctx context.Context, name string, args ...any) ([]ledger.En
 		if err := d.choiceOf(ctx, tx, &found[i]); err != nil {
 			return nil, err
 		}
+		if err := d.trialOf(ctx, tx, &found[i]); err != nil {
+			return nil, err
+		}
 		found[i].Sum()
 	}
 	return found, nil
@@ -372,12 +379,16 @@ func (d *DB) requests(ctx context.Context, tx *sql.Tx, name string, args []any) 
 		var e ledger.Entry
 		var id, at, first, total int64
 		var warnings sql.NullString
+		var needs string
 		if err := rows.Scan(&id, &e.Seq, &at, &e.KeyID, &e.KeyName, &e.Team, &e.Dialect, &e.Op, &e.Asked, &e.Class,
-			&e.Status, &e.Streamed, &e.Committed, &first, &total, &warnings); err != nil {
+			&e.Status, &e.Streamed, &needs, &e.Committed, &first, &total, &warnings); err != nil {
 			return nil, fmt.Errorf("read a request: %w", err)
 		}
 		e.ID, e.At = ledger.ID(id), time.UnixMilli(at).UTC()
 		e.FirstByte, e.Total = micro(first), micro(total)
+		if e.Needs, err = catalog.Features(needs); err != nil {
+			return nil, fmt.Errorf("read what %s needed: %w", e.ID, err)
+		}
 		if warnings.Valid {
 			if err := json.Unmarshal([]byte(warnings.String), &e.Warnings); err != nil {
 				return nil, fmt.Errorf("read the warnings of %s: %w", e.ID, err)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 
+	"headrace/internal/catalog"
 	"headrace/internal/ledger"
 	"headrace/internal/llm"
 )
@@ -33,6 +35,7 @@ type (
 		op       llm.Op
 		asked    string
 		streamed bool
+		needs    llm.Feature
 	}
 	target struct{ provider, model string }
 	end    struct {
@@ -74,7 +77,7 @@ func (n *namer) ask(k ask) int64 {
 	if id, ok := n.d.names.asks[k]; ok {
 		return id
 	}
-	return named(n, n.d.names.asks, k, "ledger_ask", string(k.dialect), string(k.op), k.asked, k.streamed)
+	return named(n, n.d.names.asks, k, "ledger_ask", string(k.dialect), string(k.op), k.asked, k.streamed, strings.Join(catalog.NamesOf(k.needs), ","))
 }
 
 func (n *namer) target(k target) int64 {

@@ -37,7 +37,7 @@ func (d *DB) Prune(ctx context.Context, rows int, before time.Time) (int, error)
 		return 0, err
 	}
 	err = d.inTx(ctx, func(tx *sql.Tx) error {
-		for _, name := range []string{"ledger_prune_attempts", "ledger_prune_charges", "ledger_prune_marks", "ledger_prune_choices", "ledger_prune_feedback", "ledger_prune_requests"} {
+		for _, name := range []string{"ledger_prune_attempts", "ledger_prune_charges", "ledger_prune_marks", "ledger_prune_choices", "ledger_prune_feedback", "study_prune_verdicts", "ledger_prune_trials", "ledger_prune_requests"} {
 			if _, err := d.in(tx, name).ExecContext(ctx, last); err != nil {
 				return fmt.Errorf("drop old requests: %w", err)
 			}

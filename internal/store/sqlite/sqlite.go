@@ -24,6 +24,7 @@ import (
 	"headrace/internal/budget"
 	"headrace/internal/ledger"
 	"headrace/internal/recall"
+	"headrace/internal/study"
 	"headrace/internal/vault"
 	"headrace/internal/webhook"
 )
@@ -59,6 +60,7 @@ var (
 	_ audit.Store       = (*DB)(nil)
 	_ vault.Store       = (*DB)(nil)
 	_ batch.Overseer    = (*DB)(nil)
+	_ study.Store       = (*DB)(nil)
 )
 
 // readers bounds the read pool.

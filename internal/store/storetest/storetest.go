@@ -23,6 +23,7 @@ import (
 	"headrace/internal/ledger"
 	"headrace/internal/llm"
 	"headrace/internal/recall"
+	"headrace/internal/study"
 	"headrace/internal/vault"
 )
 
@@ -41,6 +42,7 @@ type Store interface {
 	ledger.Searcher
 	audit.Store
 	vault.Store
+	study.Store
 	Close() error
 }
 
@@ -114,6 +116,7 @@ func Run(t *testing.T, open Open) {
 		{"sums", "sums must be those of the rows, whatever they are apart by", sums},
 		{"briefs", "the latest requests must be told in order", briefs},
 		{"oversee", "everybody's jobs must be seen, but for those that are not there yet", oversee},
+		{"experiments", "what experiments have shown must outlive the process and the rows that it came from", experiments},
 		{"responses", "a stored response must outlive the process, for its owner alone", wholeResponses},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,7 +1,6 @@
 package anthropic
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
 
@@ -202,7 +201,7 @@ func appendContent(b []byte, items []llm.Item, out *llm.Encoded) []byte {
 			}
 		}
 		// Our own wrapping can hold Anthropic's state too; then it is unpacked.
-		ours := it.Kind == llm.ItemReasoning && bytes.Contains(it.Raw, ourMark)
+		ours := it.Kind == llm.ItemReasoning && span.Has(it.Raw, ourMark)
 		if len(it.Raw) > 0 && it.From == llm.Anthropic && !ours {
 			b = append(comma(b), it.Raw...)
 			continue

@@ -264,10 +264,10 @@ func rewrite(v []byte, set func(name string, val []byte) ([]byte, bool), drop ..
 	return append(b, '}')
 }
 
-var (
-	systemRole = []byte(`"system"`)
-	ourMark    = []byte(`"` + wrapped)
-	unsigned   = []byte(`"signature"`)
+const (
+	systemRole   = `"system"`
+	ourMark      = `"` + wrapped
+	thinkingMark = `"thinking"`
 )
 
 // history edits the messages where they hold what the target cannot take. The
@@ -277,9 +277,9 @@ func (p *patcher) history(reshape bool) {
 	if i < 0 {
 		return
 	}
-	fold := reshape && p.c.Known && !p.c.Can(llm.MidSystem) && bytes.Contains(v, systemRole)
-	ours := bytes.Contains(v, ourMark)
-	bare := reshape && bytes.Contains(v, unsigned) || ours
+	fold := reshape && p.c.Known && !p.c.Can(llm.MidSystem) && span.Has(v, systemRole)
+	ours := span.Has(v, ourMark)
+	bare := reshape && span.Has(v, thinkingMark) || ours
 	if !fold && !bare {
 		return
 	}

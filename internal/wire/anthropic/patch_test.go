@@ -103,6 +103,19 @@ func TestPatchVersion(t *testing.T) {
 	}
 }
 
+// TestUnsigned: thinking that nobody signed is left out of a request that is
+// reshaped, also where no block of the conversation has a signature at all.
+func TestUnsigned(t *testing.T) {
+	const body = `{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"thinking","thinking":"x"},{"type":"text","text":"b"}]},{"role":"user","content":"c"}]}`
+	got, p := patched(t, llm.OpChat, body, opus55(), reshape)
+	if want := strings.Replace(body, `{"type":"thinking","thinking":"x"},`, "", 1); got != want || losses(p) != "carry messages.1.content.0" {
+		t.Errorf("\nwant %s\n got %s, losses %q", want, got, losses(p))
+	}
+	if got, _ := patched(t, llm.OpChat, body, opus55()); got != body {
+		t.Errorf("left out without the edit: %s", got)
+	}
+}
+
 // TestFold: system messages inside the conversation, for a model without them.
 func TestFold(t *testing.T) {
 	const body = `{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"a"}, {"role":"system","content":"S"} ,{"role":"assistant","content":"b"},{"role":"user","content":"the \"system\" word"},{"role":"system","content":[{"type":"text","text":"T","cache_control":{"type":"ephemeral"}}],"output_config":{"effort":"low"}},{"role":"system","content":[],"output_config":{"effort":"low"}}]}`

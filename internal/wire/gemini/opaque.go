@@ -19,8 +19,6 @@ const SkipSignature = "skip_thought_signature_validator"
 // they occur.
 const wrapped = "aHIxLnsi"
 
-var ourMark = []byte(wrapped)
-
 // wrap puts foreign state into a thoughtSignature: the base64 of "hr1." and
 // {"i":issuer,"b":provider,"k":kind,"d":data}.
 func wrap(dst []byte, o *llm.Opaque) []byte {

@@ -311,7 +311,7 @@ func (w *ownWriter) raw(b, raw []byte, path string) []byte {
 // cleaned takes out of a part the state that we wrapped for the client. A call
 // gets the sentinel in its place; nil means that nothing else was in the part.
 func cleaned(raw []byte) (out []byte, changed bool) {
-	if !bytes.Contains(raw, ourMark) {
+	if !span.Has(raw, wrapped) {
 		return raw, false
 	}
 	p := readPart(raw)

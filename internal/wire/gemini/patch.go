@@ -291,8 +291,8 @@ func (p *patcher) history(sign bool) {
 	if i < 0 {
 		return
 	}
-	ours := bytes.Contains(v, ourMark)
-	sign = sign && (bytes.Contains(v, []byte(`"functionCall"`)) || bytes.Contains(v, []byte(`"function_call"`)))
+	ours := span.Has(v, wrapped)
+	sign = sign && (span.Has(v, `"functionCall"`) || span.Has(v, `"function_call"`))
 	if !ours && !sign {
 		return
 	}

@@ -20,7 +20,7 @@ func (p *patcher) spoken(messages []byte) bool {
 		return false
 	}
 	for _, s := range [...]string{`"tool_calls"`, `"refusal"`, `"annotations"`, `"thinking"`} {
-		if bytes.Contains(messages, []byte(s)) {
+		if span.Has(messages, s) {
 			return true
 		}
 	}

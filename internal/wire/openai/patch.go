@@ -1,7 +1,6 @@
 package openai
 
 import (
-	"bytes"
 	"strconv"
 
 	"headrace/internal/llm"
@@ -263,9 +262,9 @@ func (p *patcher) reshapeMessages() {
 	}
 	where := p.members[at].Value
 	messages := p.d.Raw[where.From:where.To]
-	developer = developer && bytes.Contains(messages, []byte(`"developer"`))
-	require := c.ReasoningRequired && c.ReasoningField != "" && bytes.Contains(messages, []byte(`"tool_calls"`))
-	thinking = thinking && bytes.Contains(messages, []byte(`"reasoning`)) || require
+	developer = developer && span.Has(messages, `"developer"`)
+	require := c.ReasoningRequired && c.ReasoningField != "" && span.Has(messages, `"tool_calls"`)
+	thinking = thinking && span.Has(messages, `"reasoning`) || require
 	spoken := p.spoken(messages)
 	if !developer && !thinking && !spoken {
 		return

@@ -1,7 +1,6 @@
 package responses
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
 
@@ -142,9 +141,9 @@ func (p *patcher) drop(name string, normal float64) {
 	p.plan.Remove(name)
 }
 
-var (
-	ourMark       = []byte(`"` + wrapped)
-	developerMark = []byte(`"developer"`)
+const (
+	ourMark       = `"` + wrapped
+	developerMark = `"developer"`
 )
 
 // items takes out thoughts that the gateway wrapped and, when the request is
@@ -157,8 +156,8 @@ func (p *patcher) items(reshape bool) {
 	}
 	where := p.members[at].Value
 	input := p.d.Raw[where.From:where.To]
-	ours := bytes.Contains(input, ourMark)
-	developer := reshape && p.c.Known && !p.c.Can(llm.DeveloperRole) && bytes.Contains(input, developerMark)
+	ours := span.Has(input, ourMark)
+	developer := reshape && p.c.Known && !p.c.Can(llm.DeveloperRole) && span.Has(input, developerMark)
 	if !span.IsArray(input) || !ours && !developer {
 		return
 	}

@@ -77,14 +77,18 @@ func (Codec) Held(data []byte) (object jsontext.Value, id string, done, away boo
 	return object, id, done, away
 }
 
-var stateKey = []byte(`"encrypted_content"`)
+const stateKey = `"encrypted_content"`
 
 // States gives the encrypted states in a body of this dialect, in their order,
 // without decoding it.
 func (Codec) States(body []byte) iter.Seq[string] {
 	return func(yield func(string) bool) {
+		if !span.Has(body, stateKey) {
+			return
+		}
+		key := []byte(stateKey)
 		for from := 0; ; {
-			at := bytes.Index(body[from:], stateKey)
+			at := bytes.Index(body[from:], key)
 			if at < 0 {
 				return
 			}

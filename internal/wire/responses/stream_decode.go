@@ -32,6 +32,7 @@ type decoder struct {
 	held          []llm.Event
 	f             frame
 	room          []span.Member
+	passed        bool // the stream is passed on: what the start carries is not asked for
 	skim          bool // the items are not asked for any more
 }
 
@@ -222,6 +223,10 @@ func (d *decoder) Decode(dst []llm.Event, name, data []byte) ([]llm.Event, error
 	return d.native(dst, f, data), nil
 }
 
+// Pass says that the stream is passed on as it is: what its start repeats of the
+// request is not asked for.
+func (d *decoder) Pass() { d.passed = true }
+
 // Skim is Decode for a stream whose content has begun and is passed on as it
 // is: it gives usage, finish and error, and not again what the last event
 // repeats of the answer.
@@ -250,11 +255,13 @@ func (d *decoder) start(dst []llm.Event, response jsontext.Value) []llm.Event {
 	}
 	d.started = true
 	dst, e := push(dst, llm.EventStart, llm.Responses)
-	var a answer
-	a.read(response, func(name string, v jsontext.Value) {
-		e.Ext = append(e.Ext, llm.Member{Name: name, Value: bytes.Clone(v)})
-	})
-	e.ID, e.Model, e.Created = a.id, a.model, a.created
+	if !d.passed {
+		var a answer
+		a.read(response, func(name string, v jsontext.Value) {
+			e.Ext = append(e.Ext, llm.Member{Name: name, Value: bytes.Clone(v)})
+		})
+		e.ID, e.Model, e.Created = a.id, a.model, a.created
+	}
 	dst = append(dst, d.held...)
 	d.held = nil
 	return dst

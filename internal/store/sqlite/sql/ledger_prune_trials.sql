@@ -1,0 +1,1 @@
+DELETE FROM ledger_trial WHERE seq <= $1

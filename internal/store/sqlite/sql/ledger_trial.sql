@@ -1,0 +1,1 @@
+SELECT experiment, run, arm, unit, shares, predicted, shadows FROM ledger_trial WHERE seq = $1

@@ -1,0 +1,1 @@
+UPDATE study_cursor SET seq = $1 WHERE id = 1

@@ -1,0 +1,1 @@
+SELECT run, name, state, written FROM study_run ORDER BY name, run

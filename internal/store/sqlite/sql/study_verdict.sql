@@ -1,0 +1,1 @@
+SELECT score FROM study_verdict WHERE request = $1
