@@ -33,6 +33,9 @@ type Options struct {
 	// Loopback says that the listener is bound to this machine alone; then a
 	// Host that is not this machine is refused (DNS rebinding).
 	Loopback bool
+	// Host is another host name, without a port, that this gateway is reached by,
+	// such as that of a proxy before it; empty is none.
+	Host string
 
 	Keys     Keys
 	Budgets  Budgets

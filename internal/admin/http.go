@@ -118,7 +118,7 @@ func (s *server) who(q *http.Request) (*caller, error) {
 // served: a page whose name was pointed at 127.0.0.1 must not get in.
 func (s *server) host(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		if s.Loopback && !localName(q.Host) {
+		if s.Loopback && !localName(q.Host) && (s.Host == "" || !strings.EqualFold(hostName(q.Host), s.Host)) {
 			s.refuse(w, q, llm.Errorf(llm.Forbidden, "the host name of this request is not this machine"))
 			return
 		}
@@ -126,12 +126,17 @@ func (s *server) host(next http.Handler) http.Handler {
 	})
 }
 
-func localName(hostport string) bool {
+// hostName is a host without its port and brackets.
+func hostName(hostport string) string {
 	host := hostport
 	if h, _, err := net.SplitHostPort(hostport); err == nil {
 		host = h
 	}
-	host = strings.ToLower(strings.Trim(host, "[]"))
+	return strings.ToLower(strings.Trim(host, "[]"))
+}
+
+func localName(hostport string) bool {
+	host := hostName(hostport)
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return true
 	}

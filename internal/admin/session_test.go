@@ -514,3 +514,16 @@ func TestSSO(t *testing.T) {
 		t.Errorf("a page with markup of others: %s", w.Body)
 	}
 }
+
+// TestHost: behind a proxy of a name that the operator says, and of no other.
+func TestHost(t *testing.T) {
+	t.Parallel()
+	o := (&back{}).options()
+	o.Host = "ai.example.com"
+	h := admin.New(o)
+	for host, status := range map[string]int{"ai.example.com": 200, "AI.example.com:443": 200, "127.0.0.1:8080": 200, "localhost": 200, "evil.example": 403, "ai.example.com.evil.example": 403} {
+		if got, text, _ := ask(t, h, "GET", "/admin/v1/session", "", func(q *http.Request) { q.Host = host }); got != status {
+			t.Errorf("%s: %d %s", host, got, text)
+		}
+	}
+}

@@ -269,6 +269,7 @@ func (a *App) build(ctx context.Context) error {
 	a.admin = admin.New(a.adminOptions(admin.Options{
 		Staff:    a.staff(),
 		SSO:      a.sso(),
+		Host:     ownHost(cfg),
 		Loopback: loopback(cfg.Listen),
 	}))
 	return nil

@@ -7,7 +7,7 @@ package config
 var comments = map[string]string{
 	"Admin":                                "Admin says how people come to the admin API and the dashboard.",
 	"Admin.OIDC":                           "OIDC is a single sign-on by OpenID Connect. Left out, people sign in with their tokens.",
-	"Admin.URL":                            "URL is where browsers reach this gateway, such as https://ai.example.com. A single sign-on comes back to it, at /admin/v1/session/oidc/callback.",
+	"Admin.URL":                            "URL is where browsers reach this gateway, such as https://ai.example.com: its host is let in beside those of this machine. A single sign-on comes back to it, at /admin/v1/session/oidc/callback.",
 	"Aim":                                  "Aim is what is wanted of the answers of a ladder. Which rung is asked first is learned from feedback (docs/routing.md); until enough of it has come, the first rung that can take the request is.",
 	"Aim.Explore":                          "Explore is the share of the requests that begin a conversation whose rung is drawn evenly, so that something is learned of all. 0 draws none.",
 	"Aim.MaxCost":                          "MaxCost leaves out rungs that are expected to cost more, in US dollars, and ends the climb of a request where the next rung would. 0 is no bound.",

@@ -790,8 +790,9 @@ type Telemetry struct {
 
 // Admin says how people come to the admin API and the dashboard.
 type Admin struct {
-	// URL is where browsers reach this gateway, such as https://ai.example.com. A
-	// single sign-on comes back to it, at /admin/v1/session/oidc/callback.
+	// URL is where browsers reach this gateway, such as https://ai.example.com: its
+	// host is let in beside those of this machine. A single sign-on comes back to
+	// it, at /admin/v1/session/oidc/callback.
 	URL string `yaml:"url" format:"url"`
 	// OIDC is a single sign-on by OpenID Connect. Left out, people sign in with
 	// their tokens.
