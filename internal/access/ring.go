@@ -57,6 +57,26 @@ func (r Ring) Find(ctx context.Context, id string) (Key, error) {
 	return Key{}, llm.Errorf(llm.NotFound, "there is no key %q", id)
 }
 
+// Change sets what a key may do and is called; the token and its kind stay. A key
+// that has ended cannot be changed: that is an *llm.Error InvalidRequest.
+func (r Ring) Change(ctx context.Context, id string, s Spec, now time.Time) (Key, error) {
+	k, err := r.Find(ctx, id)
+	if err != nil {
+		return k, err
+	}
+	if state := k.State(now); state != "active" {
+		return Key{}, llm.Errorf(llm.InvalidRequest, "key %s is %s", id, state)
+	}
+	k.Name, k.Team, k.Expires, k.Models, k.Limits, k.Priority, k.MayRaise = s.Name, s.Team, stamp(s.Expires), s.Models, s.Limits, s.Priority, s.MayRaise
+	if err := s.check(); err != nil {
+		return Key{}, err
+	}
+	if err := r.Store.PutKey(ctx, k); err != nil {
+		return Key{}, fmt.Errorf("change key %s: %w", id, err)
+	}
+	return k, nil
+}
+
 // Revoke ends a key for ever. Revoking a revoked key changes nothing.
 func (r Ring) Revoke(ctx context.Context, id string, now time.Time) (Key, error) {
 	k, err := r.Find(ctx, id)
@@ -182,16 +202,8 @@ func fresh(s Spec, now time.Time) (llm.Secret, Key, error) {
 	if !s.Expires.IsZero() && !s.Expires.After(now) {
 		return "", Key{}, llm.Errorf(llm.InvalidRequest, "the key would have expired already")
 	}
-	if l := s.Limits; l.RequestsPerMinute < 0 || l.TokensPerMinute < 0 || l.Parallel < 0 {
-		return "", Key{}, llm.Errorf(llm.InvalidRequest, "a limit must not be negative")
-	}
-	for _, m := range s.Models {
-		if m == "" {
-			return "", Key{}, llm.Errorf(llm.InvalidRequest, "a model pattern must not be empty")
-		}
-	}
-	if s.Priority != "" && !slices.Contains(Priorities, s.Priority) {
-		return "", Key{}, llm.Errorf(llm.InvalidRequest, "a priority is interactive, standard or batch")
+	if err := s.check(); err != nil {
+		return "", Key{}, err
 	}
 	mint := NewToken
 	if s.Admin {
@@ -202,6 +214,22 @@ func fresh(s Spec, now time.Time) (llm.Secret, Key, error) {
 	rand.Read(id[:])
 	return token, Key{ID: "key_" + hex.EncodeToString(id[:]), Name: s.Name, Team: s.Team, Admin: s.Admin, Hash: hash,
 		Prefix: prefix, Created: stamp(now), Expires: stamp(s.Expires), Models: s.Models, Limits: s.Limits, Priority: s.Priority, MayRaise: s.MayRaise}, nil
+}
+
+// check refuses what no key can be.
+func (s *Spec) check() error {
+	if l := s.Limits; l.RequestsPerMinute < 0 || l.TokensPerMinute < 0 || l.Parallel < 0 {
+		return llm.Errorf(llm.InvalidRequest, "a limit must not be negative")
+	}
+	for _, m := range s.Models {
+		if m == "" {
+			return llm.Errorf(llm.InvalidRequest, "a model pattern must not be empty")
+		}
+	}
+	if s.Priority != "" && !slices.Contains(Priorities, s.Priority) {
+		return llm.Errorf(llm.InvalidRequest, "a priority is interactive, standard or batch")
+	}
+	return nil
 }
 
 // stamp cuts a time to what stores keep.

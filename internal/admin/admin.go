@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,12 +33,21 @@ type Options struct {
 	// Loopback says that the listener is bound to this machine alone; then a
 	// Host that is not this machine is refused (DNS rebinding).
 	Loopback bool
+	// Host is another host name, without a port, that this gateway is reached by,
+	// such as that of a proxy before it; empty is none.
+	Host string
 
 	Keys     Keys
 	Budgets  Budgets
 	Usage    Usage
 	Requests Requests
 	Catalog  Catalog
+	// These may be nil: then there are none.
+	Jobs        Jobs
+	Figures     Figures
+	Credentials Credentials
+	Configs     Configs
+	AuditLog    AuditLog
 	// Experiments may be nil: then there are none.
 	Experiments Experiments
 	// WhatIf may be nil: then nothing is compared and replayed.
@@ -82,6 +92,8 @@ type Keys interface {
 	Keys(ctx context.Context) ([]Key, error)
 	// CreateKey makes a key; the token can never be read again.
 	CreateKey(ctx context.Context, s KeySpec) (token llm.Secret, k Key, err error)
+	// ChangeKey sets what a key may do and is called; its token stays.
+	ChangeKey(ctx context.Context, id string, s KeySpec) (Key, error)
 	// RevokeKey ends a key for ever; ending it twice changes nothing.
 	RevokeKey(ctx context.Context, id string) (Key, error)
 	// RotateKey makes a key with the same rights and lets the old one end
@@ -182,6 +194,8 @@ type server struct {
 	// open are the patterns of the routes that ask for no sign-in.
 	open    map[string]bool
 	guesses guesses
+	// writing is held by writes that look at what is there first.
+	writing sync.Mutex
 	// streams is how many streams of events there are.
 	streams atomic.Int64
 }
@@ -198,6 +212,10 @@ func (s *server) dispatch(w http.ResponseWriter, q *http.Request, r *route) {
 	if r.stream != nil {
 		r.stream(s, w, q)
 		return
+	}
+	if (r.etag || r.turn) && r.method != http.MethodGet {
+		s.writing.Lock()
+		defer s.writing.Unlock()
 	}
 	serve := r.write
 	if serve == nil {

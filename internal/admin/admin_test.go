@@ -55,6 +55,15 @@ func (b *back) CreateKey(_ context.Context, s admin.KeySpec) (llm.Secret, admin.
 	return "hr-fresh", k, b.down
 }
 
+func (b *back) ChangeKey(_ context.Context, id string, s admin.KeySpec) (admin.Key, error) {
+	k, err := b.find(id)
+	if err != nil {
+		return admin.Key{}, err
+	}
+	k.Name, k.Team, k.Limits = s.Name, s.Team, s.Limits
+	return *k, nil
+}
+
 func (b *back) RevokeKey(_ context.Context, id string) (admin.Key, error) {
 	k, err := b.find(id)
 	if err != nil {

@@ -114,6 +114,9 @@ func (s *server) setBudget(q *http.Request) (int, any, error) {
 			return 0, nil, err
 		}
 	}
+	if err := s.matchBudget(q, b.ID); err != nil {
+		return 0, nil, err
+	}
 	if err := s.Budgets.SetBudget(q.Context(), b); err != nil {
 		return 0, nil, err
 	}
@@ -148,6 +151,9 @@ func (s *server) known(ctx context.Context, id string) error {
 func (s *server) dropBudget(q *http.Request) (int, any, error) {
 	id, err := budget.ParseID(q.PathValue("id"))
 	if err != nil {
+		return 0, nil, err
+	}
+	if err := s.matchBudget(q, id); err != nil {
 		return 0, nil, err
 	}
 	if err := s.Budgets.DropBudget(q.Context(), id); err != nil {

@@ -118,7 +118,7 @@ func (s *server) who(q *http.Request) (*caller, error) {
 // served: a page whose name was pointed at 127.0.0.1 must not get in.
 func (s *server) host(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		if s.Loopback && !localName(q.Host) {
+		if s.Loopback && !localName(q.Host) && (s.Host == "" || !strings.EqualFold(hostName(q.Host), s.Host)) {
 			s.refuse(w, q, llm.Errorf(llm.Forbidden, "the host name of this request is not this machine"))
 			return
 		}
@@ -126,12 +126,17 @@ func (s *server) host(next http.Handler) http.Handler {
 	})
 }
 
-func localName(hostport string) bool {
+// hostName is a host without its port and brackets.
+func hostName(hostport string) string {
 	host := hostport
 	if h, _, err := net.SplitHostPort(hostport); err == nil {
 		host = h
 	}
-	host = strings.ToLower(strings.Trim(host, "[]"))
+	return strings.ToLower(strings.Trim(host, "[]"))
+}
+
+func localName(hostport string) bool {
+	host := hostName(hostport)
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return true
 	}
@@ -162,7 +167,9 @@ func (s *server) refuse(w http.ResponseWriter, q *http.Request, err error) {
 	var p Problem
 	status := http.StatusInternalServerError
 	p.Error.Code, p.Error.Message = "internal", "something went wrong here; the log knows more"
-	if e, ok := errors.AsType[*refused](err); ok {
+	if e, ok := errors.AsType[*Conflict](err); ok {
+		status, p.Error.Code, p.Error.Message = http.StatusConflict, e.Code, e.Message
+	} else if e, ok := errors.AsType[*refused](err); ok {
 		status, p.Error.Code, p.Error.Message = e.status, e.code, e.message
 	} else if e, ok := errors.AsType[*llm.Error](err); ok && statuses[e.Class] != 0 {
 		status = statuses[e.Class]
@@ -236,8 +243,11 @@ func match(q *http.Request, now any) error {
 
 // read reads a small strict JSON body into v. An empty body is an empty
 // object.
-func read(q *http.Request, v any) error {
-	text, err := body(q, maxBody)
+func read(q *http.Request, v any) error { return readUpTo(q, v, maxBody) }
+
+// readUpTo is read for a body of at most so many bytes.
+func readUpTo(q *http.Request, v any, most int64) error {
+	text, err := body(q, most)
 	if err != nil || len(text) == 0 {
 		return err
 	}

@@ -105,7 +105,11 @@ func (d *describer) answer(r *route) map[string]any {
 	if r.stream != nil {
 		kind = r.kind
 	}
-	if kind != "" {
+	switch kind {
+	case "":
+	case "text/html":
+		a["content"] = map[string]any{kind: map[string]any{"schema": map[string]any{"type": "string"}}}
+	default:
 		a["content"] = map[string]any{kind: map[string]any{"schema": d.schema(reflect.TypeOf(r.out))}}
 	}
 	if r.etag {

@@ -46,6 +46,14 @@ func (r RingKeys) CreateKey(ctx context.Context, s KeySpec) (llm.Secret, Key, er
 	return token, showKey(k, now), err
 }
 
+// ChangeKey sets what a key may do.
+func (r RingKeys) ChangeKey(ctx context.Context, id string, s KeySpec) (Key, error) {
+	now := time.Now()
+	k, err := r.Ring.Change(ctx, id, access.Spec{Name: s.Name, Team: s.Team, Expires: s.Expires,
+		Models: s.Models, Limits: access.Limits(s.Limits), Priority: s.Priority, MayRaise: s.MayRaise}, now)
+	return showKey(k, now), err
+}
+
 // RevokeKey ends a key.
 func (r RingKeys) RevokeKey(ctx context.Context, id string) (Key, error) {
 	now := time.Now()
@@ -93,13 +101,14 @@ func (l LedgerRows) UsageBy(ctx context.Context, by string, since, until time.Ti
 	}
 	list := make([]UsageRow, len(rows))
 	for i := range rows {
-		list[i] = showTally(&rows[i].Tally)
+		list[i] = ShowTally(&rows[i].Tally)
 		list[i].Name, list[i].Label = rows[i].Group, rows[i].Label
 	}
 	return list, nil
 }
 
-func showTally(t *ledger.Tally) UsageRow {
+// ShowTally shows a tally as a row without a name.
+func ShowTally(t *ledger.Tally) UsageRow {
 	return UsageRow{Requests: t.Requests, Failed: t.Failed,
 		Attempts: t.Attempts, FailedAttempts: t.FailedAttempts, Estimated: t.Estimated,
 		Input: t.Input, CacheRead: t.CacheRead, CacheWrite5m: t.CacheWrite5m, CacheWrite1h: t.CacheWrite1h,
@@ -173,7 +182,7 @@ func (l LedgerRows) Sums(ctx context.Context, q UsageQuery) ([]UsageRow, error) 
 				at[k] = j
 				list = append(list, UsageRow{Name: name, Bucket: s.Bucket})
 			}
-			list[j].add(&s.Tally)
+			list[j].Add(&s.Tally)
 			if label != "" {
 				list[j].Label = label
 			}
@@ -185,8 +194,8 @@ func (l LedgerRows) Sums(ctx context.Context, q UsageQuery) ([]UsageRow, error) 
 	return list, nil
 }
 
-// add adds a tally to a row.
-func (r *UsageRow) add(t *ledger.Tally) {
+// Add adds a tally to a row.
+func (r *UsageRow) Add(t *ledger.Tally) {
 	r.Requests += t.Requests
 	r.Failed += t.Failed
 	r.Attempts += t.Attempts
@@ -301,7 +310,7 @@ func (c CatalogRows) Models(ctx context.Context, all bool) ([]Model, error) {
 	list := []Model{}
 	for _, m := range rows.Find(catalog.Query{At: now}) {
 		if usable[m.Provider] || all {
-			one := showModel(rows, m, now)
+			one := ShowModel(rows, m, now)
 			one.Usable = usable[m.Provider]
 			list = append(list, one)
 		}
@@ -328,7 +337,8 @@ func (c CatalogRows) Refresh(ctx context.Context, file []byte) (Refreshed, error
 	return done, err
 }
 
-func showModel(rows *catalog.Catalog, m *catalog.Model, now time.Time) Model {
+// ShowModel shows a model with its price now.
+func ShowModel(rows *catalog.Catalog, m *catalog.Model, now time.Time) Model {
 	can := rows.Capability(m.Provider, m.ID)
 	one := Model{ID: m.Provider + "/" + m.ID, Provider: m.Provider, Name: m.Name, Aliases: m.Aliases,
 		Window: m.Window, MaxOutput: m.MaxOutput, Efforts: can.Efforts, State: string(m.StatusAt(now))}

@@ -37,8 +37,9 @@ type route struct {
 	// in and out are values of the bodies' types; nil is none.
 	in, out any
 	status  int
-	// etag says that answers have an ETag, and writes take If-Match.
-	etag bool
+	// etag says that answers have an ETag, and writes take If-Match. turn says
+	// that a write takes it whose answers have none.
+	etag, turn bool
 	// One of these serves it: write is for who sets headers, stream for who writes
 	// the answer itself.
 	serve  func(s *server, q *http.Request) (status int, body any, err error)
@@ -57,7 +58,7 @@ var (
 )
 
 // The whole API. What a file has of its own stands in that file.
-var routes = slices.Concat(mainRoutes, sessionRoutes, memberRoutes, overviewRoutes, experimentRoutes, whatIfRoutes)
+var routes = slices.Concat(mainRoutes, sessionRoutes, ssoRoutes, memberRoutes, overviewRoutes, thingRoutes, providerRoutes, configRoutes, auditRoutes, experimentRoutes, whatIfRoutes)
 
 var mainRoutes = []route{
 	{method: "GET", path: prefix + "keys", name: "listKeys", may: "keys.read", summary: "List all keys, ended ones too.", out: KeyList{}, status: 200, serve: (*server).listKeys},
@@ -65,8 +66,8 @@ var mainRoutes = []route{
 	{method: "DELETE", path: prefix + "keys/{id}", name: "revokeKey", may: "keys.write", summary: "End a key for ever. It stops working within a second.", out: KeyAnswer{}, status: 200, serve: (*server).revokeKey},
 	{method: "POST", path: prefix + "keys/{id}/rotate", name: "rotateKey", may: "keys.write", summary: "Replace a key; the old one works on through the overlap.", in: Rotation{}, out: Issued{}, status: 201, serve: (*server).rotateKey},
 	{method: "GET", path: prefix + "budgets", name: "listBudgets", may: "budgets.read", summary: "List budgets and how they stand.", out: BudgetList{}, status: 200, serve: (*server).listBudgets},
-	{method: "POST", path: prefix + "budgets", name: "setBudget", may: "budgets.write", summary: "Add a budget or replace the one of the same scope, subject and window.", in: BudgetSpec{}, out: BudgetAnswer{}, status: 200, serve: (*server).setBudget},
-	{method: "DELETE", path: prefix + "budgets/{id...}", name: "dropBudget", may: "budgets.write", summary: "Remove a budget; what was spent is kept.", out: BudgetGone{}, status: 200, serve: (*server).dropBudget},
+	{method: "POST", path: prefix + "budgets", name: "setBudget", may: "budgets.write", turn: true, summary: "Add a budget or replace the one of the same scope, subject and window.", in: BudgetSpec{}, out: BudgetAnswer{}, status: 200, serve: (*server).setBudget},
+	{method: "DELETE", path: prefix + "budgets/{id...}", name: "dropBudget", may: "budgets.write", turn: true, summary: "Remove a budget; what was spent is kept.", out: BudgetGone{}, status: 200, serve: (*server).dropBudget},
 	{method: "POST", path: prefix + "budgets/settle", name: "settleBudget", may: "budgets.write", summary: "Give back what runs that were killed had leased and never accounted for.", in: BudgetName{}, out: BudgetSettled{}, status: 200, serve: (*server).settleBudget},
 	{method: "GET", path: prefix + "usage", name: "usage", may: "usage.read", summary: "Sum up tokens and cost.", query: usageParams, out: UsageAnswer{}, status: 200, serve: (*server).usage},
 	{method: "GET", path: prefix + "requests", name: "listRequests", may: "requests.read", summary: "Search requests, newest first; with after, in the order of writing.", query: requestParams, out: RequestList{}, status: 200, serve: (*server).listRequests},
@@ -99,31 +100,9 @@ func (s *server) createKey(q *http.Request) (int, any, error) {
 	if err := read(q, &k); err != nil {
 		return 0, nil, err
 	}
-	for _, text := range append([]string{k.Name, k.Team}, k.Models...) {
-		if len(text) > maxName || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-			return 0, nil, llm.Errorf(llm.InvalidRequest, "names, teams and model patterns are at most %d bytes without control characters", maxName)
-		}
-	}
-	switch l := k.Limits; {
-	case len(k.Models) > maxModels:
-		return 0, nil, llm.Errorf(llm.InvalidRequest, "a key holds at most %d model patterns", maxModels)
-	case slices.Contains(k.Models, ""):
-		return 0, nil, llm.Errorf(llm.InvalidRequest, "a model pattern is empty")
-	case l.RequestsPerMinute < 0 || l.TokensPerMinute < 0 || l.Parallel < 0:
-		return 0, nil, llm.Errorf(llm.InvalidRequest, "a limit is negative: 0 is no limit")
-	case k.ExpiresIn != "" && !k.Expires.IsZero():
-		return 0, nil, llm.Errorf(llm.InvalidRequest, "expires and expires_in say the same thing: give one")
-	}
 	now := time.Now()
-	if k.ExpiresIn != "" {
-		in, err := length("expires_in", k.ExpiresIn)
-		if err != nil {
-			return 0, nil, err
-		}
-		k.Expires, k.ExpiresIn = now.Add(in), ""
-	}
-	if !k.Expires.IsZero() && !k.Expires.After(now) {
-		return 0, nil, llm.Errorf(llm.InvalidRequest, "the key would have expired already")
+	if err := k.check(now); err != nil {
+		return 0, nil, err
 	}
 	if k.Admin {
 		if err := allow(s.caller(q.Context()), "members.write"); err != nil {
@@ -136,6 +115,36 @@ func (s *server) createKey(q *http.Request) (int, any, error) {
 	}
 	s.audit(q.Context(), "keys.create", made.ID)
 	return http.StatusCreated, Issued{token.Reveal(), made}, nil
+}
+
+// check refuses what no key can be, and settles when it ends.
+func (k *KeySpec) check(now time.Time) error {
+	for _, text := range append([]string{k.Name, k.Team}, k.Models...) {
+		if len(text) > maxName || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			return llm.Errorf(llm.InvalidRequest, "names, teams and model patterns are at most %d bytes without control characters", maxName)
+		}
+	}
+	switch l := k.Limits; {
+	case len(k.Models) > maxModels:
+		return llm.Errorf(llm.InvalidRequest, "a key holds at most %d model patterns", maxModels)
+	case slices.Contains(k.Models, ""):
+		return llm.Errorf(llm.InvalidRequest, "a model pattern is empty")
+	case l.RequestsPerMinute < 0 || l.TokensPerMinute < 0 || l.Parallel < 0:
+		return llm.Errorf(llm.InvalidRequest, "a limit is negative: 0 is no limit")
+	case k.ExpiresIn != "" && !k.Expires.IsZero():
+		return llm.Errorf(llm.InvalidRequest, "expires and expires_in say the same thing: give one")
+	}
+	if k.ExpiresIn != "" {
+		in, err := length("expires_in", k.ExpiresIn)
+		if err != nil {
+			return err
+		}
+		k.Expires, k.ExpiresIn = now.Add(in), ""
+	}
+	if !k.Expires.IsZero() && !k.Expires.After(now) {
+		return llm.Errorf(llm.InvalidRequest, "the key would have expired already")
+	}
+	return nil
 }
 
 func (s *server) revokeKey(q *http.Request) (int, any, error) {

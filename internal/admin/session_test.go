@@ -444,3 +444,86 @@ func TestEvents(t *testing.T) {
 		}
 	})
 }
+
+// vouch is a single sign-on that vouches for Ada.
+type vouch struct{}
+
+func (vouch) Name() string { return "Acme" }
+
+func (vouch) Begin(time.Time) (string, string, error) {
+	return "https://id.example/authorize?state=s", "flow", nil
+}
+
+func (vouch) Finish(_ context.Context, state, cookie, code string, _ time.Time) (access.Identity, error) {
+	if state != "s" || cookie != "flow" || code != "c" {
+		return access.Identity{}, llm.Errorf(llm.Unauthenticated, "this sign-in was not begun <b>here</b>")
+	}
+	return access.Identity{Issuer: "https://id.example", Subject: "42", Name: "Ada", Role: access.RoleBilling}, nil
+}
+
+// TestSSO: there and back, as a browser goes.
+func TestSSO(t *testing.T) {
+	t.Parallel()
+	b := &back{}
+	o := b.options()
+	staff := access.Staff{Store: &staffShelf{}, Keys: rootKey{}}
+	o.Door, o.Staff, o.SSO = nil, staff, vouch{}
+	h := admin.New(o)
+	get := func(path string, cookies ...*http.Cookie) *http.Response {
+		q := httptest.NewRequest("GET", "http://127.0.0.1:8080/admin/v1/"+path, nil)
+		q.Header.Set("Sec-Fetch-Site", "cross-site") // the issuer sends it
+		for _, c := range cookies {
+			q.AddCookie(c)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, q)
+		return w.Result()
+	}
+	r := get("session/oidc")
+	all := r.Cookies()
+	if r.StatusCode != 302 || r.Header.Get("Location") != "https://id.example/authorize?state=s" || len(all) != 1 || all[0].SameSite != http.SameSiteLaxMode || !all[0].HttpOnly {
+		t.Fatalf("%d %v", r.StatusCode, r.Header)
+	}
+	if r := get("session/oidc/callback?state=s&code=c"); r.StatusCode != 401 || r.Header.Get("Content-Security-Policy") == "" {
+		t.Errorf("without the cookie: %d %v", r.StatusCode, r.Header)
+	}
+	for range 2 { // the second time it is the same member
+		r = get("session/oidc/callback?state=s&code=c", &http.Cookie{Name: all[0].Name, Value: all[0].Value})
+		if r.StatusCode != 200 || r.Header.Get("Location") != "" {
+			t.Fatalf("%d %v", r.StatusCode, r.Header)
+		}
+	}
+	var session *http.Cookie
+	for _, c := range r.Cookies() {
+		if c.Name == "headrace" {
+			session = c
+		}
+	}
+	if session == nil || session.SameSite != http.SameSiteStrictMode {
+		t.Fatalf("%v", r.Cookies())
+	}
+	if status, text, _ := ask(t, h, "GET", "/admin/v1/session", "", with(session)); status != 200 || !strings.Contains(text, `"name":"Ada"`) || !strings.Contains(text, `"role":"billing"`) {
+		t.Errorf("%d %s", status, text)
+	}
+	if everyone, err := staff.Everyone(t.Context()); err != nil || len(everyone) != 1 {
+		t.Errorf("%+v, %v", everyone, err)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "http://127.0.0.1:8080/admin/v1/session/oidc/callback?state=x&code=c", nil))
+	if strings.Contains(w.Body.String(), "<b>") {
+		t.Errorf("a page with markup of others: %s", w.Body)
+	}
+}
+
+// TestHost: behind a proxy of a name that the operator says, and of no other.
+func TestHost(t *testing.T) {
+	t.Parallel()
+	o := (&back{}).options()
+	o.Host = "ai.example.com"
+	h := admin.New(o)
+	for host, status := range map[string]int{"ai.example.com": 200, "AI.example.com:443": 200, "127.0.0.1:8080": 200, "localhost": 200, "evil.example": 403, "ai.example.com.evil.example": 403} {
+		if got, text, _ := ask(t, h, "GET", "/admin/v1/session", "", func(q *http.Request) { q.Host = host }); got != status {
+			t.Errorf("%s: %d %s", host, got, text)
+		}
+	}
+}

@@ -36,7 +36,7 @@ type UsageQuery struct {
 // range that each may be asked for.
 var buckets = map[string]struct{ long, most time.Duration }{
 	"minute": {time.Minute, 3 * time.Hour},
-	"hour":   {time.Hour, 31 * 24 * time.Hour},
+	"hour":   {time.Hour, 8 * 24 * time.Hour},
 	"day":    {24 * time.Hour, 0},
 }
 

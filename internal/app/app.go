@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -42,6 +43,7 @@ import (
 	"headrace/internal/tokens"
 	"headrace/internal/trace"
 	"headrace/internal/variant"
+	"headrace/internal/vault"
 	"headrace/internal/webhook"
 	"headrace/internal/wire/anthropic"
 	"headrace/internal/wire/openai"
@@ -127,6 +129,13 @@ type App struct {
 	prices atomic.Pointer[catalog.Catalog]
 	alarm  alarm
 	ready  atomic.Bool
+	// vault has the sealed credentials and configurations; stored are the
+	// credentials, and salt hides what is kept of a configuration's secrets.
+	vault  *vault.Vault
+	stored atomic.Pointer[[]vault.Key]
+	salt   []byte
+	// saved remembers what was saved this month.
+	saved memo
 	// ends is closed when streams of events are to end, once.
 	ends    chan struct{}
 	endOnce sync.Once
@@ -155,7 +164,8 @@ type App struct {
 // New opens the state and builds every part. The caller ends it with Close, or
 // by Serve, which closes it.
 func New(ctx context.Context, o Options) (*App, error) {
-	a := &App{ends: make(chan struct{}), o: o, started: time.Now(), limits: &limit.Table{}, seed: maphash.MakeSeed(), tokens: &tokens.Learner{}}
+	a := &App{ends: make(chan struct{}), salt: make([]byte, 32), o: o, started: time.Now(), limits: &limit.Table{}, seed: maphash.MakeSeed(), tokens: &tokens.Learner{}}
+	rand.Read(a.salt) // never fails
 	a.cfg.Store(o.Config)
 	a.gate = admission.New(gateOptions(o.Config))
 	a.log = logger(o.Log, o.Config.Log, &a.level)
@@ -218,7 +228,11 @@ func (a *App) build(ctx context.Context) error {
 	a.rehearsal = rehearsal.New(rehearsal.Options{Codecs: map[llm.Dialect]rehearsal.Codec{
 		llm.OpenAI: openai.Codec{}, llm.Anthropic: anthropic.Codec{},
 	}})
-	a.found = look(cfg, a.o.Env, a.catalog)
+	a.vault = &vault.Vault{Store: a.db, Seal: seal}
+	if err := a.readStored(ctx); err != nil {
+		return err
+	}
+	a.found = a.look(cfg, a.catalog)
 	front := gateway.Options{Keys: a.directory, Limits: callerLimits{a}, Ledger: a.ledger, Tokens: a.tokens, Admission: turns{a.gate}, Budgets: a.budgets, Tally: &a.tally}
 	if a.traces != nil {
 		front.Traces = a.traces
@@ -254,6 +268,8 @@ func (a *App) build(ctx context.Context) error {
 	a.gateway = gateway.New(front, a.snapshot(cfg))
 	a.admin = admin.New(a.adminOptions(admin.Options{
 		Staff:    a.staff(),
+		SSO:      a.sso(),
+		Host:     ownHost(cfg),
 		Loopback: loopback(cfg.Listen),
 	}))
 	return nil
@@ -331,6 +347,7 @@ func (a *App) Serve(ctx context.Context) (err error) {
 		a.info.Notes = append(a.info.Notes, fmt.Sprintf("the run that last wrote at %s was killed; at most the second after that is missing from the ledger", run.Written.Format(time.DateTime)))
 	}
 	a.info.Notes = append(a.info.Notes, astray(a.config(), a.foundNow(), a.catalogNow())...)
+	a.keepConfig(ctx, "read at the start")
 	if err := a.budgets.Reload(ctx); err != nil {
 		l.Close()
 		return fmt.Errorf("read the budgets: %w", err)

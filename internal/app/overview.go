@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"headrace/internal/admin"
@@ -39,7 +40,7 @@ func (a *App) overview(ctx context.Context) (admin.Overview, error) {
 	if o.Month, err = a.spend(ctx, month); err != nil {
 		return o, err
 	}
-	if o.Savings, err = a.savings(ctx, month, now); err != nil {
+	if o.Savings, err = a.saved.get(month, now, func() ([]admin.Saving, error) { return a.savings(ctx, month, now) }); err != nil {
 		return o, err
 	}
 	o.Recent, err = a.recent(ctx, now.Add(-recentFor))
@@ -57,15 +58,7 @@ func (a *App) spend(ctx context.Context, since time.Time) (admin.Spend, error) {
 	s := admin.Spend{Since: since}
 	sums, err := a.ledger.Sums(ctx, &ledger.SumQuery{Since: since})
 	for i := range sums {
-		t := &sums[i].Tally
-		s.Requests += t.Requests
-		s.Failed += t.Failed
-		s.Cost += t.Cost
-		s.Unpriced += t.Unpriced
-		s.Input += t.Input
-		s.CacheRead += t.CacheRead
-		s.CacheWrite += t.CacheWrite5m + t.CacheWrite1h
-		s.Output += t.Output
+		addSpend(&s, &sums[i].Tally)
 	}
 	return s, err
 }
@@ -85,6 +78,31 @@ func (a *App) nearest(now time.Time) []admin.Budget {
 		list = append(list, admin.ShowBudget(&states[i]))
 	}
 	return list
+}
+
+// savedFor is how long savings are shown before they are worked out anew: they go
+// through a month, and an overview is asked for every few seconds.
+const savedFor = time.Minute
+
+// memo remembers savings. The zero value is ready. Safe for concurrent use.
+type memo struct {
+	mu    sync.Mutex // guards all below; held while they are worked out
+	since time.Time
+	at    time.Time
+	list  []admin.Saving
+}
+
+func (m *memo) get(since, now time.Time, work func() ([]admin.Saving, error)) ([]admin.Saving, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.since.Equal(since) && now.Sub(m.at) < savedFor {
+		return m.list, nil
+	}
+	list, err := work()
+	if err == nil {
+		m.since, m.at, m.list = since, now, list
+	}
+	return list, err
 }
 
 // tokensOf are the tokens of a tally as usage.

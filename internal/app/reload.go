@@ -36,7 +36,9 @@ func (a *App) watchConfig(ctx context.Context) {
 		}
 		if err := a.reload(); err != nil {
 			a.log.Error("the configuration is not reloaded; the one in force stays as it is", "error", err)
+			continue
 		}
+		a.keepConfig(ctx, "the file was changed")
 	}
 }
 
@@ -96,7 +98,7 @@ func (a *App) reload() error {
 	if err != nil {
 		return err
 	}
-	found := look(next, a.o.Env, c)
+	found := a.look(next, c)
 	var before *config.Config
 	a.change(func() {
 		for id, list := range a.discovered {
@@ -150,6 +152,7 @@ func later(was, is *config.Config) []string {
 		{"recall", was.Recall == is.Recall},
 		{"alerts", reflect.DeepEqual(was.Alerts, is.Alerts)},
 		{"telemetry", reflect.DeepEqual(was.Telemetry, is.Telemetry)},
+		{"admin", reflect.DeepEqual(was.Admin, is.Admin)},
 		{"retention", was.Retention == is.Retention},
 		{"budgets.wait", was.Budgets.Wait == is.Budgets.Wait},
 		{"budgets.store_down", was.Budgets.StoreDown == is.Budgets.StoreDown},

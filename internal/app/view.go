@@ -2,14 +2,11 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"headrace/internal/access"
@@ -39,8 +36,10 @@ func (a *App) adminOptions(o admin.Options) admin.Options {
 	o.Errors = func(route string) ([]admin.ErrorClass, error) { return errorsView(a.config(), route) }
 	o.Status, o.Log = a.status, a.log
 	o.Overview, o.Pulse, o.Ends = a.overview, a.pulse, a.ends
+	o.Jobs, o.Figures = overseen{a}, figures{a}
+	o.Credentials, o.Configs, o.AuditLog = keyring{a}, configs{a}, a.db
+	o.Audit = &audits{store: a.db, path: filepath.Join(a.data, "audit.log"), log: func(err error) { a.log.Error("the audit log cannot be written", "error", err) }}
 	o.Experiments, o.WhatIf = a.study, whatIf{a}
-	o.Audit = &auditFile{path: filepath.Join(a.data, "audit.log"), log: func(err error) { a.log.Error("the audit log cannot be written", "error", err) }}
 	return o
 }
 
@@ -297,35 +296,4 @@ func targetsView(table *health.Table) []admin.TargetHealth {
 		list[i] = t
 	}
 	return list
-}
-
-// auditFile keeps a line of JSON for every change.
-type auditFile struct {
-	path string
-	log  func(error)
-	mu   sync.Mutex // one line at a time
-}
-
-// Audit notes who did what to which subject.
-func (f *auditFile) Audit(_ context.Context, actor, action, subject string) {
-	line, err := json.Marshal(map[string]any{"at": time.Now().UTC(), "actor": actor, "action": action, "subject": subject})
-	if err == nil {
-		err = f.append(append(line, '\n'))
-	}
-	if err != nil {
-		f.log(err)
-	}
-}
-
-func (f *auditFile) append(line []byte) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	file, err := os.OpenFile(f.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	if _, err := file.Write(line); err != nil {
-		return fmt.Errorf("%w; close: %v", err, file.Close())
-	}
-	return file.Close()
 }

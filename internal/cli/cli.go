@@ -198,6 +198,7 @@ type grammar struct {
 	Models     modelsCommand     `cmd:"" help:"List models, refresh the catalogue."`
 	Keys       keysCommand       `cmd:"" help:"Create, list, revoke and rotate keys."`
 	Budgets    budgetsCommand    `cmd:"" help:"List, set and remove budgets."`
+	Audit      auditCommand      `cmd:"" help:"List and verify who changed what."`
 	Reconcile  reconcileCommand  `cmd:"" help:"Compare the ledger with a provider's own usage or cost export."`
 	Usage      usageCommand      `cmd:"" help:"Show tokens and cost."`
 	Batch      batchCommand      `cmd:"" help:"Submit, watch and cancel jobs that are answered by a deadline, with HEADRACE_KEY."`

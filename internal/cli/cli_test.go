@@ -132,9 +132,10 @@ func (f *fakeApp) Admin(_ context.Context, c *config.Config, _ config.Env) (http
 		return nil, nil, f.broken
 	}
 	f.opened = true
+	_, forged := os.Stat(filepath.Join(c.Data, "forged"))
 	o := admin.Options{
 		Trusted: "cli",
-		Keys:    fakeKeys{filepath.Join(c.Data, "keys.json")}, Usage: fakeUsage{}, Requests: f, Catalog: fakeCatalog{}, Audit: fakeAudit{},
+		Keys:    fakeKeys{filepath.Join(c.Data, "keys.json")}, Usage: fakeUsage{}, Requests: f, Catalog: fakeCatalog{}, Audit: fakeAudit{}, AuditLog: fakeRows{broken: forged == nil},
 		Status: func(context.Context) admin.Status { return admin.Status{} },
 		Errors: func(route string) ([]admin.ErrorClass, error) { return f.Errors(c, route) },
 		Log:    slog.New(slog.DiscardHandler),
@@ -264,6 +265,11 @@ func (k fakeKeys) CreateKey(ctx context.Context, s admin.KeySpec) (llm.Secret, a
 	made := admin.Key{ID: fmt.Sprintf("key_%d", n), Name: s.Name, Team: s.Team, Admin: s.Admin, Prefix: "hr-abcd", State: "active",
 		Created: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC), Expires: s.Expires, Models: s.Models, Limits: s.Limits}
 	return llm.Secret(fmt.Sprintf("hr-token-%d", n)), made, k.save(append(list, made))
+}
+
+// ChangeKey is not asked by a command.
+func (k fakeKeys) ChangeKey(context.Context, string, admin.KeySpec) (admin.Key, error) {
+	return admin.Key{}, nil
 }
 
 func (k fakeKeys) RevokeKey(ctx context.Context, id string) (admin.Key, error) {

@@ -5,6 +5,9 @@ package config
 // comments are the doc comments of the configuration's types and members, by
 // "Type" and "Type.Member", each as one line.
 var comments = map[string]string{
+	"Admin":                                "Admin says how people come to the admin API and the dashboard.",
+	"Admin.OIDC":                           "OIDC is a single sign-on by OpenID Connect. Left out, people sign in with their tokens.",
+	"Admin.URL":                            "URL is where browsers reach this gateway, such as https://ai.example.com: its host is let in beside those of this machine. A single sign-on comes back to it, at /admin/v1/session/oidc/callback.",
 	"Aim":                                  "Aim is what is wanted of the answers of a ladder. Which rung is asked first is learned from feedback (docs/routing.md); until enough of it has come, the first rung that can take the request is.",
 	"Aim.Explore":                          "Explore is the share of the requests that begin a conversation whose rung is drawn evenly, so that something is learned of all. 0 draws none.",
 	"Aim.MaxCost":                          "MaxCost leaves out rungs that are expected to cost more, in US dollars, and ends the climb of a request where the next rung would. 0 is no bound.",
@@ -47,6 +50,7 @@ var comments = map[string]string{
 	"ClassPolicy.Next":                     "Next says whether the next target is tried.",
 	"ClassPolicy.Repeat":                   "Repeat is how often the same target is asked again.",
 	"Config":                               "Config is everything an operator can say in the file. A Config is read-only once loaded and safe for concurrent use; a reload makes a new one.",
+	"Config.Admin":                         "Admin says how people come to the admin API and the dashboard.",
 	"Config.Alerts":                        "Alerts are addresses that are told what an operator wants to know. What webhooks.allow says holds for them, too.",
 	"Config.Batch":                         "Batch says how what need not be answered at once is answered by its deadline: in batches of the providers, which cost less, while there is time, else in real time.",
 	"Config.Budgets":                       "Budgets say how much may be spent. Those of keys and tags, and more of teams, are set with `headrace budgets` or the admin API.",
@@ -135,6 +139,15 @@ var comments = map[string]string{
 	"Model.Name":                           "Name is what people call the model.",
 	"Model.Price":                          "Price is what the model costs, in place of everything that the catalogue says of its price. A bucket that is left out makes requests that use it unpriced; it is never taken as free.",
 	"Model.Window":                         "Window is the context window in tokens.",
+	"OIDC":                                 "OIDC is a single sign-on by OpenID Connect.",
+	"OIDC.ClientID":                        "ClientID is what it calls this gateway.",
+	"OIDC.ClientSecret":                    "ClientSecret is what this gateway proves that with: best as ${NAME} or ${file:/path}. Empty for a public client.",
+	"OIDC.Default":                         "Default is the role of who is in none of these groups. Empty lets them not in.",
+	"OIDC.Groups":                          "Groups is the claim that lists a person's groups; empty means groups.",
+	"OIDC.Issuer":                          "Issuer is its URL, with https but on this host; the rest is found there.",
+	"OIDC.Name":                            "Name is what people call it; empty means single sign-on.",
+	"OIDC.Roles":                           "Roles say which role each group gives: owner, admin, viewer or billing. Of several the one that may do most counts.",
+	"OIDC.Scopes":                          "Scopes are asked for beside openid; empty means profile and email.",
 	"Overload":                             "Overload says what happens when more is asked for than can be served: some requests wait for their turn, and what finds no place is told so at once.",
 	"Overload.Bytes":                       "Bytes bounds the bodies of all requests that run. 0 is no limit.",
 	"Overload.Least":                       "Least is how many may run whatever happens.",

@@ -83,6 +83,8 @@ type Config struct {
 	// Alerts are addresses that are told what an operator wants to know. What
 	// webhooks.allow says holds for them, too.
 	Alerts []Alert `yaml:"alerts"`
+	// Admin says how people come to the admin API and the dashboard.
+	Admin Admin `yaml:"admin"`
 	// Shutdown says how the process ends.
 	Shutdown Shutdown `yaml:"shutdown"`
 
@@ -784,6 +786,40 @@ type Telemetry struct {
 	Sample float64 `yaml:"sample" min:"0" max:"1"`
 	// Service is what this program is called there.
 	Service string `yaml:"service"`
+}
+
+// Admin says how people come to the admin API and the dashboard.
+type Admin struct {
+	// URL is where browsers reach this gateway, such as https://ai.example.com: its
+	// host is let in beside those of this machine. A single sign-on comes back to
+	// it, at /admin/v1/session/oidc/callback.
+	URL string `yaml:"url" format:"url"`
+	// OIDC is a single sign-on by OpenID Connect. Left out, people sign in with
+	// their tokens.
+	OIDC *OIDC `yaml:"oidc"`
+}
+
+// OIDC is a single sign-on by OpenID Connect.
+type OIDC struct {
+	// Name is what people call it; empty means single sign-on.
+	Name string `yaml:"name"`
+	// Issuer is its URL, with https but on this host; the rest is found there.
+	Issuer string `yaml:"issuer" format:"url"`
+	// ClientID is what it calls this gateway.
+	ClientID string `yaml:"client_id"`
+	// ClientSecret is what this gateway proves that with: best as ${NAME} or
+	// ${file:/path}. Empty for a public client.
+	ClientSecret llm.Secret `yaml:"client_secret"`
+	// Scopes are asked for beside openid; empty means profile and email.
+	Scopes []string `yaml:"scopes"`
+	// Groups is the claim that lists a person's groups; empty means groups.
+	Groups string `yaml:"groups"`
+	// Roles say which role each group gives: owner, admin, viewer or billing. Of
+	// several the one that may do most counts.
+	Roles map[string]string `yaml:"roles" enum:"owner,admin,viewer,billing"`
+	// Default is the role of who is in none of these groups. Empty lets them not
+	// in.
+	Default string `yaml:"default" enum:"owner,admin,viewer,billing"`
 }
 
 // Shutdown says how the process ends.

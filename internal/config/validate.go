@@ -79,6 +79,7 @@ func (c *Config) validate() error {
 	bad := func(path, format string, args ...any) {
 		errs = append(errs, c.ErrorAt(path, format, args...))
 	}
+	c.validateAdmin(bad)
 	if err := checkListen(c.Listen); err != "" {
 		bad("listen", "%s", err)
 	}

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"headrace/internal/llm"
@@ -23,6 +24,68 @@ type Tally struct {
 	// Reported is what providers say of those attempts that they report a cost
 	// of and the catalogue has a price for, Listed what the catalogue says.
 	Reported, Listed llm.Nanodollars
+}
+
+// Add adds another tally.
+func (t *Tally) Add(o *Tally) {
+	t.Requests += o.Requests
+	t.Failed += o.Failed
+	t.Attempts += o.Attempts
+	t.FailedAttempts += o.FailedAttempts
+	t.Estimated += o.Estimated
+	t.Unpriced += o.Unpriced
+	t.Input += o.Input
+	t.CacheRead += o.CacheRead
+	t.CacheWrite5m += o.CacheWrite5m
+	t.CacheWrite1h += o.CacheWrite1h
+	t.Output += o.Output
+	t.Reasoning += o.Reasoning
+	t.Cost += o.Cost
+	t.Reported += o.Reported
+	t.Listed += o.Listed
+}
+
+// take takes another one away.
+func (t *Tally) take(o *Tally) {
+	t.Requests -= o.Requests
+	t.Failed -= o.Failed
+	t.Attempts -= o.Attempts
+	t.FailedAttempts -= o.FailedAttempts
+	t.Estimated -= o.Estimated
+	t.Unpriced -= o.Unpriced
+	t.Input -= o.Input
+	t.CacheRead -= o.CacheRead
+	t.CacheWrite5m -= o.CacheWrite5m
+	t.CacheWrite1h -= o.CacheWrite1h
+	t.Output -= o.Output
+	t.Reasoning -= o.Reasoning
+	t.Cost -= o.Cost
+	t.Reported -= o.Reported
+	t.Listed -= o.Listed
+}
+
+// Rest gives what is in sums over all labels and in none of those by label: the
+// sums of what has no label.
+func Rest(all, labelled []Sum) []Sum {
+	type place struct {
+		bucket                           int64
+		key, name, team, provider, model string
+	}
+	at := map[place]int{}
+	rest := make([]Sum, len(all))
+	of := func(s *Sum) place {
+		return place{s.Bucket.UnixMilli(), s.KeyID, s.KeyName, s.Team, s.Provider, s.Model}
+	}
+	for i := range all {
+		rest[i] = all[i]
+		at[of(&all[i])] = i
+	}
+	for i := range labelled {
+		if j, ok := at[of(&labelled[i])]; ok {
+			rest[j].Tally.take(&labelled[i].Tally)
+		}
+	}
+	return slices.DeleteFunc(rest, func(s Sum) bool { return s.Tally == Tally{} })
 }
 
 // Hour is the tally of one UTC hour, key, target and label: what a store adds to its

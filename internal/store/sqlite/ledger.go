@@ -248,27 +248,56 @@ func moneyOrNull(n llm.Nanodollars, known bool) any {
 	return int64(n)
 }
 
+// addHours adds to the roll-ups: all of it by hour and by day, and what has a
+// label once more under that.
 func (d *DB) addHours(ctx context.Context, tx *sql.Tx, hours []ledger.Hour) error {
 	n := namer{ctx: ctx, d: d, tx: tx}
-	add, addDay := d.in(tx, "ledger_add_hour"), d.in(tx, "ledger_add_day")
+	at := map[rollup]int{}
+	var sums []ledger.Tally
+	var order []rollup
 	for i := range hours {
 		h := &hours[i]
-		t := &h.Tally
-		caller, target := n.caller(caller{h.KeyID, h.KeyName, h.Team}), n.target(target{h.Provider, h.Model})
+		k := rollup{h.Hour, n.caller(caller{h.KeyID, h.KeyName, h.Team}), n.target(target{h.Provider, h.Model})}
 		label := n.label(h.Label)
 		if n.err != nil {
 			return n.err
 		}
-		sums := []any{h.Hour, caller, target, label, t.Requests, t.Failed, t.Attempts, t.FailedAttempts,
-			t.Estimated, t.Unpriced, t.Input, t.CacheRead, t.CacheWrite5m, t.CacheWrite1h, t.Output, t.Reasoning, int64(t.Cost),
-			int64(t.Reported), int64(t.Listed)}
-		if _, err := add.ExecContext(ctx, sums...); err != nil {
-			return fmt.Errorf("add to the hour: %w", err)
+		if label != nothing {
+			if err := d.addTo(ctx, tx, "_label", k, &h.Tally, label); err != nil {
+				return err
+			}
 		}
-		sums[0] = h.Hour / 24
-		if _, err := addDay.ExecContext(ctx, sums...); err != nil {
-			return fmt.Errorf("add to the day: %w", err)
+		j, ok := at[k]
+		if !ok {
+			j = len(sums)
+			at[k] = j
+			sums, order = append(sums, ledger.Tally{}), append(order, k)
 		}
+		sums[j].Add(&h.Tally)
+	}
+	for i := range order {
+		if err := d.addTo(ctx, tx, "", order[i], &sums[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rollup is what a roll-up without labels is of.
+type rollup struct{ hour, caller, target int64 }
+
+// addTo adds a tally to an hour and to its day.
+func (d *DB) addTo(ctx context.Context, tx *sql.Tx, kind string, k rollup, t *ledger.Tally, label ...any) error {
+	args := append([]any{k.hour, k.caller, k.target}, label...)
+	args = append(args, t.Requests, t.Failed, t.Attempts, t.FailedAttempts,
+		t.Estimated, t.Unpriced, t.Input, t.CacheRead, t.CacheWrite5m, t.CacheWrite1h, t.Output, t.Reasoning, int64(t.Cost),
+		int64(t.Reported), int64(t.Listed))
+	if _, err := d.in(tx, "ledger_add_hour"+kind).ExecContext(ctx, args...); err != nil {
+		return fmt.Errorf("add to the hour: %w", err)
+	}
+	args[0] = k.hour / 24
+	if _, err := d.in(tx, "ledger_add_day"+kind).ExecContext(ctx, args...); err != nil {
+		return fmt.Errorf("add to the day: %w", err)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -16,7 +17,32 @@ func (d *DB) AllBatchJobs(ctx context.Context, before batch.JobID, limit int) ([
 	if before == 0 {
 		before = math.MaxInt64
 	}
-	return d.batchJobs(ctx, "batch_all_jobs", int64(before), limit)
+	type place struct {
+		id    batch.JobID
+		owner string
+	}
+	var places []place
+	err := each(ctx, d.stmts["batch_all_jobs"], []any{int64(before), limit}, func(rows *sql.Rows) error {
+		var p place
+		err := rows.Scan((*int64)(&p.id), &p.owner)
+		places = append(places, p)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list jobs: %w", err)
+	}
+	var all []batch.Job
+	for _, p := range places {
+		j, err := d.BatchJob(ctx, p.owner, p.id)
+		if errors.Is(err, batch.ErrNotFound) {
+			continue // dropped meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, j)
+	}
+	return all, nil
 }
 
 // BatchPaths implements [batch.Overseer].

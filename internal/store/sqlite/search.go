@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"headrace/internal/ledger"
@@ -240,8 +241,11 @@ func (d *DB) daySpans(ctx context.Context, q *ledger.Query, whole span) ([]span,
 	if whole.below != math.MaxInt64 {
 		last = day(whole.below) + 1
 	}
-	rows, err := d.stmts["ledger_search_days"].QueryContext(ctx, day(whole.first)-1, last, q.KeyID, q.Team, q.Provider, q.Model,
-		q.Route, q.Task, between(q.Tag), q.Asked, string(q.Class), q.Status, number(q.Failed))
+	name, args := "ledger_search_days", []any{day(whole.first) - 1, last, q.KeyID, q.Team, q.Provider, q.Model}
+	if q.Route != "" || q.Task != "" || q.Tag != "" {
+		name, args = "ledger_search_days_label", append(args, q.Route, q.Task, between(q.Tag))
+	}
+	rows, err := d.stmts[name].QueryContext(ctx, append(args, q.Asked, string(q.Class), q.Status, number(q.Failed))...)
 	if err != nil {
 		return nil, fmt.Errorf("search days: %w", err)
 	}
@@ -266,17 +270,20 @@ func (d *DB) daySpans(ctx context.Context, q *ledger.Query, whole span) ([]span,
 	return spans, nil
 }
 
-// Sums implements [ledger.Searcher].
+// Sums implements [ledger.Searcher]. The roll-ups by label have only what has one:
+// what has none is the rest.
 func (d *DB) Sums(ctx context.Context, q *ledger.SumQuery) ([]ledger.Sum, error) {
-	by := []any{number(q.Callers), number(q.Targets), number(q.Labels), q.KeyID, q.Team, q.Provider, q.Model, q.Route, q.Task, between(q.Tag)}
+	apart := []any{number(q.Callers), number(q.Targets)}
+	words := []any{q.KeyID, q.Team, q.Provider, q.Model}
+	labels := []any{q.Route, q.Task, between(q.Tag)}
 	switch q.Bucket {
 	case time.Minute:
 		since, until := q.Since.Truncate(time.Minute), q.Until
 		if until.IsZero() {
 			until = time.Now().Add(time.Minute)
 		}
-		return d.sums(ctx, "ledger_minutes", q, append([]any{since.UnixMilli(), until.UnixMilli(),
-			int64(ledger.FirstID(since.Add(-time.Minute))), int64(ledger.FirstID(until.Add(time.Minute)))}, by...))
+		return d.sums(ctx, "ledger_minutes", q, slices.Concat([]any{since.UnixMilli(), until.UnixMilli(),
+			int64(ledger.FirstID(since.Add(-time.Minute))), int64(ledger.FirstID(until.Add(time.Minute)))}, apart, []any{number(q.Labels)}, words, labels))
 	case 0, time.Hour, 24 * time.Hour:
 	default:
 		return nil, llm.Errorf(llm.InvalidRequest, "usage is not summed up by %s", q.Bucket)
@@ -287,7 +294,23 @@ func (d *DB) Sums(ctx context.Context, q *ledger.SumQuery) ([]ledger.Sum, error)
 	if firstDay >= lastDay || q.Bucket == time.Hour {
 		firstDay, lastDay, before, after = 0, 0, to, to
 	}
-	return d.sums(ctx, "ledger_sums", q, append([]any{firstDay, lastDay, from, before, after, to, int64(q.Bucket / time.Hour)}, by...))
+	span := []any{firstDay, lastDay, from, before, after, to, int64(q.Bucket / time.Hour)}
+	filtered := q.Route != "" || q.Task != "" || q.Tag != ""
+	var labelled []ledger.Sum
+	var err error
+	if q.Labels || filtered {
+		labelled, err = d.sums(ctx, "ledger_sums_label", q, slices.Concat(span, apart, []any{number(q.Labels)}, words, labels))
+		if err != nil || filtered {
+			return labelled, err
+		}
+	}
+	all, err := d.sums(ctx, "ledger_sums", q, slices.Concat(span, apart, words))
+	if err != nil || !q.Labels {
+		return all, err
+	}
+	list := append(labelled, ledger.Rest(all, labelled)...)
+	slices.SortStableFunc(list, func(x, y ledger.Sum) int { return x.Bucket.Compare(y.Bucket) })
+	return list, nil
 }
 
 func (d *DB) sums(ctx context.Context, name string, q *ledger.SumQuery, args []any) ([]ledger.Sum, error) {

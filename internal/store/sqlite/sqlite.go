@@ -19,11 +19,13 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"headrace/internal/access"
+	"headrace/internal/audit"
 	"headrace/internal/batch"
 	"headrace/internal/budget"
 	"headrace/internal/ledger"
 	"headrace/internal/recall"
 	"headrace/internal/study"
+	"headrace/internal/vault"
 	"headrace/internal/webhook"
 )
 
@@ -55,6 +57,8 @@ var (
 	_ webhook.Store     = (*DB)(nil)
 	_ access.StaffStore = (*DB)(nil)
 	_ ledger.Searcher   = (*DB)(nil)
+	_ audit.Store       = (*DB)(nil)
+	_ vault.Store       = (*DB)(nil)
 	_ batch.Overseer    = (*DB)(nil)
 	_ study.Store       = (*DB)(nil)
 )

@@ -17,12 +17,14 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"headrace/internal/access"
+	"headrace/internal/audit"
 	"headrace/internal/batch"
 	"headrace/internal/budget"
 	"headrace/internal/ledger"
 	"headrace/internal/llm"
 	"headrace/internal/recall"
 	"headrace/internal/study"
+	"headrace/internal/vault"
 )
 
 // Store is what is tested.
@@ -35,6 +37,11 @@ type Store interface {
 	batch.Store
 	batch.FileStore
 	Learned
+	batch.Overseer
+	access.StaffStore
+	ledger.Searcher
+	audit.Store
+	vault.Store
 	study.Store
 	Close() error
 }
@@ -100,6 +107,15 @@ func Run(t *testing.T, open Open) {
 		{"batch holds", "money held for items in batches must be known after a restart", batchHolds},
 		{"batch times", "what was learned of batches must outlive the process, and stay small", batchTimes},
 		{"files", "a file must be there once it is whole, for its owner, until it expires", files},
+		{"members", "a member must come back as it was put, and who has left stays away", members},
+		{"sessions", "a session must be seen by every process, and end when it is over", sessions},
+		{"audit", "the rows of all processes must be one chain", auditChain},
+		{"credentials", "a sealed credential must come back as it was put, and never be replaced unseen", credentials},
+		{"versions", "past configurations must be kept, the oldest only for so long", versions},
+		{"search", "a search must find what its filters say, once, in the order of time", search},
+		{"sums", "sums must be those of the rows, whatever they are apart by", sums},
+		{"briefs", "the latest requests must be told in order", briefs},
+		{"oversee", "everybody's jobs must be seen, but for those that are not there yet", oversee},
 		{"experiments", "what experiments have shown must outlive the process and the rows that it came from", experiments},
 		{"responses", "a stored response must outlive the process, for its owner alone", wholeResponses},
 	} {

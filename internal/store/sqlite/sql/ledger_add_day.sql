@@ -1,7 +1,7 @@
-INSERT INTO ledger_day (day, caller, target, label, requests, failed, attempts, failed_attempts, estimated, unpriced,
+INSERT INTO ledger_day (day, caller, target, requests, failed, attempts, failed_attempts, estimated, unpriced,
     input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, cost, reported, listed)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
-ON CONFLICT (day, caller, target, label) DO UPDATE SET
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+ON CONFLICT (day, caller, target) DO UPDATE SET
     requests = ledger_day.requests + excluded.requests,
     failed = ledger_day.failed + excluded.failed,
     attempts = ledger_day.attempts + excluded.attempts,

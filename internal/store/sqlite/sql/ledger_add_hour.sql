@@ -1,7 +1,7 @@
-INSERT INTO ledger_hour (hour, caller, target, label, requests, failed, attempts, failed_attempts, estimated, unpriced,
+INSERT INTO ledger_hour (hour, caller, target, requests, failed, attempts, failed_attempts, estimated, unpriced,
     input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, cost, reported, listed)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
-ON CONFLICT (hour, caller, target, label) DO UPDATE SET
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+ON CONFLICT (hour, caller, target) DO UPDATE SET
     requests = ledger_hour.requests + excluded.requests,
     failed = ledger_hour.failed + excluded.failed,
     attempts = ledger_hour.attempts + excluded.attempts,

@@ -1,0 +1,1 @@
+SELECT n, hash FROM audit_row ORDER BY n DESC LIMIT 1

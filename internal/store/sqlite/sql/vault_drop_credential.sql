@@ -1,0 +1,1 @@
+DELETE FROM vault_credential WHERE provider = $1 AND name = $2
