@@ -37,6 +37,7 @@ type Options struct {
 	Budgets  Budgets
 	Usage    Usage
 	Requests Requests
+	Success  Success
 	Catalog  Catalog
 	// Experiments may be nil: then there are none.
 	Experiments Experiments

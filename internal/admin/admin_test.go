@@ -144,6 +144,18 @@ func (b *back) Audit(ctx context.Context, actor, action, subject string) {
 	b.audits = append(b.audits, actor+" "+action+" "+subject)
 }
 
+func (b *back) SuccessBy(_ context.Context, by []string, since, _ time.Time) ([]admin.SuccessRow, error) {
+	b.by, b.since = strings.Join(by, "+"), since
+	return nil, b.down
+}
+
+func (b *back) Explain(_ context.Context, id string) (admin.Explanation, error) {
+	if id != "req_1" {
+		return admin.Explanation{}, llm.Errorf(llm.NotFound, "there is no request %q", id)
+	}
+	return admin.Explanation{Why: "so"}, b.down
+}
+
 func (b *back) options() admin.Options {
 	return admin.Options{
 		Door: admin.DoorFunc(func(t string, _ time.Time) (string, error) {
@@ -153,7 +165,7 @@ func (b *back) options() admin.Options {
 			return "root", nil
 		}),
 		Loopback: true,
-		Keys:     b, Budgets: b, Usage: b, Requests: b, Catalog: b, Audit: b,
+		Keys:     b, Budgets: b, Usage: b, Requests: b, Success: b, Catalog: b, Audit: b,
 		Errors: func(string) ([]admin.ErrorClass, error) {
 			return []admin.ErrorClass{{Class: llm.Overloaded, Status: 529}}, nil
 		},

@@ -371,7 +371,8 @@ func providerWord(p admin.Provider) string {
 }
 
 type explainCommand struct {
-	Errors explainErrors `cmd:"" help:"What is done about each class of error."`
+	Request explainRequest `cmd:"" default:"withargs" help:"Why a request went where it went, and what was expected of every target."`
+	Errors  explainErrors  `cmd:"" help:"What is done about each class of error."`
 }
 
 type explainErrors struct {
