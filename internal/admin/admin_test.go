@@ -238,6 +238,8 @@ func TestRefused(t *testing.T) {
 		{"unknown key to rotate", "POST", "/admin/v1/keys/key_9/rotate", "{}", nil, 404, "no key"},
 		{"negative overlap", "POST", "/admin/v1/keys/key_1/rotate", `{"overlap":"-1h"}`, nil, 400, "overlap is a length"},
 		{"usage by what", "GET", "/admin/v1/usage?by=colour", "", nil, 400, "by is"},
+		{"success by what", "GET", "/admin/v1/success?by=model,colour", "", nil, 400, "by is"},
+		{"an explanation of nothing", "GET", "/admin/v1/requests/req_2/explain", "", nil, 404, "req_2"},
 		{"usage since when", "GET", "/admin/v1/usage?since=yesterday", "", nil, 400, "since is a time"},
 		{"mistyped filter", "GET", "/admin/v1/requests?error=true", "", nil, 400, `no parameter \"error\"`},
 		{"doubled filter", "GET", "/admin/v1/requests?limit=1&limit=2", "", nil, 400, "twice"},

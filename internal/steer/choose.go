@@ -29,7 +29,8 @@ type Trip struct {
 	// drawn says that choice.Rung was decided on and asked first: then its chances
 	// are true.
 	drawn   bool
-	latched bool // the conversation was moved up before
+	ruled   string // the model that a rule of the route names, when one holds
+	latched bool   // the conversation was moved up before
 	rule    ledger.Rule
 	why     string
 	// first is the place of the target that is asked first, as Target.Rung.
@@ -104,11 +105,14 @@ func (p *Trip) begin(a *Ask, plan *route.Plan, r *llm.Request) {
 	p.first = plan.Targets[0].Rung
 	switch {
 	case plan.Ruled():
-		p.rule = ledger.RuleWhen
+		p.rule, p.why, p.ruled = ledger.RuleWhen, plan.Targets[0].Why, plan.Targets[0].String()
 	case plan.Sorted != "":
-		p.rule = ledger.RuleSorted
+		p.rule, p.why = ledger.RuleSorted, "the name asks for the cheapest first"
+		if plan.Sorted == "nitro" {
+			p.why = "the name asks for the fastest first"
+		}
 	case p.choice.Rung < 0:
-		p.rule = ledger.RuleOnly
+		p.rule, p.why = ledger.RuleOnly, "nothing else can take the request"
 	case p.look.later && !here && (p.look.open || p.look.bound):
 		// Whoever made the state stands first already (recall).
 		p.rule, p.why = ledger.RuleSession, "the conversation began before this process remembers, and its state binds it"

@@ -442,6 +442,9 @@ func (p *Trip) shown() *ledger.Choice {
 			c.Candidates = append(c.Candidates, ledger.Candidate{Target: l.Target, Left: l.Why}) // a rule's model
 		}
 	}
+	if p.ruled != "" {
+		c.Candidates = append(c.Candidates, ledger.Candidate{Rung: p.first, Target: p.ruled, Chance: 1})
+	}
 	for at := range p.c.rungs {
 		k := ledger.Candidate{Rung: at + 1, Target: p.c.ladder.Rungs[at].Model, Think: p.c.rungs[at].think, Left: left[at+1],
 			FirstTokenMS: p.token[at].Milliseconds(), Success: round(p.choice.Success[at]), Chance: round(p.choice.Chance[at]),

