@@ -115,6 +115,16 @@ func TestFeedback(t *testing.T) {
 		a := l.call("GET", "/admin/v1/success?by=task", "", bearerAdmin)
 		return strings.Contains(a.body, `"task":"sea"`) && strings.Contains(a.body, `"explicit":1`)
 	}, "the successes")
+	figures := l.call("GET", "/metrics", "").body
+	for _, line := range []string{
+		`headrace_route_requests{model="rehearsal/quick",route="up",task="sea"} 1`,
+		`headrace_route_feedback{kind="explicit",model="rehearsal/quick",route="up",task="sea"} 1`,
+		`headrace_route_successes{model="rehearsal/quick",route="up",task="sea"} 0`,
+	} {
+		if !strings.Contains(figures, line) {
+			t.Errorf("the figures do not say %s", line)
+		}
+	}
 }
 
 // TestExplained: every request is explained, from its row.

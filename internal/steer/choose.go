@@ -368,8 +368,10 @@ func (p *Trip) pays(was *session, chosen int) (rung int, rule ledger.Rule, why s
 	return now, ledger.RuleSession, fmt.Sprintf("a switch would pay for the prompt cache that it loses after %.1f turns", turns)
 }
 
-// taskName shows a task that has no name.
-func taskName(k learn.Key) string { return fmt.Sprintf("~%012x", uint64(k)>>16) }
+// Unnamed begins how a task is shown that no client has named.
+const Unnamed = "~"
+
+func taskName(k learn.Key) string { return fmt.Sprintf(Unnamed+"%012x", uint64(k)>>16) }
 
 // Climb reports whether the next rung is to be asked after an answer that is not
 // as the route wants it: while what it may gain is worth its price, within what
