@@ -110,9 +110,7 @@ func (p *Plan) Begin(at int, why string) {
 		}
 		return cmp.Compare(b.Rung, a.Rung)
 	})
-	if why != "" {
-		p.Targets[0].Why += ", " + why
-	}
+	p.Targets[0].Because = why
 }
 
 // scripts are those that ScriptOf tells apart.

@@ -82,10 +82,10 @@ func (t *Table) Choose(a *Ask, plan *route.Plan) *Trip {
 // begin looks at the request, and orders the plan.
 func (p *Trip) begin(a *Ask, plan *route.Plan, r *llm.Request) {
 	owner := tenant(a)
-	p.look = at(a.Key, r)
+	p.look = p.t.look(a.Key, r)
 	p.session = p.look.opening
 	if a.Draft.Session != "" {
-		p.session = named(a.Key, a.Draft.Session)
+		p.session = p.t.named(a.Key, a.Draft.Session)
 	}
 	was, met := p.t.known.get(p.session)
 	p.signs(&was, met)
