@@ -46,10 +46,10 @@ func (p *process) explain(x *admin.Explanation) error {
 		fmt.Fprintf(p.out, "task    %s\n", clean(x.Task))
 	}
 	if x.Rule != "" {
-		fmt.Fprintf(p.out, "chosen  %s\n", clean(strings.TrimSuffix(fmt.Sprintf("%s, with a chance of %s: %s", x.Rule, share(x.Chance), x.Why), ": ")))
+		fmt.Fprintf(p.out, "chosen  %s\n", clean(strings.TrimSuffix(fmt.Sprintf("%s, with a chance of %s: %s", x.Rule, percent(x.Chance), x.Why), ": ")))
 		given := "nothing, so the best answers"
 		if x.Delta >= 0 {
-			given = share(x.Delta) + " of success against the best"
+			given = percent(x.Delta) + " of success against the best"
 		}
 		fmt.Fprintf(p.out, "rests   on feedback worth %.1f labels; may give up %s\n", x.Labels, given)
 	} else {
@@ -73,13 +73,13 @@ func (p *process) explain(x *admin.Explanation) error {
 			pace = fmt.Sprintf("%d ms", c.ExpectedFirstToken)
 		}
 		if x.Rule != "" && c.Rung > 0 {
-			success = share(c.ExpectedSuccess)
+			success = percent(c.ExpectedSuccess)
 		}
 		why := c.Left
 		if c.Collapsed {
 			why = strings.TrimSpace(why + " it has collapsed")
 		}
-		t.row(mark, c.Target, dash(c.Thinking), success, share(c.Chance), cost, pace, why)
+		t.row(mark, c.Target, dash(c.Thinking), success, percent(c.Chance), cost, pace, why)
 	}
 	if err := t.write(p.out); err != nil {
 		return err
@@ -109,17 +109,17 @@ func (p *process) explain(x *admin.Explanation) error {
 		if f.Explicit {
 			kind = "explicit"
 		}
-		fmt.Fprintf(p.out, "\n%s  %s %s: %s", f.At.Format("2006-01-02 15:04:05"), kind, clean(f.Signal), share(f.Score))
+		fmt.Fprintf(p.out, "\n%s  %s %s: %s", f.At.Format("2006-01-02 15:04:05"), kind, clean(f.Signal), percent(f.Score))
 	}
 	if len(x.Feedback) > 0 {
 		fmt.Fprintln(p.out)
 	}
-	_, err := fmt.Fprintf(p.out, "\ncounts as %s of a success\n", share(x.Success))
+	_, err := fmt.Fprintf(p.out, "\ncounts as %s of a success\n", percent(x.Success))
 	return err
 }
 
-// share writes a part of one.
-func share(p float64) string { return fmt.Sprintf("%.4g %%", 100*p) }
+// percent writes a part of one.
+func percent(p float64) string { return fmt.Sprintf("%.4g %%", 100*p) }
 
 type successCommand struct {
 	By    []string `default:"route,task,model" enum:"route,task,model" help:"What a row stands for: route, task, model or some of them."`
@@ -153,7 +153,7 @@ func (s *successCommand) Run(ctx context.Context, p *process) error {
 		}
 		said, each, word := "-", "-", ""
 		if r.Explicit > 0 {
-			said = fmt.Sprintf("%s of %s", share(r.ExplicitScore), number(r.Explicit))
+			said = fmt.Sprintf("%s of %s", percent(r.ExplicitScore), number(r.Explicit))
 		}
 		if r.CostPerSuccess != nil {
 			each = dollars(*r.CostPerSuccess)
