@@ -120,7 +120,7 @@ func (f *fakeApp) Admin(_ context.Context, c *config.Config, _ config.Env) (http
 	f.opened = true
 	o := admin.Options{
 		Trusted: "cli",
-		Keys:    fakeKeys{filepath.Join(c.Data, "keys.json")}, Usage: fakeUsage{}, Requests: f, Catalog: fakeCatalog{}, Audit: fakeAudit{},
+		Keys:    fakeKeys{filepath.Join(c.Data, "keys.json")}, Usage: fakeUsage{}, Requests: f, Success: fakeSuccess{}, Catalog: fakeCatalog{}, Audit: fakeAudit{},
 		Status: func(context.Context) admin.Status { return admin.Status{} },
 		Errors: func(route string) ([]admin.ErrorClass, error) { return f.Errors(c, route) },
 		Log:    slog.New(slog.DiscardHandler),
