@@ -495,7 +495,7 @@ func (a *App) metrics() http.Handler {
 	figures := meter.Handler(meter.Options{Health: a.health, Requests: a.gateway.Running, Rows: func() (waiting, lost int64) {
 		s := a.ledger.Stats()
 		return int64(s.Waiting), s.Lost
-	}, Credentials: a.credentialStates, Guards: a.tally.Totals, Load: a.gate.Read})
+	}, Credentials: a.credentialStates, Guards: a.tally.Totals, Load: a.gate.Read, Successes: a.successes})
 	if loopback(a.config().Listen) {
 		return figures
 	}
