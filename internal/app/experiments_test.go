@@ -31,13 +31,14 @@ func (h *house) experimentRow(a answer) (row struct {
 }
 
 type shownArm struct {
-	Name                                string
-	Units, Counted, Requests, Succeeded int64
-	Judged, Failed                      int64
-	Share                               float64
-	Stopped                             string
-	Value, Difference                   *struct{ Value, Low, High float64 }
-	Guardrails                          []struct{ Name, Verdict string }
+	Name                     string
+	Units, Counted, Requests int64
+	Succeeded                float64
+	Judged, Failed           int64
+	Share                    float64
+	Stopped                  string
+	Value, Difference        *struct{ Value, Low, High float64 }
+	Guardrails               []struct{ Name, Verdict string }
 }
 
 type shown struct {
@@ -192,7 +193,7 @@ experiments:
 		s := h.experiment("which")
 		return s.Phase == "running" && len(s.Arms) == 2 && s.Arms[0].Units+s.Arms[1].Units == 41 && s.Arms[0].Requests+s.Arms[1].Requests == 122
 	}, "the roll-up of 41 sessions")
-	if s := h.experiment("which"); s.Arms[0].Succeeded != s.Arms[0].Requests || !strings.Contains(s.Decision, "Too early") || s.SampleRatio.Broken {
+	if s := h.experiment("which"); s.Arms[0].Succeeded != float64(s.Arms[0].Requests) || !strings.Contains(s.Decision, "Too early") || s.SampleRatio.Broken {
 		t.Errorf("%+v", s)
 	}
 }
@@ -424,4 +425,31 @@ func TestExperimentsPage(t *testing.T) {
 			t.Errorf("%d %s", a.status, a.body)
 		}
 	}
+}
+
+// TestExperimentFeedback: what a client says of an answer wins over how it looked.
+func TestExperimentFeedback(t *testing.T) {
+	t.Parallel()
+	h := start(t, map[string]string{}, `routes: {support: [rehearsal/quick]}
+experiments:
+  x: {on: support, arms: [{name: now}, {name: new, set: {top_p: 0.5}}]}
+`, nil)
+	good := func() (sum float64) {
+		for _, a := range h.experiment("x").Arms {
+			sum += a.Succeeded
+		}
+		return sum
+	}
+	ids := map[string]string{}
+	for i := range 6 {
+		a := h.call("POST", "/v1/chat/completions", `{"model":"support","messages":[{"role":"user","content":"Hello"}]}`, fmt.Sprintf("x-headrace-session: s%d", i))
+		ids[fmt.Sprint(i)] = a.header.Get("X-Headrace-Request-Id")
+	}
+	waitFor(t, func() bool { return good() == 6 }, "six successes")
+	for i, body := range map[string]string{"2": `"success":false`, "4": `"score":0.5`} {
+		if a := h.call("POST", "/v1/feedback", `{"request_id":"`+ids[i]+`",`+body+`}`, "Content-Type: application/json"); a.status/100 != 2 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	waitFor(t, func() bool { return good() == 4.5 }, "what was said of two of them")
 }

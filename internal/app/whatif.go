@@ -143,6 +143,12 @@ func (w whatIf) Replay(ctx context.Context, spec admin.ReplaySpec) (admin.Replay
 	if r.Unpriced > 0 {
 		note("%d changed requests have no known price and are left out of the cost", r.Unpriced)
 	}
+	for i := range r.Changes {
+		if policy.Policy.Climbs(r.Changes[i].Asked) {
+			note("ladders are taken to ask their first rung that can take the request: what they would learn is not replayed")
+			break
+		}
+	}
 	if r.Changed > replay.MostChanges {
 		note("only the newest %d changes are listed", replay.MostChanges)
 	}
