@@ -43,7 +43,8 @@ func (a *App) newBatches(c *config.Batch, seal batch.Sealer) *batches {
 	rule := batch.Rule{Margin: c.Margin, Latency: c.Latency.Std(), Cancel: c.Cancel.Std()}
 	rate := func() batch.Rate { return batch.Rate(a.config().Batch.Rate) }
 	bells := &batch.Bells{}
-	b.service = &batch.Service{Store: a.db, Seal: seal, Rule: rule, Rate: rate, Bells: bells}
+	learned := func() batch.Rate { return b.engine.Pace.Rate(time.Now(), c.Parallel, rate()) }
+	b.service = &batch.Service{Store: a.db, Seal: seal, Rule: rule, Rate: learned, Bells: bells}
 	b.engine = &batch.Engine{
 		Store: a.db, Bells: bells, Seal: seal, Rule: rule, Rate: rate, Plan: b.plan, Provider: b.provider, Runner: b, Refused: b.refused, Worker: batchWorker,
 		Window: c.Window.Std(), Parallel: c.Parallel, Call: c.Call.Std(), Keep: c.Keep.Std(), Log: a.log,

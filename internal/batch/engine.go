@@ -32,8 +32,11 @@ type Engine struct {
 	Store Store
 	Seal  Sealer
 	Rule  Rule
-	// Rate is what real time can take now of what more urgent traffic leaves.
+	// Rate is what real time can take now of what more urgent traffic leaves, at
+	// most: calls that are slower than that lower it (Pace).
 	Rate func() Rate
+	// Pace is what was learned of calls in real time.
+	Pace Pace
 	// Plan finds the way of an item.
 	Plan func(ctx context.Context, j *Job, it *Item) (Way, *llm.Error)
 	// Provider gives the batch API of an account, nil where there is none.
@@ -122,7 +125,7 @@ func (e *Engine) Run(ctx, calls context.Context) {
 			}
 		}
 	})
-	slots := make(chan struct{}, cmp.Or(e.Parallel, 16))
+	slots := make(chan struct{}, e.parallel())
 	for ctx.Err() == nil {
 		more := e.Bells.calls.Next()
 		n, err := e.callSome(calls, &wg, slots)
@@ -134,6 +137,11 @@ func (e *Engine) Run(ctx, calls context.Context) {
 		}
 	}
 }
+
+// pace is what real time can take.
+func (e *Engine) pace() Rate { return e.Pace.Rate(time.Now(), e.parallel(), e.Rate()) }
+
+func (e *Engine) parallel() int { return cmp.Or(e.Parallel, 16) }
 
 // stepGap is the least time between two rounds.
 const stepGap = 200 * time.Millisecond
@@ -281,7 +289,7 @@ func (e *Engine) leave(ctx context.Context, open []Job) error {
 		}
 	}
 	const why = "the deadline rule: it is the last safe moment"
-	for _, id := range e.Rule.Switch(now, ds, e.Rate()) {
+	for _, id := range e.Rule.Switch(now, ds, e.pace()) {
 		j := byID[id]
 		for _, from := range waiting {
 			if err := e.moveJob(ctx, id, Move{From: from, To: RealTime, Path: PathRealTime, Why: why}); err != nil {
@@ -443,7 +451,7 @@ func (e *Engine) choose(ctx context.Context, open []Job) error {
 			a, ok := admitted[j.ID]
 			if !ok {
 				others := slices.DeleteFunc(slices.Clone(all), func(d Demand) bool { return d.Job == j.ID })
-				a = e.Rule.Admit(now, j.Deadline, j.Counts.Left(), others, e.Rate())
+				a = e.Rule.Admit(now, j.Deadline, j.Counts.Left(), others, e.pace())
 				admitted[j.ID] = a
 			}
 			var c Choice
@@ -981,8 +989,10 @@ func (e *Engine) call(ctx context.Context, id ItemID, limit time.Duration) error
 		return err
 	}
 	run, cancel := context.WithTimeout(ctx, limit)
+	begin := time.Now()
 	a := e.Runner.Run(run, &j, &r.Item)
 	cancel()
+	e.Pace.add(time.Now(), time.Since(begin), a.Err == nil || final[a.Err.Class])
 	// What was paid for is written even when the engine stops.
 	done := context.WithoutCancel(ctx)
 	switch {
