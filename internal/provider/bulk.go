@@ -59,6 +59,7 @@ type bulkShape interface {
 
 var bulkShapes = map[catalog.BulkShape]bulkShape{
 	catalog.BulkMessages: messageBatches{}, catalog.BulkFiles: fileBatches{}, catalog.BulkJobs: jobBatches{}, catalog.BulkInline: inlineBatches{},
+	catalog.BulkWrapped: wrappedBatches{},
 }
 
 // Bulk gives the batch API of the credential with that index; false when the

@@ -47,9 +47,14 @@ func (s fileBatches) create(ctx context.Context, b *Bulk, ref string, lines []ll
 // upload sends the lines as a file and gives its id; more are the members of a
 // line beside its id and its body.
 func (b *Bulk) upload(ctx context.Context, lines []llm.BatchLine, more func(*llm.BatchLine) string) (string, error) {
+	return b.uploadFor(ctx, "batch", lines, more)
+}
+
+// uploadFor is upload for a purpose.
+func (b *Bulk) uploadFor(ctx context.Context, purpose string, lines []llm.BatchLine, more func(*llm.BatchLine) string) (string, error) {
 	file := make([][]byte, 0, 2*len(lines)+3)
 	edge := "headrace-" + rand.Text()
-	file = append(file, []byte("--"+edge+"\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--"+edge+
+	file = append(file, []byte("--"+edge+"\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\n"+purpose+"\r\n--"+edge+
 		"\r\nContent-Disposition: form-data; name=\"file\"; filename=\"batch.jsonl\"\r\nContent-Type: application/jsonl\r\n\r\n"))
 	between := ""
 	for i := range lines {
@@ -186,6 +191,32 @@ func (b *Bulk) files(ctx context.Context, ids []string, yield func(llm.BatchResu
 	}
 }
 
+// fileFailure is why a line has no response.
+type fileFailure struct{ Code, Message string }
+
+// failureOf reads the error of a line: an object, or a text; nil is none.
+func failureOf(v jsontext.Value) *fileFailure {
+	var f fileFailure
+	switch v.Kind() {
+	case '{':
+		var in struct {
+			Code    any `json:"code"`
+			Message any `json:"message"`
+		}
+		if json.Unmarshal(v, &in) == nil {
+			f.Code, _ = in.Code.(string)
+			f.Message, _ = in.Message.(string)
+		}
+	case '"':
+		if json.Unmarshal(v, &f.Message) != nil {
+			f.Message = string(v)
+		}
+	default:
+		return nil
+	}
+	return &f
+}
+
 func (fileBatches) result(b *Bulk, line []byte) (llm.BatchResult, error) {
 	var v struct {
 		ID       string `json:"custom_id"`
@@ -194,14 +225,13 @@ func (fileBatches) result(b *Bulk, line []byte) (llm.BatchResult, error) {
 			RequestID string         `json:"request_id"`
 			Body      jsontext.Value `json:"body"`
 		} `json:"response"`
-		Error *struct {
-			Code    string `json:"code"`
-			Message string `json:"message"`
-		} `json:"error"`
+		Failed jsontext.Value `json:"error"` // not of one form everywhere
+		Error  *fileFailure   `json:"-"`
 	}
 	if err := json.Unmarshal(line, &v); err != nil {
 		return llm.BatchResult{}, err
 	}
+	v.Error = failureOf(v.Failed)
 	r := llm.BatchResult{ID: v.ID}
 	if v.Response != nil {
 		r.UpstreamID = v.Response.RequestID
