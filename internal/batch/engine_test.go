@@ -614,3 +614,42 @@ func TestPace(t *testing.T) {
 		}
 	})
 }
+
+// TestAccounts: batches are spread over a provider's accounts, each is looked
+// after by its own, and what one refuses goes to the next.
+func TestAccounts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		first, second, refuses := &fake{takes: time.Minute}, &fake{takes: time.Minute}, &fake{create: func(int, []llm.BatchLine) (bool, error) {
+			return false, &llm.Error{Class: llm.QuotaExhausted, Message: "no credit"}
+		}}
+		b := newBench(t, first)
+		all := map[string]*fake{"p": first, "p#two": second, "p#three": refuses}
+		b.eng.Items = 10
+		b.eng.Provider = func(id string) batch.Provider {
+			if f := all[id]; f != nil {
+				return f
+			}
+			return nil
+		}
+		b.eng.Accounts = func(string) []string { return []string{"p", "p#two", "p#three"} }
+		j, _ := b.work(b.submit(90, 10*time.Hour))
+		if j.Counts[batch.Succeeded] != 90 || j.Spent != 90*50 || b.run.calls != 0 {
+			t.Errorf("%v, spent %d, %d calls", j.Counts, j.Spent, b.run.calls)
+		}
+		if len(first.batches) < 3 || len(second.batches) < 3 || refuses.posts < 3 || len(first.batches)+len(second.batches) != 9 {
+			t.Errorf("%d, %d and %d batches", len(first.batches), len(second.batches), refuses.posts)
+		}
+		times := 0
+		if err := b.db.BatchTimes(t.Context(), func(provider, _ string, _ time.Duration) {
+			if times++; provider != "p" {
+				t.Errorf("times of %q", provider)
+			}
+		}); err != nil || times != 9 {
+			t.Errorf("%d times, %v", times, err)
+		}
+		if err := b.db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
