@@ -23,6 +23,7 @@ import (
 	"headrace/internal/llm"
 	"headrace/internal/recall"
 	"headrace/internal/study"
+	"headrace/internal/webhook"
 )
 
 // Store is what is tested.
@@ -34,6 +35,7 @@ type Store interface {
 	ledger.Pruner
 	batch.Store
 	batch.FileStore
+	webhook.Store
 	Learned
 	study.Store
 	Close() error
@@ -97,6 +99,7 @@ func Run(t *testing.T, open Open) {
 		{"sealed and closed", "a store that is closed must give errors, not results", sealedClosed},
 		{"state", "a tool loop must go on after a restart", wholeState},
 		{"batch items", "an item must be worked on by one, be in one batch and be answered once", batchItems},
+		{"webhooks", "a message must be there from the end of its job until it is heard", webhooks},
 		{"batch holds", "money held for items in batches must be known after a restart", batchHolds},
 		{"batch times", "what was learned of batches must outlive the process, and stay small", batchTimes},
 		{"files", "a file must be there once it is whole, for its owner, until it expires", files},
