@@ -25,6 +25,7 @@ import (
 	"headrace/internal/recall"
 	"headrace/internal/study"
 	"headrace/internal/vault"
+	"headrace/internal/webhook"
 )
 
 // Store is what is tested.
@@ -36,6 +37,7 @@ type Store interface {
 	ledger.Pruner
 	batch.Store
 	batch.FileStore
+	webhook.Store
 	Learned
 	batch.Overseer
 	access.StaffStore
@@ -104,6 +106,7 @@ func Run(t *testing.T, open Open) {
 		{"sealed and closed", "a store that is closed must give errors, not results", sealedClosed},
 		{"state", "a tool loop must go on after a restart", wholeState},
 		{"batch items", "an item must be worked on by one, be in one batch and be answered once", batchItems},
+		{"webhooks", "a message must be there from the end of its job until it is heard", webhooks},
 		{"batch holds", "money held for items in batches must be known after a restart", batchHolds},
 		{"batch times", "what was learned of batches must outlive the process, and stay small", batchTimes},
 		{"files", "a file must be there once it is whole, for its owner, until it expires", files},
