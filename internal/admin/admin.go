@@ -41,6 +41,7 @@ type Options struct {
 	Budgets  Budgets
 	Usage    Usage
 	Requests Requests
+	Success  Success
 	Catalog  Catalog
 	// These may be nil: then there are none.
 	Jobs        Jobs

@@ -153,6 +153,18 @@ func (b *back) Audit(ctx context.Context, actor, action, subject string) {
 	b.audits = append(b.audits, actor+" "+action+" "+subject)
 }
 
+func (b *back) SuccessBy(_ context.Context, by []string, since, _ time.Time) ([]admin.SuccessRow, error) {
+	b.by, b.since = strings.Join(by, "+"), since
+	return nil, b.down
+}
+
+func (b *back) Explain(_ context.Context, id string) (admin.Explanation, error) {
+	if id != "req_1" {
+		return admin.Explanation{}, llm.Errorf(llm.NotFound, "there is no request %q", id)
+	}
+	return admin.Explanation{Why: "so"}, b.down
+}
+
 func (b *back) options() admin.Options {
 	return admin.Options{
 		Door: admin.DoorFunc(func(t string, _ time.Time) (string, error) {
@@ -162,7 +174,7 @@ func (b *back) options() admin.Options {
 			return "root", nil
 		}),
 		Loopback: true,
-		Keys:     b, Budgets: b, Usage: b, Requests: b, Catalog: b, Audit: b,
+		Keys:     b, Budgets: b, Usage: b, Requests: b, Success: b, Catalog: b, Audit: b,
 		Errors: func(string) ([]admin.ErrorClass, error) {
 			return []admin.ErrorClass{{Class: llm.Overloaded, Status: 529}}, nil
 		},
@@ -235,6 +247,8 @@ func TestRefused(t *testing.T) {
 		{"unknown key to rotate", "POST", "/admin/v1/keys/key_9/rotate", "{}", nil, 404, "no key"},
 		{"negative overlap", "POST", "/admin/v1/keys/key_1/rotate", `{"overlap":"-1h"}`, nil, 400, "overlap is a length"},
 		{"usage by what", "GET", "/admin/v1/usage?by=colour", "", nil, 400, "by is"},
+		{"success by what", "GET", "/admin/v1/success?by=model,colour", "", nil, 400, "by is"},
+		{"an explanation of nothing", "GET", "/admin/v1/requests/req_2/explain", "", nil, 404, "req_2"},
 		{"usage since when", "GET", "/admin/v1/usage?since=yesterday", "", nil, 400, "since is a time"},
 		{"mistyped filter", "GET", "/admin/v1/requests?error=true", "", nil, 400, `no parameter \"error\"`},
 		{"doubled filter", "GET", "/admin/v1/requests?limit=1&limit=2", "", nil, 400, "twice"},

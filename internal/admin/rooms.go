@@ -240,19 +240,24 @@ func (l LedgerRows) Requests(ctx context.Context, f RequestFilter) (RequestList,
 
 // Request shows one request with its attempts.
 func (l LedgerRows) Request(ctx context.Context, id string) (Request, error) {
+	e, err := l.entry(ctx, id)
+	if err != nil {
+		return Request{}, err
+	}
+	return showEntry(&e), nil
+}
+
+func (l LedgerRows) entry(ctx context.Context, id string) (ledger.Entry, error) {
 	unknown := llm.Errorf(llm.NotFound, "there is no request %q", id)
 	number, err := ledger.ParseID(id)
 	if err != nil {
-		return Request{}, unknown
+		return ledger.Entry{}, unknown
 	}
 	e, ok, err := l.Reader.Request(ctx, number)
-	switch {
-	case err != nil:
-		return Request{}, err
-	case !ok:
-		return Request{}, unknown
+	if err == nil && !ok {
+		err = unknown
 	}
-	return showEntry(&e), nil
+	return e, err
 }
 
 func showEntry(e *ledger.Entry) Request {

@@ -3,8 +3,10 @@ package admin_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -123,6 +125,56 @@ func (r *rows) Success(context.Context, time.Time, time.Time) ([]ledger.Success,
 		{Asked: "auto", Task: "code", Target: "a/m", Requests: 1, Successes: 1, Cost: 20, Explicit: 1, ExplicitScore: 1},
 		{Asked: "auto", Target: "b/n", Requests: 1, Cost: 5, Unpriced: 1},
 	}, nil
+}
+
+func TestSuccessBy(t *testing.T) {
+	t.Parallel()
+	l := admin.LedgerRows{Reader: &rows{}}
+	show := func(by ...string) string {
+		got, err := l.SuccessBy(t.Context(), by, time.Time{}, time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out []string
+		for _, r := range got {
+			each := "-"
+			if r.CostPerSuccess != nil {
+				each = fmt.Sprint(int64(*r.CostPerSuccess))
+			}
+			out = append(out, fmt.Sprintf("%s/%s/%s %d %v %d %s %v", r.Route, r.Task, r.Model, r.Requests, r.Successes, r.Cost, each, r.ExplicitScore))
+		}
+		return strings.Join(out, "; ")
+	}
+	for _, c := range []struct {
+		by   []string
+		want string
+	}{
+		{[]string{"route", "task", "model"}, "auto/code/a/m 1 1 20 20 1; auto/mail/a/m 3 2 10 5 0; auto//b/n 1 0 5 - 0"},
+		{[]string{"model"}, "//a/m 4 3 30 10 1; //b/n 1 0 5 - 0"},
+		{[]string{"route"}, "auto// 5 3 35 - 1"}, // one attempt has no price
+	} {
+		if got := show(c.by...); got != c.want {
+			t.Errorf("by %v: %s, want %s", c.by, got, c.want)
+		}
+	}
+}
+
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	l := admin.LedgerRows{Reader: &rows{}}
+	page, err := l.Requests(t.Context(), admin.RequestFilter{After: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := page.Requests
+	// A request without a ladder: what was tried, and why.
+	x, err := l.Explain(t.Context(), list[0].ID)
+	if err != nil || len(x.Candidates) != 2 || x.Rule != "" || !x.Candidates[1].Asked || x.Success != 1 {
+		t.Errorf("%+v, %v", x, err)
+	}
+	if _, err := l.Explain(t.Context(), list[1].ID); err == nil {
+		t.Error("a request that is not there is explained")
+	}
 }
 
 func TestRealLedger(t *testing.T) {

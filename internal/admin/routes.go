@@ -58,7 +58,7 @@ var (
 )
 
 // The whole API. What a file has of its own stands in that file.
-var routes = slices.Concat(mainRoutes, sessionRoutes, ssoRoutes, memberRoutes, overviewRoutes, thingRoutes, providerRoutes, configRoutes, auditRoutes, experimentRoutes, whatIfRoutes)
+var routes = slices.Concat(mainRoutes, sessionRoutes, ssoRoutes, memberRoutes, overviewRoutes, thingRoutes, providerRoutes, configRoutes, auditRoutes, experimentRoutes, whatIfRoutes, successRoutes)
 
 var mainRoutes = []route{
 	{method: "GET", path: prefix + "keys", name: "listKeys", may: "keys.read", summary: "List all keys, ended ones too.", out: KeyList{}, status: 200, serve: (*server).listKeys},

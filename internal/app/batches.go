@@ -8,7 +8,9 @@ import (
 	"iter"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -43,9 +45,10 @@ func (a *App) newBatches(c *config.Batch, seal batch.Sealer) *batches {
 	rule := batch.Rule{Margin: c.Margin, Latency: c.Latency.Std(), Cancel: c.Cancel.Std()}
 	rate := func() batch.Rate { return batch.Rate(a.config().Batch.Rate) }
 	bells := &batch.Bells{}
-	b.service = &batch.Service{Store: a.db, Seal: seal, Rule: rule, Rate: rate, Bells: bells}
+	learned := func() batch.Rate { return b.engine.Pace.Rate(time.Now(), c.Parallel, rate()) }
+	b.service = &batch.Service{Store: a.db, Seal: seal, Rule: rule, Rate: learned, Bells: bells}
 	b.engine = &batch.Engine{
-		Store: a.db, Bells: bells, Seal: seal, Rule: rule, Rate: rate, Plan: b.plan, Provider: b.provider, Runner: b, Refused: b.refused, Worker: batchWorker,
+		Store: a.db, Bells: bells, Seal: seal, Rule: rule, Rate: rate, Plan: b.plan, Provider: b.provider, Accounts: b.accounts, Runner: b, Refused: b.refused, Worker: batchWorker,
 		Window: c.Window.Std(), Parallel: c.Parallel, Call: c.Call.Std(), Keep: c.Keep.Std(), Log: a.log,
 	}
 	return b
@@ -249,20 +252,65 @@ func (p *page) Write(b []byte) (int, error) {
 	return p.body.Write(b)
 }
 
-// provider gives the batch API of a provider's first credential: what is begun
-// with one cannot be seen with another. nil is none.
-func (b *batches) provider(id string) batch.Provider {
+// provider gives the batch API of an account, for what is begun with one
+// credential cannot be seen with another: a provider's name stands for its
+// first one, with # and a name for another. nil is none.
+func (b *batches) provider(account string) batch.Provider {
+	id, name, other := strings.Cut(account, "#")
 	b.a.mu.Lock()
-	p := b.a.providers[id]
+	p, index := b.a.providers[id], 0
+	if other {
+		index = slices.IndexFunc(b.credentials(id), func(c credential) bool { return c.name == name })
+	}
 	b.a.mu.Unlock()
-	if p == nil {
+	if p == nil || index < 0 {
 		return nil
 	}
-	bulk, ok := p.Bulk(0)
+	bulk, ok := p.Bulk(index)
 	if !ok {
 		return nil
 	}
 	return &bulkWay{batches: b, bulk: bulk, id: id}
+}
+
+// credentials are those of a provider; a.mu is held.
+func (b *batches) credentials(id string) []credential {
+	for i := range b.a.found {
+		if f := &b.a.found[i]; f.Row.ID == id {
+			return f.credentials
+		}
+	}
+	return nil
+}
+
+// accounts names the accounts of a provider that are not set aside; all of them
+// when every one is.
+func (b *batches) accounts(id string) []string {
+	b.a.mu.Lock()
+	all, pool := slices.Clone(b.credentials(id)), b.a.made[id].pool
+	b.a.mu.Unlock()
+	off := map[string]bool{}
+	if pool != nil {
+		for _, s := range pool.States(time.Now()) {
+			off[s.Name] = len(s.Off) > 0
+		}
+	}
+	var names, aside []string
+	for i, c := range all {
+		name := id
+		if i > 0 {
+			name += "#" + c.name
+		}
+		if off[c.name] {
+			aside = append(aside, name)
+		} else {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return aside
+	}
+	return names
 }
 
 // bulkWay is the batch API of a provider for items.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -370,5 +371,72 @@ func TestFailedItemRows(t *testing.T) {
 		if len(rows) != 1 || rows[0] != want {
 			t.Errorf("%s has the rows %v, want %s", asked, rows, want)
 		}
+	}
+}
+
+// TestBatchAccounts: batches go by all keys of a provider, and each is asked
+// for with the key that it was begun with.
+func TestBatchAccounts(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	owner, lines, posts := map[string]string{}, map[string]string{}, map[string]int{}
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		key := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		mine := func(id string) bool {
+			if owner[id] == key {
+				return true
+			}
+			t.Errorf("%s %s with the key %s", r.Method, r.URL.Path, key)
+			http.Error(w, `{"error":{"message":"no such object","type":"invalid_request_error"}}`, 404)
+			return false
+		}
+		id := fmt.Sprintf("%d", len(owner))
+		status := func(id string) {
+			write(w, "application/json", `{"id":"`+id+`","object":"batch","status":"completed","created_at":1764000000,"output_file_id":"out`+lines[id]+`"}`)
+		}
+		switch path := strings.TrimPrefix(r.URL.Path, "/v1"); {
+		case r.Method == "POST" && path == "/files":
+			file, _, err := r.FormFile("file")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			text, _ := io.ReadAll(file)
+			owner["f"+id], lines["f"+id] = key, textAt(t, string(text), "custom_id")
+			write(w, "application/json", `{"id":"f`+id+`"}`)
+		case r.Method == "POST" && path == "/batches":
+			body, _ := io.ReadAll(r.Body)
+			in := textAt(t, string(body), "input_file_id")
+			if mine(in) {
+				posts[key]++
+				owner["b"+id], lines["b"+id], owner["out"+lines[in]] = key, lines[in], key
+				status("b" + id)
+			}
+		case strings.HasPrefix(path, "/batches/"):
+			if id := strings.TrimPrefix(path, "/batches/"); mine(id) {
+				status(id)
+			}
+		case strings.HasSuffix(path, "/content"):
+			if id := strings.Split(path, "/")[2]; mine(id) {
+				write(w, "application/json", `{"custom_id":"`+strings.TrimPrefix(id, "out")+`","response":{"status_code":200,"body":`+strings.ReplaceAll(chatAnswer, "\n", " ")+`}}`)
+			}
+		default:
+			t.Errorf("%s %s", r.Method, path)
+		}
+	})
+	h := start(t, map[string]string{}, soon+"providers:\n  openai: {base_url: "+u.URL+"/v1, api_keys: [{key: sk-one-one-one}, {key: sk-two-two-two}]}\n", nil)
+	for range 4 {
+		made := h.call("POST", "/v1/jobs?model=openai/gpt-4o-mini", `{"messages":[{"role":"user","content":"Hi"}]}`, "X-Headrace-Deadline: 20h")
+		got := h.until("/v1/jobs/"+textAt(t, made.body, "id"), "ended", "status")
+		if n := field(t, got.body, "counts", "succeeded"); n != 1.0 {
+			t.Fatalf("%s\n%s", got.body, h.log)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if posts["sk-one-one-one"] != 2 || posts["sk-two-two-two"] != 2 {
+		t.Errorf("batches by key: %v", posts)
 	}
 }

@@ -79,7 +79,7 @@ func (Program) Check(c *config.Config, env config.Env) error {
 			}
 		}
 	}
-	return nil
+	return checkAims(c, rows)
 }
 
 // Providers says which providers would be there, and from where. It asks no

@@ -390,6 +390,9 @@ func models(c *catalog.Catalog, p *route.Policy) []llm.ModelInfo {
 			targets = append(targets, r.Model)
 		}
 		routes = append(routes, common(name, targets, c, p))
+		if name == "auto" {
+			routes = append(routes, common("auto:floor", targets, c, p), common("auto:nitro", targets, c, p))
+		}
 	}
 	slices.SortFunc(routes, func(x, y llm.ModelInfo) int { return strings.Compare(x.ID, y.ID) })
 	return append(routes, all...)

@@ -1,6 +1,11 @@
 package app
 
 import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -8,6 +13,7 @@ import (
 	"headrace/internal/health"
 	"headrace/internal/ledger"
 	"headrace/internal/llm"
+	"headrace/internal/meter"
 	"headrace/internal/relay"
 	"headrace/internal/route"
 	"headrace/internal/steer"
@@ -94,4 +100,45 @@ func (p *paces) firstToken(provider, model string) (time.Duration, bool) {
 		p.read[name] = v
 	}
 	return v.p95, v.known
+}
+
+const (
+	// mostSeries is how many groups the figures show, the largest first; readIn how
+	// long a scrape waits for them.
+	mostSeries = 200
+	readIn     = 2 * time.Second
+)
+
+// successes are what the requests of this UTC day came to. Tasks that no client
+// has named are one: there may be as many as there are prompts.
+func (a *App) successes() []meter.Success {
+	ctx, cancel := context.WithTimeout(context.Background(), readIn)
+	defer cancel()
+	rows, err := a.ledger.Success(ctx, time.Now(), time.Time{})
+	if err != nil {
+		a.log.Error("the figures are shown without successes: the store cannot be read", "error", err)
+		return nil
+	}
+	groups := map[[3]string]*ledger.Success{}
+	for i := range rows {
+		s := &rows[i]
+		if strings.HasPrefix(s.Task, steer.Unnamed) {
+			s.Task = ""
+		}
+		k := [3]string{s.Asked, s.Task, s.Target}
+		if groups[k] == nil {
+			groups[k] = &ledger.Success{Asked: s.Asked, Task: s.Task, Target: s.Target}
+		}
+		groups[k].Add(s)
+	}
+	all := slices.SortedFunc(maps.Values(groups), func(x, y *ledger.Success) int { return cmp.Compare(y.Requests, x.Requests) })
+	shown := make([]meter.Success, 0, min(len(all), mostSeries))
+	for _, s := range all[:min(len(all), mostSeries)] {
+		one := meter.Success{Route: s.Asked, Task: s.Task, Model: s.Target, Requests: s.Requests, EndedWell: s.EndedWell, Explicit: s.Explicit,
+			Implicit: s.Implicit, Successes: s.Successes, Dollars: float64(s.Cost) / 1e9}
+		each, ok := s.PerSuccess()
+		one.PerSuccess, one.HasPerSuccess = float64(each)/1e9, ok
+		shown = append(shown, one)
+	}
+	return shown
 }

@@ -26,7 +26,7 @@ import (
 func (a *App) adminOptions(o admin.Options) admin.Options {
 	rows := admin.LedgerRows{Reader: a.ledger, Searcher: a.ledger}
 	o.Budgets = purses{a}
-	o.Keys, o.Usage, o.Requests = admin.RingKeys{Ring: access.Ring{Store: heard{a.db, a.directory}}}, rows, rows
+	o.Keys, o.Usage, o.Requests, o.Success = admin.RingKeys{Ring: access.Ring{Store: heard{a.db, a.directory}}}, rows, rows, rows
 	o.Catalog = admin.CatalogRows{
 		Now: a.catalogNow, Take: a.refresh,
 		Found: func(context.Context) ([]admin.Provider, error) {

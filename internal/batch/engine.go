@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,12 +33,19 @@ type Engine struct {
 	Store Store
 	Seal  Sealer
 	Rule  Rule
-	// Rate is what real time can take now of what more urgent traffic leaves.
+	// Rate is what real time can take now of what more urgent traffic leaves, at
+	// most: calls that are slower than that lower it (Pace).
 	Rate func() Rate
+	// Pace is what was learned of calls in real time.
+	Pace Pace
 	// Plan finds the way of an item.
 	Plan func(ctx context.Context, j *Job, it *Item) (Way, *llm.Error)
-	// Provider gives the batch API of an account, nil where there is none.
+	// Provider gives the batch API of an account, nil where there is none. The
+	// name of a provider is its first account.
 	Provider func(id string) Provider
+	// Accounts names the accounts of a provider whose batches may be used, those
+	// that work first; nil, or none, is the first one.
+	Accounts func(provider string) []string
 	Runner   Runner
 	// Refused makes the answer of an item that ends without a call of its own:
 	// nothing was found for it, or a batch of t's provider has refused it (nil for
@@ -75,6 +83,8 @@ type Engine struct {
 	// next is when the round under way wants to be followed by another one; only
 	// Step uses it.
 	next time.Time
+	// turn says whose account the next intent is for; only Step uses it.
+	turn int
 
 	mu     sync.Mutex // guards curves
 	curves map[string]*Curve
@@ -122,7 +132,7 @@ func (e *Engine) Run(ctx, calls context.Context) {
 			}
 		}
 	})
-	slots := make(chan struct{}, cmp.Or(e.Parallel, 16))
+	slots := make(chan struct{}, e.parallel())
 	for ctx.Err() == nil {
 		more := e.Bells.calls.Next()
 		n, err := e.callSome(calls, &wg, slots)
@@ -134,6 +144,11 @@ func (e *Engine) Run(ctx, calls context.Context) {
 		}
 	}
 }
+
+// pace is what real time can take.
+func (e *Engine) pace() Rate { return e.Pace.Rate(time.Now(), e.parallel(), e.Rate()) }
+
+func (e *Engine) parallel() int { return cmp.Or(e.Parallel, 16) }
 
 // stepGap is the least time between two rounds.
 const stepGap = 200 * time.Millisecond
@@ -281,7 +296,7 @@ func (e *Engine) leave(ctx context.Context, open []Job) error {
 		}
 	}
 	const why = "the deadline rule: it is the last safe moment"
-	for _, id := range e.Rule.Switch(now, ds, e.Rate()) {
+	for _, id := range e.Rule.Switch(now, ds, e.pace()) {
 		j := byID[id]
 		for _, from := range waiting {
 			if err := e.moveJob(ctx, id, Move{From: from, To: RealTime, Path: PathRealTime, Why: why}); err != nil {
@@ -370,8 +385,8 @@ func (e *Engine) remember(ctx context.Context) error {
 // took notes how long a batch took.
 func (e *Engine) took(ctx context.Context, s *Sent, model string) error {
 	took := s.Ended.Sub(s.Created)
-	e.curve(s.Provider, model, func(c *Curve) { c.Add(took) })
-	return e.Store.AddBatchTime(ctx, s.Provider, model, s.ID, took, curveLength)
+	e.curve(providerOf(s.Provider), model, func(c *Curve) { c.Add(took) })
+	return e.Store.AddBatchTime(ctx, providerOf(s.Provider), model, s.ID, took, curveLength)
 }
 
 // expected adds up what is expected of the items of a job.
@@ -443,7 +458,7 @@ func (e *Engine) choose(ctx context.Context, open []Job) error {
 			a, ok := admitted[j.ID]
 			if !ok {
 				others := slices.DeleteFunc(slices.Clone(all), func(d Demand) bool { return d.Job == j.ID })
-				a = e.Rule.Admit(now, j.Deadline, j.Counts.Left(), others, e.Rate())
+				a = e.Rule.Admit(now, j.Deadline, j.Counts.Left(), others, e.pace())
 				admitted[j.ID] = a
 			}
 			var c Choice
@@ -546,7 +561,7 @@ func (e *Engine) coalesce(ctx context.Context, open []Job) error {
 				e.soon(due)
 				break
 			}
-			if err := e.intend(ctx, g.provider, g.model, rest[:n]); err != nil {
+			if err := e.intend(ctx, e.account(g.provider), g.model, rest[:n], now); err != nil {
 				return err
 			}
 			rest = rest[n:]
@@ -562,13 +577,33 @@ func minTime(a, b time.Time) time.Time {
 	return a
 }
 
-func (e *Engine) intend(ctx context.Context, provider, model string, rows []Row) error {
+// account is the next of a provider's accounts.
+func (e *Engine) account(provider string) string {
+	if e.Accounts == nil {
+		return provider
+	}
+	all := e.Accounts(provider)
+	if len(all) == 0 {
+		return provider
+	}
+	e.turn++
+	return all[e.turn%len(all)]
+}
+
+// providerOf is the provider of an account.
+func providerOf(account string) string {
+	provider, _, _ := strings.Cut(account, "#")
+	return provider
+}
+
+// intend writes an intent for an account.
+func (e *Engine) intend(ctx context.Context, account, model string, rows []Row, due time.Time) error {
 	ids := make([]ItemID, len(rows))
 	for i := range rows {
 		ids[i] = rows[i].ID
 	}
 	now := time.Now()
-	_, err := e.Store.IntendBatch(ctx, &Sent{ID: SentID(e.ids.New(now)), Provider: provider, Model: model, Phase: PhaseIntent, Created: now, Due: now}, ids)
+	_, err := e.Store.IntendBatch(ctx, &Sent{ID: SentID(e.ids.New(now)), Provider: account, Model: model, Phase: PhaseIntent, Created: now, Due: due}, ids)
 	return err
 }
 
@@ -651,6 +686,9 @@ func (e *Engine) post(ctx context.Context, _ []Job) error {
 		case ctx.Err() != nil || !is:
 			return err
 		case fail.Class == llm.RateLimited, fail.Class == llm.QuotaExhausted, fail.Class == llm.Auth:
+			if other := e.account(providerOf(s.Provider)); other != s.Provider {
+				return e.partAt(ctx, s, other, [][]Row{ok}, "its batch was refused by an account", time.Now().Add(backOff(1)))
+			}
 			s.Phase, s.Polls = PhaseIntent, s.Polls+1
 			s.Due = time.Now().Add(max(fail.RetryAfter, backOff(s.Polls)))
 			return e.Store.SaveBatch(ctx, s)
@@ -722,13 +760,18 @@ func byPath(lines []llm.BatchLine, rows []Row) [][]Row {
 
 // part makes an intent of each part of a batch that is nowhere.
 func (e *Engine) part(ctx context.Context, s *Sent, parts [][]Row, why string) error {
+	return e.partAt(ctx, s, s.Provider, parts, why, time.Now())
+}
+
+// partAt is part for an account, and a time.
+func (e *Engine) partAt(ctx context.Context, s *Sent, account string, parts [][]Row, why string, due time.Time) error {
 	for _, part := range parts {
 		for _, from := range []State{Submitted, Running} {
 			if err := e.move(ctx, part, func(r *Row) bool { return r.State == from }, Move{From: from, To: Coalescing, Why: why}); err != nil {
 				return err
 			}
 		}
-		if err := e.intend(ctx, s.Provider, s.Model, part); err != nil {
+		if err := e.intend(ctx, account, s.Model, part, due); err != nil {
 			return err
 		}
 	}
@@ -981,8 +1024,10 @@ func (e *Engine) call(ctx context.Context, id ItemID, limit time.Duration) error
 		return err
 	}
 	run, cancel := context.WithTimeout(ctx, limit)
+	begin := time.Now()
 	a := e.Runner.Run(run, &j, &r.Item)
 	cancel()
+	e.Pace.add(time.Now(), time.Since(begin), a.Err == nil || final[a.Err.Class])
 	// What was paid for is written even when the engine stops.
 	done := context.WithoutCancel(ctx)
 	switch {

@@ -140,15 +140,16 @@ func (f *fake) Answer(_ *route.Target, _ *batch.Item, r *llm.BatchResult) (batch
 	return batch.Answer{Status: 200, Body: r.Body, Cost: 50, RealTime: 100, Priced: true}, nil
 }
 
-// runner answers at once, but as fail says.
+// runner answers after a second, or as long as it takes, but as fail says.
 type runner struct {
 	mu    sync.Mutex
 	calls int
+	takes time.Duration
 	fail  func(n int) *llm.Error
 }
 
 func (r *runner) Run(_ context.Context, _ *batch.Job, it *batch.Item) batch.Answer {
-	time.Sleep(time.Second)
+	time.Sleep(max(r.takes, time.Second))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.calls++
@@ -571,6 +572,81 @@ func TestForecast(t *testing.T) {
 		}
 		if again.InTime != learned.InTime {
 			t.Errorf("another process expects %+v, not %+v", again, learned)
+		}
+		if err := b.db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestPace: calls that take longer than was believed make jobs leave their
+// batches earlier, and the deadline is kept; other ones are refused.
+func TestPace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &fake{takes: 1000 * time.Hour})
+		b.run.takes = time.Minute // so that 16 at once are 16 a minute, not 600
+		b.eng.Rate = func() batch.Rate { return 600 }
+		b.svc.Rate = func() batch.Rate { return b.eng.Pace.Rate(time.Now(), 16, 600) }
+		if j, _ := b.work(b.submit(32, 4*time.Minute)); j.Counts[batch.Succeeded] != 32 {
+			t.Fatalf("in real time: %v", j.Counts)
+		}
+		if r := b.svc.Rate(); r < 15.5 || r > 16.5 {
+			t.Errorf("learned %.1f a minute, want 16", r)
+		}
+		var late *batch.LateError
+		if _, err := b.svc.Submit(t.Context(), batch.Job{Owner: "key_a", Deadline: time.Now().Add(5 * time.Minute)}, "", some(160)); !errors.As(err, &late) {
+			t.Errorf("160 items within five minutes: %v", err)
+		}
+		j, _ := b.work(b.submit(160, 2*time.Hour))
+		if j.Counts[batch.Succeeded] != 160 || j.Ended.After(j.Deadline) {
+			t.Errorf("%v, %s after the deadline", j.Counts, j.Ended.Sub(j.Deadline))
+		}
+		if left := j.Deadline.Sub(j.Forecast.Leaves); left < 31*time.Minute || left > 35*time.Minute {
+			t.Errorf("it leaves its batch %s before the deadline, want 3 times the 10 minutes that it takes and a little", left)
+		}
+		time.Sleep(24 * time.Hour)
+		if r := b.svc.Rate(); r != 600 {
+			t.Errorf("a day later %.1f are believed", r)
+		}
+		if err := b.db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestAccounts: batches are spread over a provider's accounts, each is looked
+// after by its own, and what one refuses goes to the next.
+func TestAccounts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		first, second, refuses := &fake{takes: time.Minute}, &fake{takes: time.Minute}, &fake{create: func(int, []llm.BatchLine) (bool, error) {
+			return false, &llm.Error{Class: llm.QuotaExhausted, Message: "no credit"}
+		}}
+		b := newBench(t, first)
+		all := map[string]*fake{"p": first, "p#two": second, "p#three": refuses}
+		b.eng.Items = 10
+		b.eng.Provider = func(id string) batch.Provider {
+			if f := all[id]; f != nil {
+				return f
+			}
+			return nil
+		}
+		b.eng.Accounts = func(string) []string { return []string{"p", "p#two", "p#three"} }
+		j, _ := b.work(b.submit(90, 10*time.Hour))
+		if j.Counts[batch.Succeeded] != 90 || j.Spent != 90*50 || b.run.calls != 0 {
+			t.Errorf("%v, spent %d, %d calls", j.Counts, j.Spent, b.run.calls)
+		}
+		if len(first.batches) < 3 || len(second.batches) < 3 || refuses.posts < 3 || len(first.batches)+len(second.batches) != 9 {
+			t.Errorf("%d, %d and %d batches", len(first.batches), len(second.batches), refuses.posts)
+		}
+		times := 0
+		if err := b.db.BatchTimes(t.Context(), func(provider, _ string, _ time.Duration) {
+			if times++; provider != "p" {
+				t.Errorf("times of %q", provider)
+			}
+		}); err != nil || times != 9 {
+			t.Errorf("%d times, %v", times, err)
 		}
 		if err := b.db.Close(); err != nil {
 			t.Error(err)

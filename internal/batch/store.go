@@ -12,7 +12,8 @@ import (
 // stands at PhaseHeld may have arrived or not.
 type Sent struct {
 	ID SentID
-	// Provider is the account, Model what it knows the model as; empty when the
+	// Provider is the account: a provider's name for its first one, with "#" and
+	// the name of the credential for another. Model is what it knows the model as; empty when the
 	// batch has several.
 	Provider, Model string
 	// Upstream is the provider's id; empty until it is known.

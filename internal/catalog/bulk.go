@@ -21,6 +21,9 @@ const (
 	BulkJobs BulkShape = "jobs"
 	// BulkInline is Gemini's, with the requests in the body that starts it.
 	BulkInline BulkShape = "inline"
+	// BulkWrapped is Together's: OpenAI's files with a purpose of their own, and
+	// jobs in a wrapper.
+	BulkWrapped BulkShape = "wrapped"
 )
 
 // Bulk is the batch API of a provider.
@@ -50,8 +53,13 @@ var qwen = Bulk{Shape: BulkFiles, Paths: chatOnly, RefIn: "ds_name", Models: []s
 // the Batch API reference; Gemini, docs/batch-api (20 MB are for requests in
 // the body; results are aimed at within a day, and when it expires is not said
 // there); Mistral, capabilities/batch (the window is what we ask for); Groq,
-// docs/batch; DashScope, developer-guides/text-generation/batch. Where a bound
-// is not published OpenAI's is kept to.
+// docs/batch; DashScope, developer-guides/text-generation/batch; Together,
+// docs/inference/batch. Where a bound is not published OpenAI's is kept to.
+//
+// Not there: Azure OpenAI, whose batches want deployments of their own kind, so
+// that the name of a model does not say whether it takes any; xAI, whose requests
+// are added to a batch in several calls; Bedrock, Vertex and Foundry, whose jobs
+// read and write buckets that the operator would have to give.
 var bulks = map[string]Bulk{
 	"anthropic": {Shape: BulkMessages, Paths: []string{"/v1/messages"},
 		Terms: llm.BatchTerms{Items: 100_000, Bytes: 256_000_000, Window: oneDay}},
@@ -63,6 +71,8 @@ var bulks = map[string]Bulk{
 		Terms: llm.BatchTerms{Items: 1_000_000, Bytes: 200_000_000, Window: oneDay, OneModel: true, OneOp: true, Refs: true}},
 	"groq": {Shape: BulkFiles, RefIn: "headrace", Paths: chatOnly,
 		Terms: llm.BatchTerms{Items: 50_000, Bytes: 100_000_000, Window: oneDay, OneModel: true, OneOp: true, Refs: true}},
+	"together": {Shape: BulkWrapped, Paths: chatOnly,
+		Terms: llm.BatchTerms{Items: 50_000, Bytes: 100_000_000, Window: oneDay, OneModel: true, OneOp: true}},
 	"qwen": qwen, "qwen-cn": qwen,
 	"rehearsal": {Shape: BulkMessages, Paths: []string{"/v1/messages"},
 		Terms: llm.BatchTerms{Items: 100_000, Bytes: 60_000_000, Window: oneDay}},

@@ -205,7 +205,8 @@ type grammar struct {
 	Logs       logsCommand       `cmd:"" help:"Show requests."`
 	Top        topCommand        `cmd:"" help:"Watch a running gateway: rates, spend and health."`
 	Status     statusCommand     `cmd:"" help:"Show how the gateway and its targets are doing."`
-	Explain    explainCommand    `cmd:"" help:"Explain what the gateway does."`
+	Explain    explainCommand    `cmd:"" help:"Explain what the gateway does: explain REQUEST-ID, explain errors."`
+	Success    successCommand    `cmd:"" help:"What a successful answer cost, by route, task and model."`
 	Completion completionCommand `cmd:"" help:"Print the script that completes commands in a shell."`
 	Complete   completeCommand   `cmd:"" hidden:"" help:"Say what may stand at the cursor."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
@@ -372,7 +373,8 @@ func providerWord(p admin.Provider) string {
 }
 
 type explainCommand struct {
-	Errors explainErrors `cmd:"" help:"What is done about each class of error."`
+	Request explainRequest `cmd:"" default:"withargs" help:"Why a request went where it went, and what was expected of every target."`
+	Errors  explainErrors  `cmd:"" help:"What is done about each class of error."`
 }
 
 type explainErrors struct {

@@ -135,7 +135,7 @@ func (f *fakeApp) Admin(_ context.Context, c *config.Config, _ config.Env) (http
 	_, forged := os.Stat(filepath.Join(c.Data, "forged"))
 	o := admin.Options{
 		Trusted: "cli",
-		Keys:    fakeKeys{filepath.Join(c.Data, "keys.json")}, Usage: fakeUsage{}, Requests: f, Catalog: fakeCatalog{}, Audit: fakeAudit{}, AuditLog: fakeRows{broken: forged == nil},
+		Keys:    fakeKeys{filepath.Join(c.Data, "keys.json")}, Usage: fakeUsage{}, Requests: f, Success: fakeSuccess{}, Catalog: fakeCatalog{}, Audit: fakeAudit{}, AuditLog: fakeRows{broken: forged == nil},
 		Status: func(context.Context) admin.Status { return admin.Status{} },
 		Errors: func(route string) ([]admin.ErrorClass, error) { return f.Errors(c, route) },
 		Log:    slog.New(slog.DiscardHandler),
@@ -377,6 +377,7 @@ func TestWelcome(t *testing.T) {
 	}
 	want := `
 Headrace v1 is ready on http://127.0.0.1:8080 after 21 ms
+The dashboard is at http://127.0.0.1:8080/ui/
 State is in /d
 Note: at most 1 s of rows were lost
 

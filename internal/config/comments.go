@@ -38,7 +38,7 @@ var comments = map[string]string{
 	"Batch.Latency":                        "Latency is the longest time that one request should take with its repeats.",
 	"Batch.Margin":                         "Margin is how many times the time that real time should need is kept free before a deadline.",
 	"Batch.Parallel":                       "Parallel is how many requests of jobs may run at once in real time.",
-	"Batch.Rate":                           "Rate is how many requests a minute the providers can be sent in real time beside all other traffic. The moment to leave a batch follows from it, and which deadline is refused.",
+	"Batch.Rate":                           "Rate is how many requests a minute the providers can be sent in real time beside all other traffic, at most: how long the calls of the last hour took, and waited for room, lowers it. The moment to leave a batch follows from it, and which deadline is refused.",
 	"Batch.Window":                         "Window is how long a request waits for others to share a batch with. A batch of a client's is complete and waits until nothing more has come for 2 s.",
 	"Budgets":                              "Budgets say how much may be spent.",
 	"Budgets.StoreDown":                    "StoreDown says what becomes of requests under a budget while the database cannot be written: lease lets them go on with the money that is in memory already, refuse turns them away. Neither spends more than the budget.",

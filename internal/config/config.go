@@ -732,8 +732,9 @@ type Batch struct {
 	// of a client's is complete and waits until nothing more has come for 2 s.
 	Window Duration `yaml:"window"`
 	// Rate is how many requests a minute the providers can be sent in real time
-	// beside all other traffic. The moment to leave a batch follows from it, and
-	// which deadline is refused.
+	// beside all other traffic, at most: how long the calls of the last hour took,
+	// and waited for room, lowers it. The moment to leave a batch follows from it,
+	// and which deadline is refused.
 	Rate int `yaml:"rate" min:"1"`
 	// Margin is how many times the time that real time should need is kept free
 	// before a deadline.

@@ -33,8 +33,8 @@ func wishes(d *llm.Draft, h http.Header) *llm.Error {
 		}
 		d.Think = level
 	}
-	if len(d.Task) > maxTask {
-		return llm.Errorf(llm.InvalidRequest, "x-headrace-task is at most %d bytes", maxTask)
+	if len(d.Task) > maxTask || strings.HasPrefix(d.Task, "~") {
+		return llm.Errorf(llm.InvalidRequest, "x-headrace-task is at most %d bytes and does not begin with ~", maxTask)
 	}
 	if v := h.Get("X-Headrace-Max-Cost"); v != "" {
 		dollars, err := strconv.ParseFloat(strings.TrimPrefix(v, "$"), 64)

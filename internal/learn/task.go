@@ -211,9 +211,3 @@ const (
 	Agreed
 	Differed
 )
-
-// With gives the scope within this one that a text names.
-func (scope Scope) With(text string) Scope { return Scope(hasher(scope).string(text)) }
-
-// Number is With of a number.
-func (scope Scope) Number(n uint64) Scope { return Scope(hasher(scope).number(n)) }

@@ -93,7 +93,8 @@ func TestDocumented(t *testing.T) {
 [deploy/prometheus](../deploy/prometheus/headrace.rules.yaml); tests hold both to the names below.
 
 Series are bounded: at most a thousand targets (provider and model) are kept, credentials and their kinds of limits are as many as the
-configuration names, and no label holds a key, a team, a tag or anything else that a client writes.
+configuration names, and no label holds a key, a team, a tag or anything else that a client writes; but the route and the task of
+` + "`headrace_route_*`" + `, of which the 200 largest groups of the day are shown.
 
 | name | type | labels | what it is |
 |---|---|---|---|

@@ -31,6 +31,21 @@ type Options struct {
 	Guards func() []guard.Total
 	// Load says how many requests run and wait.
 	Load func() admission.Reading
+	// Successes gives what the requests of the present UTC day came to, at most a
+	// few hundred groups; nil shows none.
+	Successes func() []Success
+}
+
+// Success is what the requests of one group came to.
+type Success struct {
+	// Route is the name that was asked for; Task is empty where no client names one.
+	Route, Task, Model            string
+	Requests, EndedWell, Explicit int64
+	Implicit                      int64
+	Successes                     float64
+	// Dollars is what all attempts cost; PerSuccess means something if HasPerSuccess.
+	Dollars, PerSuccess float64
+	HasPerSuccess       bool
 }
 
 // Credentials are those of one provider.
@@ -74,6 +89,20 @@ var (
 	guarded = prometheus.NewDesc("headrace_guard_findings_total",
 		"What rules on requests (input) and answers (output) have found, by rule, kind of finding and what was done about it.", []string{"side", "rule", "kind", "action"}, nil)
 
+	group    = []string{"route", "task", "model"}
+	answered = prometheus.NewDesc("headrace_route_requests",
+		"Requests since the UTC day began, by the name that was asked for, the task and who answered.", group, nil)
+	wellEnded = prometheus.NewDesc("headrace_route_ended_well",
+		"Those of them that were answered whole and in whose answers no check found a fault.", group, nil)
+	spoken = prometheus.NewDesc("headrace_route_feedback",
+		"Those of them that something is known of later: explicit is what clients said, implicit a sign of failure.", append(group, "kind"), nil)
+	succeeded = prometheus.NewDesc("headrace_route_successes",
+		"What they count for: the last explicit score, else 0 after a sign of failure, else 1 if they ended well.", group, nil)
+	routeCost = prometheus.NewDesc("headrace_route_cost_dollars",
+		"What all attempts at them cost in US dollars, checks, second opinions and failures included, as far as it is known.", group, nil)
+	routeEach = prometheus.NewDesc("headrace_route_cost_per_success_dollars",
+		"The same for each success. Missing without a success or with an unknown price.", group, nil)
+
 	keyAside = prometheus.NewDesc("headrace_credential_set_aside",
 		"1 while a credential is set aside for some operation because its provider refuses it or it has nothing left, else 0.", holder, nil)
 	keyPaused = prometheus.NewDesc("headrace_credential_rate_limited",
@@ -107,6 +136,7 @@ type gauges struct{ o Options }
 // Describe names the figures.
 func (gauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{attempts, output, cost, unpriced, perSuccess, success, latency, aside, running, requests, waiting, lost,
+		answered, wellEnded, spoken, succeeded, routeCost, routeEach,
 		keyAside, keyPaused, keyRunning, keyLeft, admitted, queued, room, bodies, shed, guarded} {
 		ch <- d
 	}
@@ -172,6 +202,19 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 					told[l.Kind] = true
 					gauge(keyLeft, 1-float64(l.Full)/1000, c.Provider, s.Name, l.Kind.Name())
 				}
+			}
+		}
+	}
+	if g.o.Successes != nil {
+		for _, s := range g.o.Successes() {
+			gauge(answered, float64(s.Requests), s.Route, s.Task, s.Model)
+			gauge(wellEnded, float64(s.EndedWell), s.Route, s.Task, s.Model)
+			gauge(spoken, float64(s.Explicit), s.Route, s.Task, s.Model, "explicit")
+			gauge(spoken, float64(s.Implicit), s.Route, s.Task, s.Model, "implicit")
+			gauge(succeeded, s.Successes, s.Route, s.Task, s.Model)
+			gauge(routeCost, s.Dollars, s.Route, s.Task, s.Model)
+			if s.HasPerSuccess {
+				gauge(routeEach, s.PerSuccess, s.Route, s.Task, s.Model)
 			}
 		}
 	}

@@ -28,6 +28,9 @@ func scrape(t *testing.T, table *health.Table) string {
 		Guards: func() []guard.Total {
 			return []guard.Total{{Side: guard.Input, Rule: "people", Kind: "email", Do: guard.Redact, N: 11}}
 		},
+		Successes: func() []meter.Success {
+			return []meter.Success{{Route: "up", Task: "mail", Model: "p/m", Requests: 4, EndedWell: 3, Explicit: 2, Implicit: 1, Successes: 2.5, Dollars: 0.05, PerSuccess: 0.02, HasPerSuccess: true}}
+		},
 		Load: func() admission.Reading {
 			r := admission.Reading{Running: 5, Waiting: 4, Bytes: 6, Limit: 8}
 			r.Queued[admission.Batch], r.Shed[admission.NoTurn] = 4, 9

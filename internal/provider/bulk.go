@@ -8,11 +8,13 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headrace/internal/catalog"
@@ -57,6 +59,7 @@ type bulkShape interface {
 
 var bulkShapes = map[catalog.BulkShape]bulkShape{
 	catalog.BulkMessages: messageBatches{}, catalog.BulkFiles: fileBatches{}, catalog.BulkJobs: jobBatches{}, catalog.BulkInline: inlineBatches{},
+	catalog.BulkWrapped: wrappedBatches{},
 }
 
 // Bulk gives the batch API of the credential with that index; false when the
@@ -381,4 +384,31 @@ func (b *Bulk) ours(err error, model string) *llm.Error {
 		return e
 	}
 	return &llm.Error{Class: llm.InvalidRequest, Provider: b.p.row.ID, Model: model, Message: err.Error(), Cause: err}
+}
+
+// listed reads a page of a list that goes on after its last id.
+func listed(body []byte, after string) (batches []jsontext.Value, next string, err error) {
+	const most = "limit=100"
+	if body == nil {
+		return nil, most, nil
+	}
+	var page struct {
+		Data    []jsontext.Value `json:"data"`
+		HasMore bool             `json:"has_more"`
+	}
+	if err := json.Unmarshal(body, &page); err != nil || !page.HasMore || len(page.Data) == 0 {
+		return page.Data, "", err
+	}
+	var last struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal(page.Data[len(page.Data)-1], &last); err != nil || last.ID == "" {
+		return nil, "", errors.Join(errors.New("the last batch of a page has no id"), err)
+	}
+	return page.Data, most + "&" + after + "=" + url.QueryEscape(last.ID), nil
+}
+
+// lineError reads the error body of one line.
+func (b *Bulk) lineError(status int, body []byte) *llm.Error {
+	return b.p.own(b.p.wires[0].DecodeError(status, http.Header{}, b.p.hide(body)), "")
 }

@@ -76,6 +76,9 @@ func (w *run) prepare() {
 	default:
 		why = t.Why
 	}
+	if t.Because != "" && w.why == "" {
+		why += ", " + t.Because
+	}
 	w.out.Attempts = append(w.out.Attempts, Attempt{N: len(w.out.Attempts) + 1, Provider: t.Provider, Model: t.Model, Why: why,
 		Start: time.Now(), Op: w.draft.Op, Streamed: w.draft.Head.Stream, Rung: t.Rung})
 }

@@ -110,9 +110,7 @@ func (p *Plan) Begin(at int, why string) {
 		}
 		return cmp.Compare(b.Rung, a.Rung)
 	})
-	if why != "" {
-		p.Targets[0].Why += ", " + why
-	}
+	p.Targets[0].Because = why
 }
 
 // scripts are those that ScriptOf tells apart.
@@ -136,7 +134,7 @@ func Scripts() (names []string) {
 }
 
 // ScriptOf is the script of most letters of a text's beginning, or "". A text
-// with kana is Japanese, however much Han is in it; and where a third of the
+// with kana is Japanese, however much Han is in it; and where a fifth of the
 // letters is not Latin, the text is not: names and code in Latin letters stand in
 // every script.
 func ScriptOf(text string) string {
@@ -167,7 +165,7 @@ func ScriptOf(text string) string {
 		if scripts[i].name == "kana" && count[i]*8 > all {
 			return "kana"
 		}
-		if count[i]*3 > all && (best == 0 || count[i] > count[best]) {
+		if count[i]*5 > all && (best == 0 || count[i] > count[best]) {
 			best = i
 		}
 	}

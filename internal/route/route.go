@@ -26,8 +26,9 @@ type Target struct {
 	Think string
 	// Rung is its place in the ladder of its route, from 1; 0 where there is none.
 	Rung int
-	// Why says how the target came into the plan.
-	Why string
+	// Why says how the target came into the plan, Because how it came to be the
+	// first, where something was decided.
+	Why, Because string
 }
 
 // String gives "provider/model".

@@ -29,7 +29,8 @@ type Trip struct {
 	// drawn says that choice.Rung was decided on and asked first: then its chances
 	// are true.
 	drawn   bool
-	latched bool // the conversation was moved up before
+	ruled   string // the model that a rule of the route names, when one holds
+	latched bool   // the conversation was moved up before
 	rule    ledger.Rule
 	why     string
 	// first is the place of the target that is asked first, as Target.Rung.
@@ -81,10 +82,10 @@ func (t *Table) Choose(a *Ask, plan *route.Plan) *Trip {
 // begin looks at the request, and orders the plan.
 func (p *Trip) begin(a *Ask, plan *route.Plan, r *llm.Request) {
 	owner := tenant(a)
-	p.look = at(a.Key, r)
+	p.look = p.t.look(a.Key, r)
 	p.session = p.look.opening
 	if a.Draft.Session != "" {
-		p.session = named(a.Key, a.Draft.Session)
+		p.session = p.t.named(a.Key, a.Draft.Session)
 	}
 	was, met := p.t.known.get(p.session)
 	p.signs(&was, met)
@@ -104,11 +105,14 @@ func (p *Trip) begin(a *Ask, plan *route.Plan, r *llm.Request) {
 	p.first = plan.Targets[0].Rung
 	switch {
 	case plan.Ruled():
-		p.rule = ledger.RuleWhen
+		p.rule, p.why, p.ruled = ledger.RuleWhen, plan.Targets[0].Why, plan.Targets[0].String()
 	case plan.Sorted != "":
-		p.rule = ledger.RuleSorted
+		p.rule, p.why = ledger.RuleSorted, "the name asks for the cheapest first"
+		if plan.Sorted == "nitro" {
+			p.why = "the name asks for the fastest first"
+		}
 	case p.choice.Rung < 0:
-		p.rule = ledger.RuleOnly
+		p.rule, p.why = ledger.RuleOnly, "nothing else can take the request"
 	case p.look.later && !here && (p.look.open || p.look.bound):
 		// Whoever made the state stands first already (recall).
 		p.rule, p.why = ledger.RuleSession, "the conversation began before this process remembers, and its state binds it"
@@ -364,8 +368,10 @@ func (p *Trip) pays(was *session, chosen int) (rung int, rule ledger.Rule, why s
 	return now, ledger.RuleSession, fmt.Sprintf("a switch would pay for the prompt cache that it loses after %.1f turns", turns)
 }
 
-// taskName shows a task that has no name.
-func taskName(k learn.Key) string { return fmt.Sprintf("~%012x", uint64(k)>>16) }
+// Unnamed begins how a task is shown that no client has named.
+const Unnamed = "~"
+
+func taskName(k learn.Key) string { return fmt.Sprintf(Unnamed+"%012x", uint64(k)>>16) }
 
 // Climb reports whether the next rung is to be asked after an answer that is not
 // as the route wants it: while what it may gain is worth its price, within what

@@ -154,6 +154,9 @@ func (p *Trip) Ended(row *ledger.Entry, end *End) {
 	}
 }
 
+// Dropped ends a trip of which nothing became.
+func (p *Trip) Dropped() { p.t.pool.Put(p) }
+
 // fault says in words what was wrong with the answer that the client got.
 func fault(a *relay.Attempt) string {
 	switch {
@@ -326,7 +329,7 @@ func (t *Table) passed(now *state, a *Ask, plan *route.Plan) {
 	if a.Draft.Session == "" || a.Draft.Op != llm.OpChat || len(plan.Targets) == 0 {
 		return
 	}
-	key := named(a.Key, a.Draft.Session)
+	key := t.named(a.Key, a.Draft.Session)
 	to := &plan.Targets[0]
 	was, met := t.known.get(key)
 	if met && was.route != "" && a.At.Sub(was.at) < wait {
@@ -343,7 +346,7 @@ func (t *Table) passed(now *state, a *Ask, plan *route.Plan) {
 
 // Last gives the last request of a conversation that its client names.
 func (t *Table) Last(key, name string) (ledger.ID, bool) {
-	v, ok := t.known.get(named(key, name))
+	v, ok := t.known.get(t.named(key, name))
 	return v.id, ok && v.id != 0
 }
 
@@ -441,6 +444,9 @@ func (p *Trip) shown() *ledger.Choice {
 		} else {
 			c.Candidates = append(c.Candidates, ledger.Candidate{Target: l.Target, Left: l.Why}) // a rule's model
 		}
+	}
+	if p.ruled != "" {
+		c.Candidates = append(c.Candidates, ledger.Candidate{Rung: p.first, Target: p.ruled, Chance: 1})
 	}
 	for at := range p.c.rungs {
 		k := ledger.Candidate{Rung: at + 1, Target: p.c.ladder.Rungs[at].Model, Think: p.c.rungs[at].think, Left: left[at+1],

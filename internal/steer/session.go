@@ -1,6 +1,7 @@
 package steer
 
 import (
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -68,9 +69,21 @@ func (s *sessions) change(key uint64, f func(v *session)) {
 	}
 }
 
-// named is the key of a conversation that its client names.
-func named(owner, name string) uint64 {
-	return uint64(learn.ScopeOf(owner, "session", name))
+// named is the key of a conversation that its client names. Keys of
+// conversations are good for this process alone.
+func (t *Table) named(owner, name string) uint64 {
+	h := t.hash(owner, 's')
+	h.WriteString(name)
+	return h.Sum64()
+}
+
+// hash begins the key of something of an owner's.
+func (t *Table) hash(owner string, kind byte) (h maphash.Hash) {
+	h.SetSeed(t.seed)
+	h.WriteString(owner)
+	h.WriteByte(0)
+	h.WriteByte(kind)
+	return h
 }
 
 // look is what a conversation says of itself.
@@ -84,9 +97,9 @@ type look struct {
 	opening, said uint64
 }
 
-// at looks at a request.
-func at(owner string, r *llm.Request) (l look) {
-	h := learn.ScopeOf(owner, "opening")
+// look looks at a request.
+func (t *Table) look(owner string, r *llm.Request) (l look) {
+	h := t.hash(owner, 'o')
 	opened, result := false, -1
 	for i := range r.Items {
 		it := &r.Items[i]
@@ -102,11 +115,12 @@ func at(owner string, r *llm.Request) (l look) {
 			}
 			if !opened {
 				opened = true
-				h = h.With(text(it))
+				h.WriteString(text(it))
 			}
 		case it.Kind == llm.ItemMessage && it.Role != llm.Assistant:
 			if !opened {
-				h = h.With(text(it))
+				h.WriteString(text(it))
+				h.WriteByte(0)
 			}
 		default:
 			l.later, l.open, l.errors = true, false, 0
@@ -117,8 +131,10 @@ func at(owner string, r *llm.Request) (l look) {
 			}
 		}
 	}
-	l.opening = uint64(h)
-	l.said = uint64(learn.ScopeOf(owner, "said").With(learn.Prompt(r)).Number(uint64(len(r.Items))))
+	l.opening = h.Sum64()
+	h = t.hash(owner, 'p')
+	h.WriteString(learn.Prompt(r))
+	l.said = h.Sum64() + uint64(len(r.Items))
 	return l
 }
 

@@ -5,6 +5,7 @@ package steer
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"math"
 	"strings"
@@ -52,6 +53,7 @@ type Table struct {
 	pool    sync.Pool // of *Trip
 	pending pending
 	known   sessions
+	seed    maphash.Seed
 
 	mu    sync.Mutex // guards saved, and makes Set one at a time
 	saved map[string][]byte
@@ -123,7 +125,7 @@ func New(ctx context.Context, o Options) (*Table, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	t := &Table{o: o, saved: map[string][]byte{}}
+	t := &Table{o: o, saved: map[string][]byte{}, seed: maphash.MakeSeed()}
 	t.pool.New = func() any { return &Trip{} }
 	t.now.Store(&state{})
 	if o.Store == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -229,8 +230,11 @@ func TestChoice(t *testing.T) {
 				t.Errorf("the first choice is %+v", k)
 			}
 			h.teach(1500, c.success)
-			if s := h.share(c.want); s < 0.5 {
-				t.Errorf("%s is asked first by %.0f %% of the requests; beliefs %+v", c.want, 100*s, h.table.Read())
+			for name, success := range c.success {
+				// What the words of a prompt seem to say moves near ties.
+				if s := h.share(name); success < 0.5 && s > 0.15 || name == c.want && s < 0.15 {
+					t.Errorf("%s is asked first by %.0f %% of the requests; beliefs %+v", name, 100*s, h.table.Read())
+				}
 			}
 		})
 	}
@@ -326,7 +330,7 @@ func TestSessions(t *testing.T) {
 		{"an open tool loop", "opus-5-5", "u:x c:1 t:1", 0, 2000, 0.95, "opus-5-5", ledger.RuleSession, "tool's result"},
 		{"an open tool loop after an hour", "opus-5-5", "u:x c:1 t:1", time.Hour, 2000, 0.95, "opus-5-5", ledger.RuleSession, "tool's result"},
 		{"state of a model", "opus-5-5", "u:x s: a:y u:z", time.Hour, 2000, 0.95, "opus-5-5", ledger.RuleSession, "bound"},
-		{"a short conversation, soon", "opus-5-5", "u:x a:y u:z", time.Minute, 2000, 0.2, "opus-5-5", ledger.RuleSession, "prompt cache"},
+		{"a short conversation, soon", "opus-5-5", "u:x a:y u:z", time.Minute, 2000, 0.2, "opus-5-5", ledger.RuleSession, ""},
 		{"when the cache has gone", "opus-5-5", "u:x a:y u:z", time.Hour, 2000, 0.95, "haiku-5-5", ledger.RuleLearned, ""},
 		{"where a prompt is cheap to read anew", "opus-5-5", "u:x a:y u:z", time.Minute, 2000, 0.95, "haiku-5-5", ledger.RuleLearned, ""},
 	} {
@@ -498,8 +502,8 @@ func TestRestart(t *testing.T) {
 		stop()
 		<-done
 		h.open()
-		if s := h.share("sonnet-5-5"); s < 0.8 {
-			t.Errorf("after a restart the middle rung is asked first by %.0f %%", 100*s)
+		if s := h.share("haiku-5-5"); s > 0.15 {
+			t.Errorf("after a restart the rung that fails is asked first by %.0f %%", 100*s)
 		}
 		more := *h.policy.Ladders["r"]
 		more.Rungs = append([]route.Rung{{Model: "anthropic/claude-haiku-4-5"}}, more.Rungs...)
@@ -544,20 +548,24 @@ func TestClimb(t *testing.T) {
 	}
 }
 
-// TestAllocations: the decision itself allocates nothing.
-func TestAllocations(t *testing.T) {
+// TestAllocations: putting the rungs in order allocates nothing.
+func TestAllocations(t *testing.T) { // not in parallel: it counts
 	h := build(t, route.Ladder{})
-	h.teach(50, map[string]float64{"haiku-5-5": 1})
-	r := turn("u:" + strings.Repeat("word-", 400))
-	l := learn.New([]learn.Rung{{Name: "a"}, {Name: "b"}, {Name: "c"}}, learn.Options{})
-	var text learn.Features
-	var choice learn.Choice
-	ask := learn.Ask{Cost: [learn.MostRungs]float64{1, 2, 3}, Explore: true}
-	if n := testing.AllocsPerRun(200, func() {
-		ask.Task = learn.ScopeOf("key", "route").Task("", r)
-		text.Read(learn.Prompt(r))
-		ask.Text = &text
-		l.Decide(&ask, &choice)
+	h.teach(200, map[string]float64{"haiku-5-5": 1, "sonnet-5-5": 1, "opus-5-5": 1})
+	r := turn("u:x a:y u:z")
+	r.Items[0].Blocks[0].Text = strings.Repeat("words of a long prompt, again and again; ", 60)
+	plan, fail := route.Make(route.Facts{Model: "r"}, h.catalog, h.policy)
+	if fail != nil {
+		t.Fatal(fail)
+	}
+	d := llm.NewDraft(llm.Anthropic, llm.OpChat, []byte("{}"), llm.Head{Model: "r"}, func([]byte) (*llm.Request, error) { return r, nil })
+	ask := &steer.Ask{At: time.Now(), Key: "key_1", Draft: &d, Tokens: 500}
+	targets := plan.Targets
+	own := make([]route.Target, len(targets))
+	if n := testing.AllocsPerRun(500, func() {
+		plan.Targets = own
+		copy(own, targets)
+		h.table.Choose(ask, &plan).Dropped()
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -568,7 +576,7 @@ func TestAllocations(t *testing.T) {
 func BenchmarkChoose(b *testing.B) {
 	h := build(b, route.Ladder{})
 	h.teach(500, map[string]float64{"haiku-5-5": 0.7, "sonnet-5-5": 0.8, "opus-5-5": 0.9})
-	r := turn("u:" + strings.Repeat("w0rd and an0ther ", 120))
+	r := turn("u:x")
 	r.Items[0].Blocks[0].Text = strings.Repeat("the following contract has a clause of 22 words, which is (not) usual; ", 29)
 	plan, fail := route.Make(route.Facts{Model: "r"}, h.catalog, h.policy)
 	if fail != nil {
@@ -577,11 +585,18 @@ func BenchmarkChoose(b *testing.B) {
 	d := llm.NewDraft(llm.Anthropic, llm.OpChat, []byte("{}"), llm.Head{Model: "r"}, func([]byte) (*llm.Request, error) { return r, nil })
 	ask := &steer.Ask{At: time.Now(), Key: "key_1", Draft: &d, Tokens: 500}
 	targets := plan.Targets
-	row := ledger.Entry{}
+	own := make([]route.Target, len(targets))
+	var times []time.Duration
 	b.ReportAllocs()
 	for b.Loop() {
-		plan.Targets = append(plan.Targets[:0:0], targets...)
+		plan.Targets = own
+		copy(own, targets)
+		began := time.Now()
 		p := h.table.Choose(ask, &plan)
-		p.Ended(&row, &steer.End{})
+		times = append(times, time.Since(began))
+		p.Dropped()
 	}
+	slices.Sort(times)
+	b.ReportMetric(float64(times[len(times)/2].Nanoseconds())/1000, "us/p50")
+	b.ReportMetric(float64(times[len(times)*99/100].Nanoseconds())/1000, "us/p99")
 }

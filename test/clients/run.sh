@@ -117,13 +117,14 @@ if [ -n "$direct" ]; then
 	export CLIENT_BASE=$replay CLIENT_KEY=sk-replay CLIENT_BACKENDS=direct CLIENT_RECORDINGS=0
 else
 	key=client-$(random)
+	export CLIENT_ADMIN=admin-$(random)
 	port=$("$work/headrace" --help >/dev/null 2>&1; python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 	mkdir -p "$work/home" "$work/data"
-	env -i PATH="$PATH" HOME="$work/home" HEADRACE_KEY="$key" HEADRACE_ADMIN_TOKEN="admin-$(random)" OLLAMA_HOST="${replay#http://}" \
+	env -i PATH="$PATH" HOME="$work/home" HEADRACE_KEY="$key" HEADRACE_ADMIN_TOKEN="$CLIENT_ADMIN" OLLAMA_HOST="${replay#http://}" \
 		GEMINI_API_KEY=sk-replay-gemini HEADRACE_GEMINI_BASE_URL="$replay/gemini" \
 		OPENAI_API_KEY=sk-replay-openai HEADRACE_OPENAI_BASE_URL="$replay/openai/v1" \
 		ANTHROPIC_API_KEY=sk-replay-anthropic HEADRACE_ANTHROPIC_BASE_URL="$replay/anthropic" \
-		"$work/headrace" serve --listen "127.0.0.1:$port" --data "$work/data" >"$work/headrace.log" 2>&1 &
+		"$work/headrace" serve --config "$here/headrace.yaml" --listen "127.0.0.1:$port" --data "$work/data" >"$work/headrace.log" 2>&1 &
 	headrace=$!
 	pids+=("$headrace")
 	for _ in $(seq 200); do
@@ -171,8 +172,8 @@ for group in "${groups[@]}"; do
 	case $group in
 	python)
 		[ -n "$python" ] || continue
-		for suite in batches google responses ollama openai anthropic pydantic_ai langchain litellm recorded; do
-			[ -n "$direct" ] && { [ $suite = recorded ] || [ $suite = batches ]; } && continue
+		for suite in batches google responses ollama openai anthropic pydantic_ai langchain litellm ladders recorded; do
+			[ -n "$direct" ] && { [ $suite = recorded ] || [ $suite = ladders ] || [ $suite = batches ]; } && continue
 			add "python-$suite" "$python/venv/bin/python" "$here/py/${suite}_test.py"
 		done
 		;;

@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -16,164 +14,6 @@ import (
 
 	"headrace/internal/llm"
 )
-
-// messageBatches is Anthropic's: the requests are in the body that starts it.
-type messageBatches struct{}
-
-func (messageBatches) drops(string) bool { return false }
-func (messageBatches) sorted() bool      { return true }
-
-func (messageBatches) page(_ int, body []byte) ([]jsontext.Value, string, error) {
-	return listed(body, "after_id")
-}
-
-// listed reads a page of a list that goes on after its last id.
-func listed(body []byte, after string) (batches []jsontext.Value, next string, err error) {
-	const most = "limit=100"
-	if body == nil {
-		return nil, most, nil
-	}
-	var page struct {
-		Data    []jsontext.Value `json:"data"`
-		HasMore bool             `json:"has_more"`
-	}
-	if err := json.Unmarshal(body, &page); err != nil || !page.HasMore || len(page.Data) == 0 {
-		return page.Data, "", err
-	}
-	var last struct {
-		ID string `json:"id"`
-	}
-	if err := json.Unmarshal(page.Data[len(page.Data)-1], &last); err != nil || last.ID == "" {
-		return nil, "", errors.Join(errors.New("the last batch of a page has no id"), err)
-	}
-	return page.Data, most + "&" + after + "=" + url.QueryEscape(last.ID), nil
-}
-
-func (messageBatches) path(id string) string {
-	if id == "" {
-		return "/v1/messages/batches"
-	}
-	return "/v1/messages/batches/" + url.PathEscape(id)
-}
-
-func (s messageBatches) cancel(id string) (string, bool) { return s.path(id) + "/cancel", true }
-
-func (messageBatches) refused(members map[string]jsontext.Value) string {
-	for _, name := range []string{"speed", "fallbacks", "thread"} {
-		if members[name] != nil {
-			return name
-		}
-	}
-	switch {
-	case string(members["max_tokens"]) == "0":
-		return "max_tokens"
-	case strings.Contains(string(members["billing_policy"]), `"user_profile"`):
-		return "billing_policy"
-	}
-	return ""
-}
-
-func (s messageBatches) create(ctx context.Context, b *Bulk, _ string, lines []llm.BatchLine) (llm.BatchStatus, error) {
-	body := make([][]byte, 0, 2*len(lines)+1)
-	before := `{"requests":[`
-	for i := range lines {
-		body = append(body, []byte(before+`{"custom_id":"`+lines[i].ID+`","params":`), lines[i].Body)
-		before = "},"
-	}
-	body = append(body, []byte("}]}"))
-	if err := b.fits(body); err != nil {
-		return llm.BatchStatus{}, err
-	}
-	answer, err := b.read(ctx, http.MethodPost, s.path(""), "", "application/json", body)
-	if err != nil {
-		return llm.BatchStatus{}, err
-	}
-	st, err := s.status(b, answer)
-	return st, b.p.malformed(err, "")
-}
-
-var messagePhases = map[string]llm.BatchPhase{"in_progress": llm.BatchRunning, "canceling": llm.BatchCanceling, "ended": llm.BatchEnded}
-
-func (messageBatches) status(_ *Bulk, body []byte) (llm.BatchStatus, error) {
-	var v struct {
-		ID      string     `json:"id"`
-		Status  string     `json:"processing_status"`
-		Created time.Time  `json:"created_at"`
-		Expires time.Time  `json:"expires_at"`
-		Ended   *time.Time `json:"ended_at"`
-		Counts  struct {
-			Processing int64 `json:"processing"`
-			Succeeded  int64 `json:"succeeded"`
-			Errored    int64 `json:"errored"`
-			Canceled   int64 `json:"canceled"`
-			Expired    int64 `json:"expired"`
-		} `json:"request_counts"`
-	}
-	if err := json.Unmarshal(body, &v); err != nil {
-		return llm.BatchStatus{}, err
-	}
-	phase, ok := messagePhases[v.Status]
-	if !ok || v.ID == "" {
-		return llm.BatchStatus{}, fmt.Errorf("a batch %q with the status %q", v.ID, v.Status)
-	}
-	c := v.Counts
-	st := llm.BatchStatus{ID: v.ID, Phase: phase, Created: v.Created, Expires: v.Expires,
-		Total:     c.Processing + c.Succeeded + c.Errored + c.Canceled + c.Expired,
-		Succeeded: c.Succeeded, Errored: c.Errored, Canceled: c.Canceled, Expired: c.Expired}
-	if v.Ended != nil {
-		st.Ended = *v.Ended
-	}
-	return st, nil
-}
-
-func (s messageBatches) results(ctx context.Context, b *Bulk, id string, yield func(llm.BatchResult, error) bool) {
-	b.file(ctx, s.path(id)+"/results", s.result, yield) // not results_url, which could lead elsewhere with our key
-}
-
-// messageStatuses are the statuses that go with the error types of Anthropic:
-// an errored line has none of its own.
-var messageStatuses = map[string]int{
-	"invalid_request_error": 400, "authentication_error": 401, "billing_error": 402, "permission_error": 403,
-	"not_found_error": 404, "request_too_large": 413, "rate_limit_error": 429, "timeout_error": 504, "overloaded_error": 529,
-}
-
-func (messageBatches) result(b *Bulk, line []byte) (llm.BatchResult, error) {
-	var v struct {
-		ID     string `json:"custom_id"`
-		Result struct {
-			Type    llm.BatchOutcome `json:"type"`
-			Message jsontext.Value   `json:"message"`
-			Error   jsontext.Value   `json:"error"`
-		} `json:"result"`
-	}
-	if err := json.Unmarshal(line, &v); err != nil {
-		return llm.BatchResult{}, err
-	}
-	r := llm.BatchResult{ID: v.ID, Outcome: v.Result.Type}
-	switch r.Outcome {
-	case llm.BatchSucceeded:
-		r.Body = v.Result.Message
-	case llm.BatchErrored:
-		var e struct {
-			RequestID string                `json:"request_id"`
-			Error     struct{ Type string } `json:"error"`
-		}
-		if err := json.Unmarshal(v.Result.Error, &e, json.MatchCaseInsensitiveNames(true)); err != nil {
-			return r, err
-		}
-		r.UpstreamID = e.RequestID
-		r.Err = b.lineError(cmp.Or(messageStatuses[e.Error.Type], 500), v.Result.Error)
-	case llm.BatchCanceled, llm.BatchExpired:
-	default:
-		return r, fmt.Errorf("a result of type %q", r.Outcome)
-	}
-	return r, nil
-}
-
-// lineError reads the error body of one line.
-func (b *Bulk) lineError(status int, body []byte) *llm.Error {
-	return b.p.own(b.p.wires[0].DecodeError(status, http.Header{}, b.p.hide(body)), "")
-}
 
 // fileBatches is OpenAI's: the requests are a file, and so are the results.
 type fileBatches struct{}
@@ -207,9 +47,14 @@ func (s fileBatches) create(ctx context.Context, b *Bulk, ref string, lines []ll
 // upload sends the lines as a file and gives its id; more are the members of a
 // line beside its id and its body.
 func (b *Bulk) upload(ctx context.Context, lines []llm.BatchLine, more func(*llm.BatchLine) string) (string, error) {
+	return b.uploadFor(ctx, "batch", lines, more)
+}
+
+// uploadFor is upload for a purpose.
+func (b *Bulk) uploadFor(ctx context.Context, purpose string, lines []llm.BatchLine, more func(*llm.BatchLine) string) (string, error) {
 	file := make([][]byte, 0, 2*len(lines)+3)
 	edge := "headrace-" + rand.Text()
-	file = append(file, []byte("--"+edge+"\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--"+edge+
+	file = append(file, []byte("--"+edge+"\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\n"+purpose+"\r\n--"+edge+
 		"\r\nContent-Disposition: form-data; name=\"file\"; filename=\"batch.jsonl\"\r\nContent-Type: application/jsonl\r\n\r\n"))
 	between := ""
 	for i := range lines {
@@ -346,6 +191,32 @@ func (b *Bulk) files(ctx context.Context, ids []string, yield func(llm.BatchResu
 	}
 }
 
+// fileFailure is why a line has no response.
+type fileFailure struct{ Code, Message string }
+
+// failureOf reads the error of a line: an object, or a text; nil is none.
+func failureOf(v jsontext.Value) *fileFailure {
+	var f fileFailure
+	switch v.Kind() {
+	case '{':
+		var in struct {
+			Code    any `json:"code"`
+			Message any `json:"message"`
+		}
+		if json.Unmarshal(v, &in) == nil {
+			f.Code, _ = in.Code.(string)
+			f.Message, _ = in.Message.(string)
+		}
+	case '"':
+		if json.Unmarshal(v, &f.Message) != nil {
+			f.Message = string(v)
+		}
+	default:
+		return nil
+	}
+	return &f
+}
+
 func (fileBatches) result(b *Bulk, line []byte) (llm.BatchResult, error) {
 	var v struct {
 		ID       string `json:"custom_id"`
@@ -354,14 +225,13 @@ func (fileBatches) result(b *Bulk, line []byte) (llm.BatchResult, error) {
 			RequestID string         `json:"request_id"`
 			Body      jsontext.Value `json:"body"`
 		} `json:"response"`
-		Error *struct {
-			Code    string `json:"code"`
-			Message string `json:"message"`
-		} `json:"error"`
+		Failed jsontext.Value `json:"error"` // not of one form everywhere
+		Error  *fileFailure   `json:"-"`
 	}
 	if err := json.Unmarshal(line, &v); err != nil {
 		return llm.BatchResult{}, err
 	}
+	v.Error = failureOf(v.Failed)
 	r := llm.BatchResult{ID: v.ID}
 	if v.Response != nil {
 		r.UpstreamID = v.Response.RequestID

@@ -41,10 +41,15 @@ func sentAs(t *testing.T, s *bulkServer, at, want string) {
 // uploaded gives the lines of a file that was sent.
 func uploaded(t *testing.T, s *bulkServer, at string) []string {
 	t.Helper()
+	return uploadedFor(t, s, at, "batch")
+}
+
+func uploadedFor(t *testing.T, s *bulkServer, at, purpose string) []string {
+	t.Helper()
 	_, edge, _ := strings.Cut(s.kinds[at], "boundary=")
 	form := &http.Request{Method: http.MethodPost, Header: http.Header{"Content-Type": {"multipart/form-data; boundary=" + edge}}, Body: newBody([][]byte{s.sent[at]})}
 	file, _, err := form.FormFile("file")
-	if err != nil || form.FormValue("purpose") != "batch" {
+	if err != nil || form.FormValue("purpose") != purpose {
 		t.Fatalf("uploaded: %v, purpose %q", err, form.FormValue("purpose"))
 	}
 	defer file.Close()
@@ -300,5 +305,56 @@ func TestBulkErrors(t *testing.T) {
 				t.Errorf("%s %s, given up: %v", id, what, err)
 			}
 		}
+	}
+}
+
+func TestWrappedBatches(t *testing.T) {
+	const running = `{"id":"b1","status":"IN_PROGRESS","created_at":"2026-11-25T01:00:00Z","job_deadline":"2026-11-26T01:00:00Z","input_file_id":"f1","endpoint":"/v1/chat/completions","progress":10}`
+	list := `[` + strings.NewReplacer("b1", "old", "25T01", "23T01").Replace(running) + `,` + running + `]`
+	b, s := bulkAt(t, "together", map[string]string{
+		"POST /v1/files":             `{"id":"f1"}`,
+		"POST /v1/batches":           `{"job":` + running + `,"warning":""}`,
+		"POST /v1/batches/b1/cancel": `{}`,
+		"GET /v1/batches/b1":         running,
+		"GET /v1/batches/done":       `{"id":"done","status":"COMPLETED","created_at":"2026-11-25T01:00:00Z","completed_at":"2026-11-25T02:00:00Z","output_file_id":"out","error_file_id":"err"}`,
+		"GET /v1/batches/bad":        `{"id":"bad","status":"FAILED","created_at":"2026-11-25T01:00:00Z","error":"line 3 is no JSON"}`,
+		"GET /v1/batches/odd":        `{"id":"odd","status":"DANCING"}`,
+		"GET /v1/files/out/content":  `{"custom_id":"1","response":{"status_code":200,"body":{"id":"c","object":"chat.completion","model":"target","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"hello"}}],"usage":{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10}}}}`,
+		"GET /v1/files/err/content":  `{"custom_id":"2","error":"the model is busy"}` + "\n" + `{"custom_id":"3","error":{"code":7,"message":"odd"}}` + "\n",
+		"GET /v1/batches?limit=1000": list,
+	})
+	d := draft(t, llm.OpenAI, gptAsks)
+	if st, err := b.Create(t.Context(), "9", []llm.BatchLine{bulkLine(t, b, d, "1")}); err != nil || st.ID != "b1" || st.Phase != llm.BatchRunning || st.Expires.IsZero() {
+		t.Errorf("created: %+v %v", st, err)
+	}
+	if l := uploadedFor(t, s, "POST /v1/files", "batch-api"); len(l) != 1 || !reflect.DeepEqual(plain(t, []byte(l[0])), plain(t, []byte(`{"custom_id":"1","body":{"model":"target","messages":[{"role":"user","content":"a\nb"}]}}`))) {
+		t.Errorf("uploaded %s", l)
+	}
+	sentAs(t, s, "POST /v1/batches", `{"input_file_id":"f1","endpoint":"/v1/chat/completions","completion_window":"24h"}`)
+	if st, err := b.Cancel(t.Context(), "b1"); err != nil || st.Phase != llm.BatchCanceling {
+		t.Errorf("canceled: %+v %v", st, err)
+	}
+	if st, err := b.Get(t.Context(), "done"); err != nil || st.Phase != llm.BatchEnded || st.Ended.IsZero() {
+		t.Errorf("ended: %+v %v", st, err)
+	}
+	if st, err := b.Get(t.Context(), "bad"); err != nil || st.Phase != llm.BatchFailed || st.Why != "line 3 is no JSON" {
+		t.Errorf("failed: %+v %v", st, err)
+	}
+	if _, err := b.Get(t.Context(), "odd"); err == nil {
+		t.Error("a status that nobody knows is taken")
+	}
+	got := results(t, b, "done")
+	if len(got) != 3 || got["1"].Outcome != llm.BatchSucceeded || got["2"].Err == nil || got["2"].Err.Message != "the model is busy" || got["3"].Err == nil {
+		t.Errorf("results: %+v", got)
+	}
+	var ids []string
+	for st, err := range b.List(t.Context(), time.Date(2026, 11, 25, 0, 0, 0, 0, time.UTC)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, st.ID)
+	}
+	if fmt.Sprint(ids) != "[b1]" {
+		t.Errorf("listed %v", ids)
 	}
 }
