@@ -166,7 +166,7 @@ func (d *doctorCommand) data(ctx context.Context, p *process, c *config.Config, 
 		at := c.Data // the first directory above that is there
 		for errors.Is(err, os.ErrNotExist) && filepath.Dir(at) != at {
 			at = filepath.Dir(at)
-			info, err = os.Stat(at)
+			_, err = os.Stat(at)
 		}
 		if err == nil {
 			err = writable(at)

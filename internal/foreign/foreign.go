@@ -247,16 +247,6 @@ func (r *reading) routeNameOf(name string) (ours string, same bool) {
 	return ours, false
 }
 
-// known reports whether a bare model id is one of a provider's in the
-// catalogue, so that it needs no route.
-func (r *reading) known(p *provider, model string) bool {
-	if p.row == nil {
-		return false
-	}
-	m, ok := r.catalog.Model(p.row.ID, model)
-	return ok && m.Known
-}
-
 // account walks the whole file and notes what nobody has noted, then gives the
 // items by their place.
 func (r *reading) account(tree any) []Item {

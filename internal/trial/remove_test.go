@@ -10,10 +10,6 @@ import (
 
 func near(a, b float64) bool { return math.Abs(a-b) <= 1e-9*max(1, math.Abs(a), math.Abs(b)) }
 
-func sameSums(a, b trial.Sums) bool {
-	return a.N == b.N && near(a.Y, b.Y) && near(a.X, b.X) && near(a.YY, b.YY) && near(a.XX, b.XX) && near(a.XY, b.XY)
-}
-
 // TestRemove: what is taken out again leaves the sums as if it had never been
 // there, also after a million times.
 func TestRemove(t *testing.T) {

@@ -113,7 +113,7 @@ func TestDelivery(t *testing.T) {
 		body, _ := io.ReadAll(r.Body)
 		seen <- got{r.Header.Get("webhook-id"), r.Header.Get("webhook-timestamp"), r.Header.Get("webhook-signature"), string(body)}
 		if fail.Add(-1) >= 0 {
-			http.Error(w, "not now", 503)
+			http.Error(w, "not now", http.StatusServiceUnavailable)
 		}
 	}))
 	defer srv.Close()
