@@ -25,6 +25,7 @@ import (
 	"headrace/internal/budget"
 	"headrace/internal/catalog"
 	"headrace/internal/config"
+	"headrace/internal/dash"
 	"headrace/internal/gateway"
 	"headrace/internal/guard"
 	"headrace/internal/health"
@@ -473,7 +474,7 @@ func (a *App) Close() error {
 
 // handler serves the doors and the admin API.
 func (a *App) handler() http.Handler {
-	front, metrics := a.gateway.Handler(), a.metrics()
+	front, metrics, ui := a.gateway.Handler(), a.metrics(), dash.Handler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if a.stopping.Load() {
 			w.Header().Set("Connection", "close") // the next request goes elsewhere
@@ -481,6 +482,8 @@ func (a *App) handler() http.Handler {
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/admin/"):
 			a.admin.ServeHTTP(w, r)
+		case strings.HasPrefix(r.URL.Path, dash.Prefix), r.URL.Path+"/" == dash.Prefix:
+			ui.ServeHTTP(w, r)
 		case r.URL.Path == "/metrics":
 			metrics.ServeHTTP(w, r)
 		default:

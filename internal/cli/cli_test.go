@@ -377,6 +377,7 @@ func TestWelcome(t *testing.T) {
 	}
 	want := `
 Headrace v1 is ready on http://127.0.0.1:8080 after 21 ms
+The dashboard is at http://127.0.0.1:8080/ui/
 State is in /d
 Note: at most 1 s of rows were lost
 

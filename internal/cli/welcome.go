@@ -22,7 +22,7 @@ func Welcome(w io.Writer, version string, info app.Info) error {
 	if info.Took > 0 {
 		fmt.Fprintf(&b, " after %d ms", max(1, info.Took.Milliseconds()))
 	}
-	fmt.Fprintf(&b, "\nState is in %s\n", clean(info.Data))
+	fmt.Fprintf(&b, "\nThe dashboard is at %s/ui/\nState is in %s\n", base, clean(info.Data))
 	if h, _, err := net.SplitHostPort(info.Address); err == nil && wildcard(h) {
 		b.WriteString("It listens on every address of this machine; every request needs a key.\n")
 	}

@@ -1,0 +1,7 @@
+(() => {
+  try {
+    const kept = localStorage.getItem("headrace.theme");
+    if (kept === "light" || kept === "dark") document.documentElement.dataset.theme = kept;
+  } catch {
+  }
+})();
