@@ -14,8 +14,8 @@ func TestFlow(t *testing.T) {
 		Most *int64   `yaml:"most"`
 		Not  *int64   `yaml:"not"`
 		Tags []string `yaml:"tags"`
-	}{Name: "a", Most: &zero, Tags: []string{"x", "y"}}
-	if got, want := flow(reflect.ValueOf(v)), "{name: a, most: 0, tags: [x, y]}"; got != want {
+	}{Name: "a", Most: &zero, Tags: []string{"one", "two"}}
+	if got, want := flow(reflect.ValueOf(v)), "{name: a, most: 0, tags: [one, two]}"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
