@@ -138,8 +138,21 @@ func flow(v reflect.Value) string {
 		if one.IsZero() {
 			continue
 		}
+		if one.Kind() == reflect.Pointer {
+			one = one.Elem() // set, and perhaps to zero
+		}
 		text, ok := scalarText(one)
-		if !ok {
+		switch {
+		case ok:
+		case one.Kind() == reflect.Slice:
+			list := make([]string, one.Len())
+			for i := range list {
+				if list[i], ok = scalarText(one.Index(i)); !ok {
+					list[i] = flow(one.Index(i))
+				}
+			}
+			text = "[" + strings.Join(list, ", ") + "]"
+		default:
 			text = flow(one)
 		}
 		parts = append(parts, f.Tag.Get("yaml")+": "+text)

@@ -98,6 +98,14 @@ providers:
 routes:
   smart: [anthropic/claude-opus-5-5, openai/gpt-5.5, rehearsal/steady]
   quick: [openai/gpt-5.5-mini, rehearsal/quick]
+experiments:
+  cheaper:
+    on: quick
+    least: 5
+    arms:
+      - {name: now}
+      - {name: short, set: {max_tokens: 40}}
+    winner: ask
 `
 
 // open starts a gateway with a past.

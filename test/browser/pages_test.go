@@ -12,6 +12,8 @@ var pages = []struct{ name, path, sees string }{
 	{"requests", "/ui/requests?since=30d", "claude-code"},
 	{"models", "/ui/models", "anthropic/claude-opus-5-5"},
 	{"routes", "/ui/routes", "smart"},
+	{"experiments", "/ui/experiments", "cheaper"},
+	{"experiment", "/ui/experiments/cheaper", "Against the control"},
 	{"batches", "/ui/batches", "msgbatch_"},
 	{"people", "/ui/members", "Grace"},
 	{"keys", "/ui/keys", "support-bot"},

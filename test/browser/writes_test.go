@@ -202,6 +202,7 @@ func TestSettings(t *testing.T) {
 	b := launch(t, h.base)
 	b.signIn()
 	b.visit("/ui/settings")
+	b.until("the configuration is there", `document.querySelector("textarea.editor")`)
 	text := eval[string](b, `document.querySelector("textarea.editor").value`)
 	if strings.Contains(text, key) {
 		t.Error("the configuration shows a secret")

@@ -1,5 +1,12 @@
 // Made by tools/dash of internal/admin/openapi.json; do not edit.
 
+export interface ArmPointView {
+  high?: number;
+  low?: number;
+  n: number;
+  value: number;
+}
+
 export interface Aside {
   class: string;
   message: string;
@@ -46,6 +53,12 @@ export interface AuditVerdict {
   ok: boolean;
   rows: number;
   why?: string;
+}
+
+export interface Bounded {
+  high: number;
+  low: number;
+  value: number;
 }
 
 export interface Budget {
@@ -98,6 +111,12 @@ export interface BudgetSpec {
 export interface ClassCount {
   class: string;
   count: number;
+}
+
+export interface Comparison {
+  models: ModelCost[];
+  notes: string[];
+  workload: WorkloadSums;
 }
 
 export interface Config {
@@ -213,6 +232,22 @@ export interface CredentialState {
   state: "ready" | "rate_limited" | "set_aside";
 }
 
+export interface Elsewhere {
+  cost_nanodollars: number;
+  how: string;
+  requests: number;
+  rows: ElsewhereRow[];
+  since: string;
+  tokens: Tokens;
+  unpriced: number;
+}
+
+export interface ElsewhereRow {
+  cost_nanodollars: number;
+  model: string;
+  window: number;
+}
+
 export interface ErrorClass {
   class: string;
   does: string;
@@ -224,6 +259,82 @@ export interface ErrorClass {
 
 export interface ErrorTable {
   classes: ErrorClass[];
+}
+
+export interface Experiment {
+  allocation: "fixed" | "bandit";
+  arms: ExperimentArm[];
+  began?: string;
+  decision: string;
+  ended?: string;
+  error_bound: number;
+  history?: ExperimentPoint[];
+  metric: "success" | "cost_per_success" | "latency";
+  name: string;
+  on: string;
+  phase: "waiting" | "running" | "stopped" | "decided";
+  sample_ratio: SampleRatio;
+  shadow?: ShadowState;
+  strays: number;
+  unit: "session" | "user" | "key";
+  winner?: string;
+}
+
+export interface ExperimentAnswer {
+  experiment: Experiment;
+}
+
+export interface ExperimentArm {
+  cost_nanodollars: number;
+  counted: number;
+  difference?: Bounded;
+  failed: number;
+  guardrails: GuardrailState[];
+  judged: number;
+  model?: string;
+  name: string;
+  planned_share: number;
+  refused: number;
+  requests: number;
+  set?: ExperimentSetting[];
+  share: number;
+  stopped?: string;
+  succeeded: number;
+  thinking?: string;
+  units: number;
+  unpriced: number;
+  value?: Bounded;
+}
+
+export interface ExperimentDecision {
+  arm?: string;
+}
+
+export interface ExperimentList {
+  experiments: Experiment[];
+}
+
+export interface ExperimentOrder {
+  name: string;
+  order: "start" | "stop" | "decide";
+}
+
+export interface ExperimentPoint {
+  arms: ArmPointView[];
+  at: string;
+}
+
+export interface ExperimentSetting {
+  name: string;
+  value: string;
+}
+
+export interface GuardrailState {
+  control: number;
+  margin: number;
+  name: string;
+  value: number;
+  verdict: "unsure" | "harmful" | "harmless";
 }
 
 export interface Issued {
@@ -378,6 +489,21 @@ export interface ModelAnswer {
   use: ModelUse;
 }
 
+export interface ModelCost {
+  against?: number;
+  cannot_do: number;
+  cost_nanodollars?: number;
+  id: string;
+  lacks: string[];
+  output_tokens: number;
+  prompt_tokens: number;
+  token_ratio: number;
+  tokenizer: string;
+  too_long: number;
+  unknown: boolean;
+  usable: boolean;
+}
+
 export interface ModelList {
   models: Model[];
 }
@@ -522,12 +648,53 @@ export interface Refused {
   phase: string;
 }
 
+export interface Replay {
+  changed: number;
+  changes: ReplayChange[];
+  cost?: Bounded;
+  cost_per_success: number;
+  cost_per_success_was: number;
+  cost_was?: Bounded;
+  latency?: Bounded;
+  latency_was?: Bounded;
+  method: "doubly_robust" | "mixed" | "direct";
+  notes: string[];
+  refused: number;
+  requests: number;
+  robust: number;
+  same: number;
+  skipped: number;
+  success?: Bounded;
+  success_was?: Bounded;
+  unheard: number;
+  unpriced: number;
+}
+
+export interface ReplayBody {
+  config?: string;
+}
+
+export interface ReplayChange {
+  asked: string;
+  cost_nanodollars?: number;
+  cost_was_nanodollars?: number;
+  from: string;
+  id: string;
+  start: string;
+  success: number;
+  to: string;
+  why: string;
+}
+
 export interface Request {
+  arm?: string;
   asked: string;
   attempts?: Attempt[];
   class?: string;
+  copy_of?: string;
   cost: Cost;
   dialect: string;
+  experiment?: string;
   first_byte_ms: number;
   id: string;
   key: string;
@@ -597,6 +764,12 @@ export interface Rung {
   used: UsageRow;
 }
 
+export interface SampleRatio {
+  alarm: number;
+  broken: boolean;
+  evidence: number;
+}
+
 export interface Saving {
   against_nanodollars: number;
   how: string;
@@ -617,6 +790,22 @@ export interface Session {
 
 export interface SessionAnswer {
   session: Session;
+}
+
+export interface ShadowPair {
+  a: string;
+  b: string;
+  cost?: Bounded;
+  n: number;
+  success?: Bounded;
+}
+
+export interface ShadowState {
+  budget_nanodollars: number;
+  copies: number;
+  pairs: ShadowPair[];
+  share: number;
+  spent_nanodollars: number;
 }
 
 export interface SignIn {
@@ -747,18 +936,32 @@ export interface UsageRow {
   unpriced: number;
 }
 
-export interface WhatIf {
-  cost_nanodollars: number;
-  how: string;
-  requests: number;
-  rows: WhatIfRow[];
-  since: string;
-  tokens: Tokens;
-  unpriced: number;
+export interface WorkItem {
+  claude_4: number;
+  claude_5: number;
+  gemini: number;
+  gpt: number;
+  needs?: string;
+  other: number;
+  output: number;
 }
 
-export interface WhatIfRow {
+export interface Workload {
+  all?: boolean;
+  asked?: string;
+  items?: WorkItem[];
+  key?: string;
+  since?: string;
+  until?: string;
+}
+
+export interface WorkloadSums {
   cost_nanodollars: number;
-  model: string;
-  window: number;
+  output_tokens: number;
+  prompt_tokens: number;
+  requests: number;
+  sampled: number;
+  since?: string;
+  unpriced: number;
+  until?: string;
 }

@@ -10,6 +10,7 @@ const nav = [
     { path: "requests", name: "Requests", load: () => import("./pages/requests.js"), icon: "M2.5 4h11M2.5 8h11M2.5 12h7" },
     { path: "models", name: "Models", load: () => import("./pages/models.js"), icon: "M8 1.8 13.5 5v6L8 14.2 2.5 11V5zM2.7 5.1 8 8.2l5.3-3.1M8 8.2v5.8" },
     { path: "routes", name: "Routes", load: () => import("./pages/routes.js"), icon: "M3 13V9.5a2 2 0 0 1 2-2h6a2 2 0 0 0 2-2V3M10.8 5 13 2.8 15.2 5M3 3v1.5" },
+    { path: "experiments", name: "Experiments", load: () => import("./pages/experiments.js"), icon: "M6 2h4M6.8 2v4.2L3 12.6a1 1 0 0 0 .9 1.4h8.2a1 1 0 0 0 .9-1.4L9.2 6.2V2M5 10h6" },
     { path: "batches", name: "Batches", load: () => import("./pages/batches.js"), icon: "M2.5 5.5 8 3l5.5 2.5L8 8zM2.5 8.2 8 10.7l5.5-2.5M2.5 10.9 8 13.4l5.5-2.5" }
   ] },
   { name: "Use", entries: [

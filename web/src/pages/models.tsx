@@ -1,9 +1,9 @@
 import { useState } from "preact/hooks";
 import { useApi } from "../api.js";
-import { compact, count, money, percent, rate, span } from "../format.js";
+import { compact, count, money, percent, plural, rate, span } from "../format.js";
 import { setQuery, url } from "../route.js";
 import type { PageProps } from "../app.js";
-import type { Model, ModelList, Status, TargetHealth, WhatIf } from "../schema.js";
+import type { Comparison, Model, ModelList, Status, TargetHealth } from "../schema.js";
 import { Bars, Button, Check, Dialog, Empty, Input, Page, Panel, Select, Shown, Table, Tag } from "../ui.js";
 
 const step = 50;
@@ -107,21 +107,22 @@ function Compare(p: { rows: Model[]; targets: Map<string, TargetHealth>; close: 
 }
 
 function What() {
-  const what = useApi<WhatIf>("what-if");
+  const what = useApi<Comparison>("compare?since=7d");
   return (
-    <Panel title="What would the last 7 days cost on ..." flush foot={what.data?.how}>
+    <Panel title="What would the last 7 days cost on ..." flush foot={what.data?.notes.join(" ")}>
       <Shown from={what} height={240}>
-        {(w) => {
-          const t = w.tokens;
+        {(c) => {
+          const w = c.workload;
           if (!w.requests) return <Empty title="Nothing was used in the last 7 days" actions={<a class="btn" href={url("connect")}>Connect a client</a>}>When there is traffic, this table says what it would have cost on every model that you can use.</Empty>;
           return (
             <>
-              <div class="in small muted">{compact(t.input)} fresh, {compact(t.cache_read)} cached and {compact(t.output)} output tokens in {count(w.requests)} requests, for which {money(w.cost_nanodollars)} was paid{w.unpriced ? ` (${count(w.unpriced)} attempts have no known price and are not in it)` : ""}.</div>
-              <Table label="What the last 7 days would cost" rows={w.rows.slice(0, 20)} id={(r) => r.model} columns={[
-                { name: "Model", cell: (r) => <span class="mono nowrap">{r.model}</span>, by: (r) => r.model },
-                { name: "Would cost", num: true, cell: (r) => money(r.cost_nanodollars), by: (r) => r.cost_nanodollars },
-                { name: "Against what was paid", num: true, cell: (r) => (w.cost_nanodollars > 0 ? <span class={r.cost_nanodollars < w.cost_nanodollars ? "ok" : ""}>{r.cost_nanodollars <= w.cost_nanodollars ? "−" + percent(1 - r.cost_nanodollars / w.cost_nanodollars, 0) : "+" + percent(r.cost_nanodollars / w.cost_nanodollars - 1, 0)}</span> : "–"), by: (r) => r.cost_nanodollars },
-                { name: "Window", num: true, low: true, cell: (r) => (r.window ? compact(r.window) : "–"), by: (r) => r.window },
+              <div class="in small muted">{count(w.requests)} requests with {compact(w.prompt_tokens)} tokens in and {compact(w.output_tokens)} out, for which {money(w.cost_nanodollars)} was paid{w.unpriced ? ` (${count(w.unpriced)} have no known price and are not in it)` : ""}{w.sampled < w.requests ? `; ${count(w.sampled)} of them stand for all` : ""}.</div>
+              <Table label="What the last 7 days would cost" rows={c.models.filter((m) => m.usable).slice(0, 24)} id={(m) => m.id} dim={(m) => m.cost_nanodollars === undefined} columns={[
+                { name: "Model", cell: (m) => <span class="mono nowrap">{m.id}</span>, by: (m) => m.id },
+                { name: "Would cost", num: true, cell: (m) => (m.cost_nanodollars === undefined ? <span class="muted">unknown</span> : money(m.cost_nanodollars)), by: (m) => m.cost_nanodollars ?? Infinity },
+                { name: "Against what was paid", num: true, cell: (m) => (m.against === undefined ? <span class="muted">–</span> : <span class={m.against < 0 ? "ok" : ""}>{m.against < 0 ? "−" : "+"}{percent(Math.abs(m.against), 0)}</span>), by: (m) => m.against ?? Infinity },
+                { name: "Tokens in", num: true, low: true, cell: (m) => <span title={`${m.tokenizer}: ${m.token_ratio.toFixed(2)} times as many`}>{compact(m.prompt_tokens)}</span>, by: (m) => m.prompt_tokens },
+                { name: "Could not", low: true, cell: (m) => (m.too_long || m.cannot_do ? <span class="warn">{[m.too_long && plural(m.too_long, "request") + " too long", m.cannot_do && plural(m.cannot_do, "request") + " need " + m.lacks.join(", ").replaceAll("_", " ")].filter(Boolean).join("; ")}</span> : m.unknown ? <span class="muted">not known</span> : "") },
               ]} />
             </>
           );

@@ -154,6 +154,7 @@ function Detail({ r }: { r: Request }) {
             <dt>Door</dt><dd>{r.dialect}, {words(r.op)}{r.stream ? ", streamed" : ""}</dd>
             <dt>Key</dt><dd><a href={url("requests") + "?key=" + encodeURIComponent(r.key)}>{r.key_name || r.key || "none"}</a>{r.team && <> of team <a href={url("requests") + "?team=" + encodeURIComponent(r.team)}>{r.team}</a></>}</dd>
             {r.route && <><dt>Route</dt><dd><a href={url("routes", r.route)}>{r.route}</a></dd></>}
+            {r.experiment && <><dt>Experiment</dt><dd><a href={url("experiments", r.experiment)}>{r.experiment}</a>, arm {r.arm}{r.copy_of && <>, a copy of <a class="mono" href={url("requests", r.copy_of)}>{r.copy_of}</a></>}</dd></>}
             {r.task && <><dt>Task</dt><dd><a href={url("requests") + "?task=" + encodeURIComponent(r.task)}>{r.task}</a></dd></>}
             {r.tags && r.tags.length > 0 && <><dt>Tags</dt><dd>{r.tags.map((t) => <a class="tag" href={url("requests") + "?tag=" + encodeURIComponent(t)}>{t}</a>)}</dd></>}
             {r.session && <><dt>Conversation</dt><dd><a class="mono" href={url("requests") + "?since=all&session=" + encodeURIComponent(r.session)}>{r.session}</a></dd></>}

@@ -1,10 +1,10 @@
 import { useState } from "preact/hooks";
 import { call, change, may, useApi } from "../api.js";
-import { brief, span } from "../format.js";
+import { brief, count, dollars, money, percent, span } from "../format.js";
 import { setQuery, url } from "../route.js";
 import type { PageProps } from "../app.js";
-import type { ConfigAnswer, ConfigCheck, ConfigHistory, ConfigPast, ConfigVersion, Status } from "../schema.js";
-import { Ago, Button, Code, Dialog, Empty, Field, Input, Page, Panel, Problem, say, Shown, Table, Tag } from "../ui.js";
+import type { Bounded, ConfigAnswer, ConfigCheck, ConfigHistory, ConfigPast, ConfigVersion, Replay, Status } from "../schema.js";
+import { Ago, Button, Code, Dialog, Empty, Field, Figures, Input, Page, Panel, Problem, say, Shown, Table, Tag } from "../ui.js";
 
 const tabs: [string, string][] = [["", "Configuration"], ["effective", "In force"], ["history", "History"], ["about", "This gateway"]];
 
@@ -76,6 +76,7 @@ function Edit(p: { text: string; file: string; why: string; done: () => void }) 
         </div>
       </Panel>
       {check && <Checked c={check} />}
+      {check?.ok && check.diff && may("requests.read") && <Again text={text} />}
     </>
   );
 }
@@ -92,6 +93,48 @@ function Checked({ c }: { c: ConfigCheck }) {
         {c.notes.map((n) => <div class="note">{n}</div>)}
         {c.ok && !c.diff && <p class="muted">The text says what is in force already.</p>}
       </div>
+    </Panel>
+  );
+}
+
+/** Again says what the requests of the last week would have come to under another configuration. */
+function Again({ text }: { text: string }) {
+  const [done, setDone] = useState<Replay>();
+  const [error, setError] = useState<unknown>();
+  const [busy, setBusy] = useState(false);
+  const run = async () => {
+    setBusy(true);
+    setError(undefined);
+    try {
+      setDone(await call<Replay>("POST", "replay?since=7d", { config: text }));
+    } catch (e) {
+      setError(e);
+    }
+    setBusy(false);
+  };
+  const pair = (was: Bounded | undefined, is: Bounded | undefined, show: (v: number) => string) => (is ? <>{show(is.value)}<span class="small muted"> was {was ? show(was.value) : "–"}</span></> : "–");
+  const within = (b: Bounded | undefined, show: (v: number) => string) => (b ? `between ${show(b.low)} and ${show(b.high)}` : "nothing is known");
+  return (
+    <Panel title="What the last 7 days would have come to" actions={<Button onClick={() => void run()} disabled={busy}>{busy ? "Working it out" : "Work it out"}</Button>}>
+      {error !== undefined && <Problem error={error} />}
+      {!done ? <p class="muted">Every request of the last week, decided again under this configuration; nobody is asked.</p> : (
+        <div class="stack" role="status">
+          <Figures items={[
+            { name: "Requests", value: count(done.requests), note: `${count(done.changed)} would go elsewhere, ${count(done.refused)} nowhere` },
+            { name: "Success", value: pair(done.success_was, done.success, (v) => percent(v)), note: within(done.success, (v) => percent(v)) },
+            { name: "A request costs", value: pair(done.cost_was, done.cost, dollars), note: within(done.cost, dollars) },
+            { name: "Latency", value: pair(done.latency_was, done.latency, (v) => span(v * 1000)), note: within(done.latency, (v) => span(v * 1000)) },
+          ]} />
+          {done.changes.length > 0 && <Table label="Requests that would go elsewhere" rows={done.changes.slice(0, 20)} id={(c) => c.id} columns={[
+            { name: "Time", cell: (c) => <a class="nowrap" href={url("requests", c.id)}>{brief(c.start)}</a> },
+            { name: "Asked for", low: true, cell: (c) => <span class="mono nowrap">{c.asked}</span> },
+            { name: "From → to", cell: (c) => <span class="mono nowrap">{c.from} → {c.to || <span class="bad">nowhere</span>}</span> },
+            { name: "Cost", num: true, cell: (c) => <span class="nowrap">{c.cost_was_nanodollars === undefined ? "–" : money(c.cost_was_nanodollars)} → {c.cost_nanodollars === undefined ? "–" : money(c.cost_nanodollars)}</span> },
+            { name: "Why", low: true, cell: (c) => c.why },
+          ]} />}
+          {done.notes.map((n) => <p class="small muted">{n}</p>)}
+        </div>
+      )}
     </Panel>
   );
 }

@@ -1,7 +1,7 @@
 import { Fragment, jsx, jsxs } from "preact/jsx-runtime";
 import { useState } from "preact/hooks";
 import { useApi } from "../api.js";
-import { compact, count, money, percent, rate, span } from "../format.js";
+import { compact, count, money, percent, plural, rate, span } from "../format.js";
 import { setQuery, url } from "../route.js";
 import { Bars, Button, Check, Dialog, Empty, Input, Page, Panel, Select, Shown, Table, Tag } from "../ui.js";
 const step = 50;
@@ -105,30 +105,33 @@ function Compare(p) {
   }) }) });
 }
 function What() {
-  const what = useApi("what-if");
-  return /* @__PURE__ */ jsx(Panel, { title: "What would the last 7 days cost on ...", flush: true, foot: what.data?.how, children: /* @__PURE__ */ jsx(Shown, { from: what, height: 240, children: (w) => {
-    const t = w.tokens;
+  const what = useApi("compare?since=7d");
+  return /* @__PURE__ */ jsx(Panel, { title: "What would the last 7 days cost on ...", flush: true, foot: what.data?.notes.join(" "), children: /* @__PURE__ */ jsx(Shown, { from: what, height: 240, children: (c) => {
+    const w = c.workload;
     if (!w.requests) return /* @__PURE__ */ jsx(Empty, { title: "Nothing was used in the last 7 days", actions: /* @__PURE__ */ jsx("a", { class: "btn", href: url("connect"), children: "Connect a client" }), children: "When there is traffic, this table says what it would have cost on every model that you can use." });
     return /* @__PURE__ */ jsxs(Fragment, { children: [
       /* @__PURE__ */ jsxs("div", { class: "in small muted", children: [
-        compact(t.input),
-        " fresh, ",
-        compact(t.cache_read),
-        " cached and ",
-        compact(t.output),
-        " output tokens in ",
         count(w.requests),
-        " requests, for which ",
+        " requests with ",
+        compact(w.prompt_tokens),
+        " tokens in and ",
+        compact(w.output_tokens),
+        " out, for which ",
         money(w.cost_nanodollars),
         " was paid",
-        w.unpriced ? ` (${count(w.unpriced)} attempts have no known price and are not in it)` : "",
+        w.unpriced ? ` (${count(w.unpriced)} have no known price and are not in it)` : "",
+        w.sampled < w.requests ? `; ${count(w.sampled)} of them stand for all` : "",
         "."
       ] }),
-      /* @__PURE__ */ jsx(Table, { label: "What the last 7 days would cost", rows: w.rows.slice(0, 20), id: (r) => r.model, columns: [
-        { name: "Model", cell: (r) => /* @__PURE__ */ jsx("span", { class: "mono nowrap", children: r.model }), by: (r) => r.model },
-        { name: "Would cost", num: true, cell: (r) => money(r.cost_nanodollars), by: (r) => r.cost_nanodollars },
-        { name: "Against what was paid", num: true, cell: (r) => w.cost_nanodollars > 0 ? /* @__PURE__ */ jsx("span", { class: r.cost_nanodollars < w.cost_nanodollars ? "ok" : "", children: r.cost_nanodollars <= w.cost_nanodollars ? "−" + percent(1 - r.cost_nanodollars / w.cost_nanodollars, 0) : "+" + percent(r.cost_nanodollars / w.cost_nanodollars - 1, 0) }) : "–", by: (r) => r.cost_nanodollars },
-        { name: "Window", num: true, low: true, cell: (r) => r.window ? compact(r.window) : "–", by: (r) => r.window }
+      /* @__PURE__ */ jsx(Table, { label: "What the last 7 days would cost", rows: c.models.filter((m) => m.usable).slice(0, 24), id: (m) => m.id, dim: (m) => m.cost_nanodollars === void 0, columns: [
+        { name: "Model", cell: (m) => /* @__PURE__ */ jsx("span", { class: "mono nowrap", children: m.id }), by: (m) => m.id },
+        { name: "Would cost", num: true, cell: (m) => m.cost_nanodollars === void 0 ? /* @__PURE__ */ jsx("span", { class: "muted", children: "unknown" }) : money(m.cost_nanodollars), by: (m) => m.cost_nanodollars ?? Infinity },
+        { name: "Against what was paid", num: true, cell: (m) => m.against === void 0 ? /* @__PURE__ */ jsx("span", { class: "muted", children: "–" }) : /* @__PURE__ */ jsxs("span", { class: m.against < 0 ? "ok" : "", children: [
+          m.against < 0 ? "−" : "+",
+          percent(Math.abs(m.against), 0)
+        ] }), by: (m) => m.against ?? Infinity },
+        { name: "Tokens in", num: true, low: true, cell: (m) => /* @__PURE__ */ jsx("span", { title: `${m.tokenizer}: ${m.token_ratio.toFixed(2)} times as many`, children: compact(m.prompt_tokens) }), by: (m) => m.prompt_tokens },
+        { name: "Could not", low: true, cell: (m) => m.too_long || m.cannot_do ? /* @__PURE__ */ jsx("span", { class: "warn", children: [m.too_long && plural(m.too_long, "request") + " too long", m.cannot_do && plural(m.cannot_do, "request") + " need " + m.lacks.join(", ").replaceAll("_", " ")].filter(Boolean).join("; ") }) : m.unknown ? /* @__PURE__ */ jsx("span", { class: "muted", children: "not known" }) : "" }
       ] })
     ] });
   } }) });

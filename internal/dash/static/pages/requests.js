@@ -171,6 +171,18 @@ function Detail({ r }) {
           /* @__PURE__ */ jsx("dt", { children: "Route" }),
           /* @__PURE__ */ jsx("dd", { children: /* @__PURE__ */ jsx("a", { href: url("routes", r.route), children: r.route }) })
         ] }),
+        r.experiment && /* @__PURE__ */ jsxs(Fragment, { children: [
+          /* @__PURE__ */ jsx("dt", { children: "Experiment" }),
+          /* @__PURE__ */ jsxs("dd", { children: [
+            /* @__PURE__ */ jsx("a", { href: url("experiments", r.experiment), children: r.experiment }),
+            ", arm ",
+            r.arm,
+            r.copy_of && /* @__PURE__ */ jsxs(Fragment, { children: [
+              ", a copy of ",
+              /* @__PURE__ */ jsx("a", { class: "mono", href: url("requests", r.copy_of), children: r.copy_of })
+            ] })
+          ] })
+        ] }),
         r.task && /* @__PURE__ */ jsxs(Fragment, { children: [
           /* @__PURE__ */ jsx("dt", { children: "Task" }),
           /* @__PURE__ */ jsx("dd", { children: /* @__PURE__ */ jsx("a", { href: url("requests") + "?task=" + encodeURIComponent(r.task), children: r.task }) })

@@ -1,9 +1,9 @@
 import { Fragment, jsx, jsxs } from "preact/jsx-runtime";
 import { useState } from "preact/hooks";
 import { call, change, may, useApi } from "../api.js";
-import { brief, span } from "../format.js";
+import { brief, count, dollars, money, percent, span } from "../format.js";
 import { setQuery, url } from "../route.js";
-import { Ago, Button, Code, Dialog, Empty, Field, Input, Page, Panel, Problem, say, Shown, Table, Tag } from "../ui.js";
+import { Ago, Button, Code, Dialog, Empty, Field, Figures, Input, Page, Panel, Problem, say, Shown, Table, Tag } from "../ui.js";
 const tabs = [["", "Configuration"], ["effective", "In force"], ["history", "History"], ["about", "This gateway"]];
 function Settings({ at }) {
   const view = at.query.get("view") ?? "";
@@ -71,7 +71,8 @@ function Edit(p) {
       write && !check && text !== p.text && /* @__PURE__ */ jsx("p", { class: "small muted", children: "Check it first: then you see what would change." }),
       error !== void 0 && /* @__PURE__ */ jsx(Problem, { error })
     ] }) }),
-    check && /* @__PURE__ */ jsx(Checked, { c: check })
+    check && /* @__PURE__ */ jsx(Checked, { c: check }),
+    check?.ok && check.diff && may("requests.read") && /* @__PURE__ */ jsx(Again, { text })
   ] });
 }
 function Checked({ c }) {
@@ -93,6 +94,56 @@ function Checked({ c }) {
     c.notes.map((n) => /* @__PURE__ */ jsx("div", { class: "note", children: n })),
     c.ok && !c.diff && /* @__PURE__ */ jsx("p", { class: "muted", children: "The text says what is in force already." })
   ] }) });
+}
+function Again({ text }) {
+  const [done, setDone] = useState();
+  const [error, setError] = useState();
+  const [busy, setBusy] = useState(false);
+  const run = async () => {
+    setBusy(true);
+    setError(void 0);
+    try {
+      setDone(await call("POST", "replay?since=7d", { config: text }));
+    } catch (e) {
+      setError(e);
+    }
+    setBusy(false);
+  };
+  const pair = (was, is, show) => is ? /* @__PURE__ */ jsxs(Fragment, { children: [
+    show(is.value),
+    /* @__PURE__ */ jsxs("span", { class: "small muted", children: [
+      " was ",
+      was ? show(was.value) : "–"
+    ] })
+  ] }) : "–";
+  const within = (b, show) => b ? `between ${show(b.low)} and ${show(b.high)}` : "nothing is known";
+  return /* @__PURE__ */ jsxs(Panel, { title: "What the last 7 days would have come to", actions: /* @__PURE__ */ jsx(Button, { onClick: () => void run(), disabled: busy, children: busy ? "Working it out" : "Work it out" }), children: [
+    error !== void 0 && /* @__PURE__ */ jsx(Problem, { error }),
+    !done ? /* @__PURE__ */ jsx("p", { class: "muted", children: "Every request of the last week, decided again under this configuration; nobody is asked." }) : /* @__PURE__ */ jsxs("div", { class: "stack", role: "status", children: [
+      /* @__PURE__ */ jsx(Figures, { items: [
+        { name: "Requests", value: count(done.requests), note: `${count(done.changed)} would go elsewhere, ${count(done.refused)} nowhere` },
+        { name: "Success", value: pair(done.success_was, done.success, (v) => percent(v)), note: within(done.success, (v) => percent(v)) },
+        { name: "A request costs", value: pair(done.cost_was, done.cost, dollars), note: within(done.cost, dollars) },
+        { name: "Latency", value: pair(done.latency_was, done.latency, (v) => span(v * 1e3)), note: within(done.latency, (v) => span(v * 1e3)) }
+      ] }),
+      done.changes.length > 0 && /* @__PURE__ */ jsx(Table, { label: "Requests that would go elsewhere", rows: done.changes.slice(0, 20), id: (c) => c.id, columns: [
+        { name: "Time", cell: (c) => /* @__PURE__ */ jsx("a", { class: "nowrap", href: url("requests", c.id), children: brief(c.start) }) },
+        { name: "Asked for", low: true, cell: (c) => /* @__PURE__ */ jsx("span", { class: "mono nowrap", children: c.asked }) },
+        { name: "From → to", cell: (c) => /* @__PURE__ */ jsxs("span", { class: "mono nowrap", children: [
+          c.from,
+          " → ",
+          c.to || /* @__PURE__ */ jsx("span", { class: "bad", children: "nowhere" })
+        ] }) },
+        { name: "Cost", num: true, cell: (c) => /* @__PURE__ */ jsxs("span", { class: "nowrap", children: [
+          c.cost_was_nanodollars === void 0 ? "–" : money(c.cost_was_nanodollars),
+          " → ",
+          c.cost_nanodollars === void 0 ? "–" : money(c.cost_nanodollars)
+        ] }) },
+        { name: "Why", low: true, cell: (c) => c.why }
+      ] }),
+      done.notes.map((n) => /* @__PURE__ */ jsx("p", { class: "small muted", children: n }))
+    ] })
+  ] });
 }
 function Diff({ text }) {
   return /* @__PURE__ */ jsx("div", { class: "diff code", tabIndex: 0, role: "group", "aria-label": "Difference", children: text.replace(/\n$/, "").split("\n").map((l) => /* @__PURE__ */ jsx("div", { class: /^\+(?!\+\+)/.test(l) ? "add" : /^-(?!--)/.test(l) ? "del" : /^(@@|\+\+\+|---)/.test(l) ? "muted" : void 0, children: l || " " })) });
