@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"headrace/internal/access"
 	"headrace/internal/budget"
 	"headrace/internal/llm"
@@ -57,6 +59,9 @@ type Options struct {
 	// is empty, in the order to show. An unknown route is an *llm.Error of class
 	// NotFound.
 	Errors func(route string) ([]ErrorClass, error)
+	// Bodies gives what is kept of what was said in a request of a key; ok is false
+	// when nothing is.
+	Bodies func(ctx context.Context, key, request string) (text jsontext.Value, ok bool, err error)
 	// Status is asked for each status request.
 	Status func(ctx context.Context) Status
 	// Overview is asked for each overview; nil gives none.

@@ -31,6 +31,7 @@ var rights = []struct {
 	{"budgets.read", all, "see budgets"},
 	{"budgets.write", money, "set, remove and settle budgets"},
 	{"requests.read", looking, "search requests and see how they went"},
+	{"bodies.read", running, "read what was said in a request, where it is stored"},
 	{"routes.read", looking, "see routes and how their rungs do"},
 	{"batches.read", looking, "see jobs and the paths of their items"},
 	{"providers.read", looking, "see providers, the limits of their credentials and what is set aside"},

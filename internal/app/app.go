@@ -114,6 +114,7 @@ type App struct {
 	batches   *batches          // nil when no jobs are taken
 	traces    *trace.Teller     // nil when nobody is told
 	alerts    alerts
+	bodies    *recall.Bodies
 	webhooks  *webhook.Sender // nil when no jobs are taken
 	desk      variant.Desk
 	study     *study.Engine
@@ -238,6 +239,8 @@ func (a *App) build(ctx context.Context) error {
 	if a.traces != nil {
 		front.Traces = a.traces
 	}
+	a.bodies = recall.NewBodies(recall.BodiesOptions{Store: a.db, Seal: seal, Log: a.log})
+	front.Bodies = overheard{a}
 	if c := &cfg.Recall; c.State > 0 {
 		a.recall = recall.NewState(recall.StateOptions{Store: a.db, Seal: seal, Log: a.log,
 			Keep: c.State.Std(), Bytes: int64(c.StateMemory), Turns: c.StateTurns})
@@ -377,6 +380,7 @@ func (a *App) Serve(ctx context.Context) (err error) {
 		a.budgets.Run,
 		a.keep,
 		a.alerts.run,
+		a.bodies.Run,
 		a.store,
 		a.sweep,
 		a.retain,

@@ -35,6 +35,7 @@ func (a *App) adminOptions(o admin.Options) admin.Options {
 	}
 	o.Errors = func(route string) ([]admin.ErrorClass, error) { return errorsView(a.config(), route) }
 	o.Status, o.Log = a.status, a.log
+	o.Bodies = a.bodiesFor
 	o.Overview, o.Pulse, o.Ends = a.overview, a.pulse, a.ends
 	o.Jobs, o.Figures = overseen{a}, figures{a}
 	o.Credentials, o.Configs, o.AuditLog = keyring{a}, configs{a}, a.db

@@ -80,6 +80,9 @@ type Config struct {
 	Guards map[string]Guard `yaml:"guards"`
 	// Telemetry tells an OpenTelemetry collector of requests and their attempts.
 	Telemetry Telemetry `yaml:"telemetry"`
+	// Bodies says whose prompts and answers are stored, sealed, for `headrace` and
+	// the page of a request: nobody's, unless a key or a team stands there.
+	Bodies Bodies `yaml:"bodies"`
 	// Alerts are addresses that are told what an operator wants to know. What
 	// webhooks.allow says holds for them, too.
 	Alerts []Alert `yaml:"alerts"`
@@ -759,6 +762,21 @@ type Webhooks struct {
 	Allow []string `yaml:"allow"`
 }
 
+// Bodies says whose prompts and answers are stored.
+type Bodies struct {
+	// Keys are keys by their ids or names.
+	Keys []string `yaml:"keys"`
+	// Teams are teams all of whose keys count.
+	Teams []string `yaml:"teams"`
+	// Redact is what is taken out before anything is stored; empty takes out
+	// nothing.
+	Redact []string `yaml:"redact" enum:"pii,secret"`
+	// Bytes is how much is stored of a request and of an answer, each.
+	Bytes ByteSize `yaml:"bytes" min:"1KB" max:"1MB"`
+	// Keep is how long it is stored.
+	Keep Duration `yaml:"keep" min:"1m"`
+}
+
 // Alert is an address that is told, by signed messages (Standard Webhooks).
 type Alert struct {
 	// URL is the address.
@@ -871,6 +889,7 @@ func Default() *Config {
 			Enabled: true, Window: Duration(time.Minute), Rate: 600, Margin: 3, Latency: Duration(30 * time.Second), Cancel: Duration(time.Minute),
 			Parallel: 16, Call: Duration(5 * time.Minute), Keep: Duration(29 * 24 * time.Hour),
 		},
+		Bodies:    Bodies{Redact: []string{"pii", "secret"}, Bytes: 64 * KB, Keep: Duration(7 * 24 * time.Hour)},
 		Telemetry: Telemetry{Sample: 1, Service: "headrace"},
 		Shutdown:  Shutdown{Listen: Duration(5 * time.Second), Drain: Duration(10 * time.Minute)},
 	}

@@ -155,8 +155,15 @@ func keyNames(rule string) []string {
 	return nil
 }
 
-// plainValue gives a scalar as JSON would hold it.
+// plainValue gives a scalar, or a list of them, as JSON would hold it.
 func plainValue(v reflect.Value) any {
+	if v.Kind() == reflect.Slice {
+		list := make([]any, v.Len())
+		for i := range list {
+			list[i] = plainValue(v.Index(i))
+		}
+		return list
+	}
 	switch v.Kind() {
 	case reflect.Bool:
 		return v.Bool()

@@ -188,12 +188,20 @@ routes:
       - {model: rehearsal-swift/steady, thinking: low}
       - {model: rehearsal-deep/thinker, thinking: high}
     success: {schema: true, tools_valid: true, not: [refusal, truncated, empty]}
+experiments:
+  demo-faster:
+    on: %s
+    least: 20
+    arms:
+      - {name: now}
+      - {name: swift, model: rehearsal-swift/steady}
+    winner: ask
 budgets:
   teams:
     %s: {daily: 0.002}
     demo-shop: {monthly: 25}
     demo-research: {weekly: 10}
-`, routeSmart, routeCheap, routeLadder, teamInterns)
+`, routeSmart, routeCheap, routeLadder, routeCheap, teamInterns)
 	return []byte(b.String())
 }
 

@@ -159,13 +159,17 @@ var kinds = []kind{
 	{"a batch of ten", 2, "demo-reports", func(ctx context.Context, c *call) { c.batch(ctx) }},
 	{"helpdesk with a tool", 12, "demo-helpdesk", func(ctx context.Context, c *call) { c.toolLoop(ctx) }},
 	{"ladder with a schema", 14, "demo-helpdesk", func(ctx context.Context, c *call) {
-		c.post(ctx, "/v1/chat/completions", tags("triage", ""), triage(c.line()))
+		if c.post(ctx, "/v1/chat/completions", tags("triage", ""), triage(c.line())) != nil {
+			c.verdict(ctx)
+		}
 	}},
 	{"product search", 8, "demo-webshop", func(ctx context.Context, c *call) {
 		c.post(ctx, "/v1/embeddings", tags("search", ""), object{"model": "rehearsal/embed", "input": c.line()})
 	}},
 	{"report, Responses", 8, "demo-reports", func(ctx context.Context, c *call) {
-		c.post(ctx, "/v1/responses", tags("reports", ""), object{"model": routeCheap, "input": c.line(), "store": false})
+		if c.post(ctx, "/v1/responses", tags("reports", "report-"+strconv.Itoa(c.n)), object{"model": routeCheap, "input": c.line(), "store": false}) != nil {
+			c.verdict(ctx)
+		}
 	}},
 	{"report, Gemini", 6, "demo-reports", func(ctx context.Context, c *call) {
 		c.post(ctx, "/v1beta/models/"+routeCheap+":generateContent", tags("reports", ""),
@@ -266,6 +270,7 @@ type call struct {
 	n    int
 	draw uint64
 	key  string
+	id   string // of its last request
 }
 
 func (c *call) line() string { return lines[c.draw%uint64(len(lines))] }
@@ -324,8 +329,25 @@ func (c *call) do(ctx context.Context, method, path string, h http.Header, body 
 	if err != nil {
 		return 0, nil, err
 	}
+	c.id = r.Header.Get("X-Headrace-Request-Id")
 	text, err = io.ReadAll(io.LimitReader(r.Body, maxAnswer))
 	return r.StatusCode, text, errors.Join(err, r.Body.Close())
+}
+
+// verdictAfter is how long a caller thinks about an answer.
+const verdictAfter = 500 * time.Millisecond
+
+// verdict says how the last answer was: eight of ten were of use.
+func (c *call) verdict(ctx context.Context) {
+	id := c.id
+	t := time.NewTimer(verdictAfter)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+		return
+	}
+	c.post(ctx, "/v1/feedback", nil, object{"request_id": id, "success": c.draw/16%10 < 8})
 }
 
 // toolLoop asks for a tool call, answers it and reads the end: two requests of

@@ -116,6 +116,9 @@ type Options struct {
 	Webhooks Webhooks
 	// Tally counts what the rules find; nil counts nothing.
 	Tally *guard.Tally
+	// Bodies keeps what was said, of callers that the operator names; nil keeps
+	// nothing.
+	Bodies Bodies
 	// Traces tells of requests elsewhere; nil tells nobody.
 	Traces Traces
 	// Files has what clients upload for their batches; nil takes none.
@@ -188,6 +191,7 @@ func (x *exchange) receive(req *http.Request, path asked) (ctx context.Context, 
 	if *draft, fail = x.read(req, path); fail != nil {
 		return ctx, cancel, caller, draft, fail
 	}
+	x.overhear(caller, draft)
 	if fail = wishes(draft, req.Header); fail != nil {
 		return ctx, cancel, caller, draft, fail
 	}
@@ -256,6 +260,8 @@ type exchange struct {
 	given    *variant.Given
 	unvaried llm.Draft
 	apart    bool
+	// hears keeps what is said; nil mostly.
+	hears *hearing
 }
 
 // begin begins a request that came in by a door; end ends it.
@@ -323,6 +329,9 @@ func (x *exchange) end() {
 		panic(v)
 	}
 	x.g.o.Ledger.Note(*row)
+	if x.hears != nil {
+		x.g.o.Bodies.Note(&x.hears.said)
+	}
 	if r.abort {
 		panic(http.ErrAbortHandler)
 	}
