@@ -3,7 +3,6 @@ package recall
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -29,7 +28,6 @@ type Bodies struct {
 	o    BodiesOptions
 	in   chan said
 	lost atomic.Int64
-	once sync.Once
 }
 
 // said is one that waits: text makes what is kept, nil for nothing.
