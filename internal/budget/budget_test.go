@@ -308,6 +308,22 @@ func TestFreeWhenUsedUp(t *testing.T) {
 	})
 }
 
+// A budget below the least that a request can cost refuses the first one too,
+// when nobody knows yet what was spent of it.
+func TestTooSmallAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := keep(t, newShelf(of(budget.Key, "k", budget.Daily, usd/2)), budget.Options{})
+		for range 2 {
+			tab := k.Open(&budget.Caller{Key: "k"}, time.Now())
+			if _, err := tab.Hold(t.Context(), 2*usd, usd); err == nil || err.Class != llm.QuotaExhausted {
+				t.Errorf("%v", err)
+			}
+			tab.Close(0)
+		}
+	})
+}
+
 // While the store fails, what is leased goes on and nothing beyond; an
 // exhausted lease is no exhausted budget.
 func TestStoreDown(t *testing.T) {

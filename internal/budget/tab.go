@@ -101,7 +101,8 @@ func (t *Tab) hold(ctx context.Context, want, least llm.Nanodollars) (llm.Nanodo
 			return t.held, nil
 		case over, target < least && !others:
 			l, p := t.lines[at], t.purses[at]
-			if k.down && (!p.known || p.account.Spent+p.account.Leased < l.Limit) || !p.known {
+			// Whatever was spent of it, a budget below the least is too small.
+			if l.Limit >= least && (!p.known || k.down && p.account.Spent+p.account.Leased < l.Limit) {
 				return 0, unavailable()
 			}
 			return 0, exhausted(l, p)
