@@ -55,6 +55,10 @@ export interface AuditVerdict {
   why?: string;
 }
 
+export interface BodiesAnswer {
+  bodies: unknown;
+}
+
 export interface Bounded {
   high: number;
   low: number;
@@ -106,6 +110,20 @@ export interface BudgetSpec {
   scope?: "key" | "team" | "tag";
   subject?: string;
   window?: "daily" | "weekly" | "monthly" | "total";
+}
+
+export interface Candidate {
+  asked: boolean;
+  chance: number;
+  collapsed: boolean;
+  expected_cost_nanodollars?: number;
+  expected_first_token_p95_ms?: number;
+  expected_success: number;
+  first: boolean;
+  left?: string;
+  rung: number;
+  target: string;
+  thinking?: string;
 }
 
 export interface ClassCount {
@@ -327,6 +345,29 @@ export interface ExperimentPoint {
 export interface ExperimentSetting {
   name: string;
   value: string;
+}
+
+export interface Explanation {
+  candidates: Candidate[];
+  chance: number;
+  delta: number;
+  fault?: string;
+  feedback: Feedback[];
+  labels: number;
+  request: Request;
+  route: string;
+  rule: string;
+  success: number;
+  task: string;
+  why: string;
+}
+
+export interface Feedback {
+  at: string;
+  explicit: boolean;
+  score: number;
+  signal: string;
+  value_nanodollars?: number;
 }
 
 export interface GuardrailState {
@@ -866,6 +907,31 @@ export interface Step {
   target: string;
   tries: number;
   why: string;
+}
+
+export interface SuccessAnswer {
+  by: string[];
+  rows: SuccessRow[];
+  since?: string;
+  until?: string;
+}
+
+export interface SuccessRow {
+  attempts: number;
+  cost_nanodollars: number;
+  cost_per_success_nanodollars?: number;
+  ended_well: number;
+  escalated: number;
+  explicit: number;
+  explicit_score: number;
+  implicit: number;
+  model: string;
+  requests: number;
+  route: string;
+  successes: number;
+  task: string;
+  unpriced: number;
+  value_nanodollars: number;
 }
 
 export interface TargetHealth {

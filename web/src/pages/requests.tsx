@@ -1,9 +1,9 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { get, query, useApi } from "../api.js";
-import { brief, count, moment, money, plural, span, words } from "../format.js";
+import { brief, count, moment, money, percent, plural, span, words } from "../format.js";
 import { setQuery, url } from "../route.js";
 import type { PageProps } from "../app.js";
-import type { Attempt, KeyList, Request, RequestAnswer, RequestList, Tokens } from "../schema.js";
+import type { Attempt, Explanation, KeyList, Request, RequestAnswer, RequestList, Tokens } from "../schema.js";
 import { Ago, Button, Choice, Copy, Empty, Figures, Input, Page, Panel, Problem, Select, Shown, Table, Tag } from "../ui.js";
 
 export default function Requests({ at }: PageProps) {
@@ -144,6 +144,7 @@ function Detail({ r }: { r: Request }) {
       <Panel title="Attempts">
         {attempts.length ? <Waterfall r={r} attempts={attempts} /> : <p class="muted">No provider was asked.</p>}
       </Panel>
+      <Why id={r.id} />
       {r.warnings.length > 0 && <Panel title="Warnings"><ul class="tight" style={{ paddingLeft: "18px" }}>{r.warnings.map((w) => <li class="wrap">{w}</li>)}</ul></Panel>}
       <div class="two">
         <Panel title="What was asked">
@@ -207,6 +208,33 @@ function Usage({ r, attempts }: { r: Request; attempts: Attempt[] }) {
       { name: "Out", num: true, cell: (x) => count(x.u.output) },
       { name: "Cost", num: true, cell: (x) => <Price c={x.c} used={Boolean(x.u.source)} /> },
     ]} />
+  );
+}
+
+/** Why is what could have been asked, and what was expected of it; nothing for a request that went the one way there was. */
+function Why({ id }: { id: string }) {
+  const loaded = useApi<Explanation>("requests/" + encodeURIComponent(id) + "/explain");
+  const e = loaded.data;
+  if (!e || (!e.candidates.length && !e.feedback.length && !e.why)) return null;
+  return (
+    <Panel flush title={<>Why it went there {e.route && <a class="tag accent" href={url("routes", e.route)}>{e.route}</a>}</>} actions={e.task ? <span class="small muted">task {e.task}</span> : undefined}
+      foot={e.candidates.length > 0 ? `Chosen by ${words(e.rule)}; this rests on ${+e.labels.toPrecision(3)} pieces of feedback${e.delta >= 0 ? `, and up to ${percent(e.delta)} of success may be given up for the price` : ""}.` : undefined}>
+      {e.why && <div class="in">{e.why}{e.fault && <span class="bad"> What was wrong with the answer: {e.fault}.</span>}</div>}
+      {e.candidates.length > 0 && <Table label="What could have been asked" rows={e.candidates} id={(c) => c.rung + c.target + c.thinking} dim={(c) => Boolean(c.left)} columns={[
+        { name: "Target", cell: (c) => <span class="row" style={{ flexWrap: "nowrap" }}>{c.rung > 0 && <span class="step" aria-hidden="true">{c.rung}</span>}<span class="mono nowrap">{c.target}</span>{c.thinking && <Tag>thinks {c.thinking}</Tag>}{c.first ? <Tag tone="accent">asked first</Tag> : c.asked ? <Tag tone="accent">asked</Tag> : null}{c.collapsed && <Tag tone="bad">collapsed</Tag>}</span> },
+        { name: "Expected success", num: true, cell: (c) => (c.left ? <span class="muted">–</span> : percent(c.expected_success)) },
+        { name: "Expected cost", num: true, cell: (c) => (c.expected_cost_nanodollars === undefined ? <span class="muted">–</span> : money(c.expected_cost_nanodollars)) },
+        { name: "First token, p95", num: true, low: true, cell: (c) => (c.expected_first_token_p95_ms ? span(c.expected_first_token_p95_ms) : <span class="muted">–</span>) },
+        { name: "Chance", num: true, low: true, cell: (c) => (c.left ? <span class="muted">–</span> : percent(c.chance)) },
+        { name: "Left out because", cell: (c) => c.left ?? "" },
+      ]} />}
+      {e.feedback.length > 0 && <Table label="What came to be known of it" rows={e.feedback} id={(f) => f.at + f.signal} columns={[
+        { name: "Feedback", cell: (f) => (f.explicit ? <Tag tone="accent">said</Tag> : <Tag>{words(f.signal)}</Tag>) },
+        { name: "Score", num: true, cell: (f) => +f.score.toPrecision(3) },
+        { name: "Worth", num: true, cell: (f) => (f.value_nanodollars === undefined ? <span class="muted">–</span> : money(f.value_nanodollars)) },
+        { name: "When", num: true, cell: (f) => <Ago at={f.at} /> },
+      ]} />}
+    </Panel>
   );
 }
 

@@ -2,7 +2,7 @@ import { useApi, query } from "../api.js";
 import { compact, count, money, percent, rate, words } from "../format.js";
 import { setQuery, url } from "../route.js";
 import type { PageProps } from "../app.js";
-import type { ErrorTable, Route, RouteList, Rung } from "../schema.js";
+import type { ErrorTable, Route, RouteList, Rung, SuccessAnswer } from "../schema.js";
 import { Choice, Empty, Page, Panel, Shown, Table, Tag } from "../ui.js";
 
 export default function Routes({ at }: PageProps) {
@@ -18,7 +18,7 @@ export default function Routes({ at }: PageProps) {
           if (!rows.length) {
             return <Panel label="Routes"><Empty title={name ? "There is no such route" : "There is no route yet"} actions={<a class="btn" href={url("settings")}>To the configuration</a>}>A route is a line of the configuration: <code>smart: [anthropic/claude-opus-5-5, openai/gpt-5.5]</code> under <code>routes</code>. Clients then ask for the model “smart”.</Empty></Panel>;
           }
-          return <>{rows.map((r) => <Picture r={r} key={r.name} />)}{name && <Errors route={name} />}</>;
+          return <>{rows.map((r) => <Picture r={r} key={r.name} />)}<Successes route={name} since={since} />{name && <Errors route={name} />}</>;
         }}
       </Shown>
     </Page>
@@ -45,6 +45,29 @@ function Picture({ r }: { r: Route }) {
 
 function Share({ x }: { x: Rung }) {
   return <span class="row" style={{ flexWrap: "nowrap", minWidth: "110px" }}><span class="grow" aria-hidden="true"><span class="bar" style={{ display: "block", "--w": x.share * 100, "--c": "var(--c1)" }} /></span><span class="num" style={{ width: "52px" }}>{percent(x.share)}</span></span>;
+}
+
+function Successes({ route, since }: { route?: string; since: string }) {
+  const loaded = useApi<SuccessAnswer>(query("success", { by: "route,task,model", since }));
+  return (
+    <Panel title="What a success costs" flush foot="A success is what somebody said it was; where nobody said anything, an answer that came whole, in which no check found a fault and after which no sign told a failure.">
+      <Shown from={loaded}>
+        {({ rows: all }) => {
+          const rows = all.filter((r) => !route || r.route === route);
+          return rows.length ? <Table label="What a success costs" rows={rows.slice(0, 50)} id={(r) => r.route + "\0" + r.task + "\0" + r.model} columns={[
+            { name: "Asked for", cell: (r) => <span class="mono nowrap">{r.route || "–"}</span>, by: (r) => r.route },
+            { name: "Task", cell: (r) => <span class="cut" style={{ display: "block" }} title={r.task}>{r.task || <span class="muted">–</span>}</span>, by: (r) => r.task },
+            { name: "Answered by", low: true, cell: (r) => <span class="mono nowrap">{r.model || <span class="muted">nobody</span>}</span>, by: (r) => r.model },
+            { name: "Requests", num: true, cell: (r) => count(r.requests), by: (r) => r.requests },
+            { name: "Escalated", num: true, low: true, cell: (r) => count(r.escalated), by: (r) => r.escalated },
+            { name: "Successes", num: true, cell: (r) => <span title={`${count(r.explicit)} with feedback, ${count(r.implicit)} with a sign of failure, ${count(r.ended_well)} ended well`}>{percent(r.successes / Math.max(1, r.requests))}</span>, by: (r) => r.successes / Math.max(1, r.requests) },
+            { name: "A success costs", num: true, cell: (r) => (r.cost_per_success_nanodollars === undefined ? <span class="muted">–</span> : money(r.cost_per_success_nanodollars)), by: (r) => r.cost_per_success_nanodollars ?? Infinity },
+            { name: "Cost", num: true, low: true, cell: (r) => money(r.cost_nanodollars), by: (r) => r.cost_nanodollars },
+          ]} /> : <Empty title="Nothing was asked in this time">Tell what became of an answer with <code>POST /v1/feedback</code>; then this says what a success really costs.</Empty>;
+        }}
+      </Shown>
+    </Panel>
+  );
 }
 
 function Errors({ route }: { route: string }) {

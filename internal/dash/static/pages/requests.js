@@ -1,7 +1,7 @@
 import { Fragment, jsx, jsxs } from "preact/jsx-runtime";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { get, query, useApi } from "../api.js";
-import { brief, count, moment, money, plural, span, words } from "../format.js";
+import { brief, count, moment, money, percent, plural, span, words } from "../format.js";
 import { setQuery, url } from "../route.js";
 import { Ago, Button, Choice, Copy, Empty, Figures, Input, Page, Panel, Problem, Select, Shown, Table, Tag } from "../ui.js";
 function Requests({ at }) {
@@ -138,6 +138,7 @@ function Detail({ r }) {
       { name: "All of it", value: span(r.total_ms), note: attempts.length === 1 ? "1 attempt" : attempts.length + " attempts" }
     ] }),
     /* @__PURE__ */ jsx(Panel, { title: "Attempts", children: attempts.length ? /* @__PURE__ */ jsx(Waterfall, { r, attempts }) : /* @__PURE__ */ jsx("p", { class: "muted", children: "No provider was asked." }) }),
+    /* @__PURE__ */ jsx(Why, { id: r.id }),
     r.warnings.length > 0 && /* @__PURE__ */ jsx(Panel, { title: "Warnings", children: /* @__PURE__ */ jsx("ul", { class: "tight", style: { paddingLeft: "18px" }, children: r.warnings.map((w) => /* @__PURE__ */ jsx("li", { class: "wrap", children: w })) }) }),
     /* @__PURE__ */ jsxs("div", { class: "two", children: [
       /* @__PURE__ */ jsx(Panel, { title: "What was asked", children: /* @__PURE__ */ jsxs("dl", { class: "kv", children: [
@@ -251,6 +252,59 @@ function Usage({ r, attempts }) {
     { name: "Out", num: true, cell: (x) => count(x.u.output) },
     { name: "Cost", num: true, cell: (x) => /* @__PURE__ */ jsx(Price, { c: x.c, used: Boolean(x.u.source) }) }
   ] });
+}
+function Why({ id }) {
+  const loaded = useApi("requests/" + encodeURIComponent(id) + "/explain");
+  const e = loaded.data;
+  if (!e || !e.candidates.length && !e.feedback.length && !e.why) return null;
+  return /* @__PURE__ */ jsxs(
+    Panel,
+    {
+      flush: true,
+      title: /* @__PURE__ */ jsxs(Fragment, { children: [
+        "Why it went there ",
+        e.route && /* @__PURE__ */ jsx("a", { class: "tag accent", href: url("routes", e.route), children: e.route })
+      ] }),
+      actions: e.task ? /* @__PURE__ */ jsxs("span", { class: "small muted", children: [
+        "task ",
+        e.task
+      ] }) : void 0,
+      foot: e.candidates.length > 0 ? `Chosen by ${words(e.rule)}; this rests on ${+e.labels.toPrecision(3)} pieces of feedback${e.delta >= 0 ? `, and up to ${percent(e.delta)} of success may be given up for the price` : ""}.` : void 0,
+      children: [
+        e.why && /* @__PURE__ */ jsxs("div", { class: "in", children: [
+          e.why,
+          e.fault && /* @__PURE__ */ jsxs("span", { class: "bad", children: [
+            " What was wrong with the answer: ",
+            e.fault,
+            "."
+          ] })
+        ] }),
+        e.candidates.length > 0 && /* @__PURE__ */ jsx(Table, { label: "What could have been asked", rows: e.candidates, id: (c) => c.rung + c.target + c.thinking, dim: (c) => Boolean(c.left), columns: [
+          { name: "Target", cell: (c) => /* @__PURE__ */ jsxs("span", { class: "row", style: { flexWrap: "nowrap" }, children: [
+            c.rung > 0 && /* @__PURE__ */ jsx("span", { class: "step", "aria-hidden": "true", children: c.rung }),
+            /* @__PURE__ */ jsx("span", { class: "mono nowrap", children: c.target }),
+            c.thinking && /* @__PURE__ */ jsxs(Tag, { children: [
+              "thinks ",
+              c.thinking
+            ] }),
+            c.first ? /* @__PURE__ */ jsx(Tag, { tone: "accent", children: "asked first" }) : c.asked ? /* @__PURE__ */ jsx(Tag, { tone: "accent", children: "asked" }) : null,
+            c.collapsed && /* @__PURE__ */ jsx(Tag, { tone: "bad", children: "collapsed" })
+          ] }) },
+          { name: "Expected success", num: true, cell: (c) => c.left ? /* @__PURE__ */ jsx("span", { class: "muted", children: "–" }) : percent(c.expected_success) },
+          { name: "Expected cost", num: true, cell: (c) => c.expected_cost_nanodollars === void 0 ? /* @__PURE__ */ jsx("span", { class: "muted", children: "–" }) : money(c.expected_cost_nanodollars) },
+          { name: "First token, p95", num: true, low: true, cell: (c) => c.expected_first_token_p95_ms ? span(c.expected_first_token_p95_ms) : /* @__PURE__ */ jsx("span", { class: "muted", children: "–" }) },
+          { name: "Chance", num: true, low: true, cell: (c) => c.left ? /* @__PURE__ */ jsx("span", { class: "muted", children: "–" }) : percent(c.chance) },
+          { name: "Left out because", cell: (c) => c.left ?? "" }
+        ] }),
+        e.feedback.length > 0 && /* @__PURE__ */ jsx(Table, { label: "What came to be known of it", rows: e.feedback, id: (f) => f.at + f.signal, columns: [
+          { name: "Feedback", cell: (f) => f.explicit ? /* @__PURE__ */ jsx(Tag, { tone: "accent", children: "said" }) : /* @__PURE__ */ jsx(Tag, { children: words(f.signal) }) },
+          { name: "Score", num: true, cell: (f) => +f.score.toPrecision(3) },
+          { name: "Worth", num: true, cell: (f) => f.value_nanodollars === void 0 ? /* @__PURE__ */ jsx("span", { class: "muted", children: "–" }) : money(f.value_nanodollars) },
+          { name: "When", num: true, cell: (f) => /* @__PURE__ */ jsx(Ago, { at: f.at }) }
+        ] })
+      ]
+    }
+  );
 }
 const doors = {
   openai: { chat: "/v1/chat/completions", embed: "/v1/embeddings", moderate: "/v1/moderations" },

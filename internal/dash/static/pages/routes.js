@@ -26,6 +26,7 @@ function Routes({ at }) {
         }
         return /* @__PURE__ */ jsxs(Fragment, { children: [
           rows.map((r) => /* @__PURE__ */ jsx(Picture, { r }, r.name)),
+          /* @__PURE__ */ jsx(Successes, { route: name, since }),
           name && /* @__PURE__ */ jsx(Errors, { route: name })
         ] });
       } })
@@ -76,6 +77,26 @@ function Share({ x }) {
     /* @__PURE__ */ jsx("span", { class: "grow", "aria-hidden": "true", children: /* @__PURE__ */ jsx("span", { class: "bar", style: { display: "block", "--w": x.share * 100, "--c": "var(--c1)" } }) }),
     /* @__PURE__ */ jsx("span", { class: "num", style: { width: "52px" }, children: percent(x.share) })
   ] });
+}
+function Successes({ route, since }) {
+  const loaded = useApi(query("success", { by: "route,task,model", since }));
+  return /* @__PURE__ */ jsx(Panel, { title: "What a success costs", flush: true, foot: "A success is what somebody said it was; where nobody said anything, an answer that came whole, in which no check found a fault and after which no sign told a failure.", children: /* @__PURE__ */ jsx(Shown, { from: loaded, children: ({ rows: all }) => {
+    const rows = all.filter((r) => !route || r.route === route);
+    return rows.length ? /* @__PURE__ */ jsx(Table, { label: "What a success costs", rows: rows.slice(0, 50), id: (r) => r.route + "\0" + r.task + "\0" + r.model, columns: [
+      { name: "Asked for", cell: (r) => /* @__PURE__ */ jsx("span", { class: "mono nowrap", children: r.route || "–" }), by: (r) => r.route },
+      { name: "Task", cell: (r) => /* @__PURE__ */ jsx("span", { class: "cut", style: { display: "block" }, title: r.task, children: r.task || /* @__PURE__ */ jsx("span", { class: "muted", children: "–" }) }), by: (r) => r.task },
+      { name: "Answered by", low: true, cell: (r) => /* @__PURE__ */ jsx("span", { class: "mono nowrap", children: r.model || /* @__PURE__ */ jsx("span", { class: "muted", children: "nobody" }) }), by: (r) => r.model },
+      { name: "Requests", num: true, cell: (r) => count(r.requests), by: (r) => r.requests },
+      { name: "Escalated", num: true, low: true, cell: (r) => count(r.escalated), by: (r) => r.escalated },
+      { name: "Successes", num: true, cell: (r) => /* @__PURE__ */ jsx("span", { title: `${count(r.explicit)} with feedback, ${count(r.implicit)} with a sign of failure, ${count(r.ended_well)} ended well`, children: percent(r.successes / Math.max(1, r.requests)) }), by: (r) => r.successes / Math.max(1, r.requests) },
+      { name: "A success costs", num: true, cell: (r) => r.cost_per_success_nanodollars === void 0 ? /* @__PURE__ */ jsx("span", { class: "muted", children: "–" }) : money(r.cost_per_success_nanodollars), by: (r) => r.cost_per_success_nanodollars ?? Infinity },
+      { name: "Cost", num: true, low: true, cell: (r) => money(r.cost_nanodollars), by: (r) => r.cost_nanodollars }
+    ] }) : /* @__PURE__ */ jsxs(Empty, { title: "Nothing was asked in this time", children: [
+      "Tell what became of an answer with ",
+      /* @__PURE__ */ jsx("code", { children: "POST /v1/feedback" }),
+      "; then this says what a success really costs."
+    ] });
+  } }) });
 }
 function Errors({ route }) {
   const table = useApi(query("errors", { route }));
