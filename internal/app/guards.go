@@ -52,14 +52,16 @@ func guards(cfg *config.Config) ([]gateway.Guard, error) {
 }
 
 // applies says whether a set is for what a caller asks.
-func applies(names, teams []string) func(asked string, p *access.Principal) bool {
-	return func(asked string, p *access.Principal) bool {
+func applies(patterns, teams []string) func(names []string, p *access.Principal) bool {
+	return func(names []string, p *access.Principal) bool {
 		if len(teams) > 0 && !slices.Contains(teams, p.Team) {
 			return false
 		}
-		return len(names) == 0 || slices.ContainsFunc(names, func(name string) bool {
-			provider, all := strings.CutSuffix(name, "/*")
-			return name == asked || all && strings.HasPrefix(asked, provider+"/")
+		return len(patterns) == 0 || slices.ContainsFunc(patterns, func(pattern string) bool {
+			provider, all := strings.CutSuffix(pattern, "/*")
+			return slices.ContainsFunc(names, func(name string) bool {
+				return name == pattern || all && strings.HasPrefix(name, provider+"/")
+			})
 		})
 	}
 }

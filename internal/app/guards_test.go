@@ -52,7 +52,7 @@ func TestGuards(t *testing.T) {
 		}
 	})
 	l := live(t, nil, `providers:
-  acme: {dialect: openai, base_url: `+u.URL+`/v1, api_key: k}
+  acme: {dialect: openai, base_url: `+u.URL+`/v1, api_key: k, models: [m]}
 routes:
   free: [acme/m]
   safe: [acme/m]
@@ -67,6 +67,7 @@ guards:
       - {name: keys, find: [secret], do: block}
       - {name: plans, words: [project falcon], on: output}
       - {name: own, pattern: 'secret-[0-9]+', on: output, do: redact}
+  vendor: {asked: [acme/*], rules: [{name: vendor, words: [zebra]}]}
   outside: {asked: [asked], rules: [{name: service, webhook: {url: `+hook.URL+`}}]}
   mild: {asked: [lax], rules: [{name: service, webhook: {url: `+hook.URL+`, fail: open}}]}
   form: {asked: [shaped], rules: [{name: form, on: output, schema: '{"type":"object","required":["a"]}'}]}
@@ -151,11 +152,18 @@ guards:
 		}
 	}
 	answers("x")
+	// However a request is asked for, the rules are those of what it leads to.
+	for model, rule := range map[string]string{"safe:floor": "keys", "safe:latest": "keys", "free": "vendor", "free:nitro": "vendor", "acme/m": "vendor", "m": "vendor"} {
+		text := map[string]string{"keys": "AKIAIOSFODNN7EXAMPLE", "vendor": "a zebra"}[rule]
+		if a := l.call("POST", "/v1/chat/completions", `{"model":"`+model+`","messages":[{"role":"user","content":"`+text+`"}]}`); a.status != 400 || !strings.Contains(a.body, `\"`+rule+`\"`) {
+			t.Errorf("%s passed: %d %s", model, a.status, a.body)
+		}
+	}
 	if a := l.call("POST", "/v1/messages", `{"model":"safe","max_tokens":9,"messages":[{"role":"user","content":"AKIAIOSFODNN7EXAMPLE"}]}`); !strings.Contains(a.body, `"type":"policy_blocked"`) || a.header.Get("X-Should-Retry") != "false" {
 		t.Errorf("Claude Code shows a policy_blocked: %s %v", a.body, a.header)
 	}
 	figures := l.call("GET", "/metrics", "").body
-	for _, line := range []string{`{action="redact",kind="email",rule="people",side="input"} 20`, `{action="block",kind="api_key",rule="keys",side="input"} 11`, `rule="plans",side="output"} 10`} {
+	for _, line := range []string{`{action="redact",kind="email",rule="people",side="input"} 20`, `{action="block",kind="api_key",rule="keys",side="input"} 13`, `rule="plans",side="output"} 10`} {
 		if !strings.Contains(figures, "headrace_guard_findings_total") || !strings.Contains(figures, line) {
 			t.Errorf("the figures have no %s", line)
 		}

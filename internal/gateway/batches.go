@@ -862,6 +862,6 @@ func answerError(it *batch.Item) (int, []byte) {
 
 // leads says whether a model's name leads anywhere that the caller may go.
 func (x *exchange) leads(p *access.Principal, d *door, op llm.Op, model string) *llm.Error {
-	_, fail := route.Make(route.Facts{Model: model, Vendor: d.vendor, Allowed: p.MayUse, Embed: op == llm.OpEmbed}, x.s.Catalog, x.s.Policy)
+	_, fail := route.Make(route.Facts{Model: x.s.plain(model), Vendor: d.vendor, Allowed: p.MayUse, Embed: op == llm.OpEmbed}, x.s.Catalog, x.s.Policy)
 	return fail
 }

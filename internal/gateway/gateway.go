@@ -217,16 +217,7 @@ func (x *exchange) run(ctx context.Context, p *access.Principal, d *llm.Draft, t
 // ready does what comes before a provider is asked. settle ends what is reserved
 // for the caller; without one the request is answered.
 func (x *exchange) ready(ctx context.Context, p *access.Principal, d *llm.Draft, tags []string) (_ *route.Plan, settle func(took int64), fail *llm.Error) {
-	if fail := x.plainly(d); fail != nil {
-		return nil, nil, fail
-	}
-	x.about(d)
-	x.label(d, tags)
-	keep := &x.reply.keep
-	if fail := keep.goOn(ctx, d); fail != nil {
-		return nil, nil, fail
-	}
-	if fail := x.guard(ctx, p, d); fail != nil {
+	if fail := x.understand(ctx, p, d, tags); fail != nil {
 		return nil, nil, fail
 	}
 	x.vary(p, d)
@@ -235,7 +226,7 @@ func (x *exchange) ready(ctx context.Context, p *access.Principal, d *llm.Draft,
 		return nil, nil, fail
 	}
 	x.reply.bill = bill
-	keep.restore(d)
+	x.reply.keep.restore(d)
 	plan, fail := x.plan(p, d)
 	if fail != nil {
 		return nil, nil, fail
@@ -245,6 +236,20 @@ func (x *exchange) ready(ctx context.Context, p *access.Principal, d *llm.Draft,
 	}
 	settle, fail = x.g.o.Limits.Reserve(p, &plan, x.estimate(p, d), x.reply.start)
 	return &plan, settle, fail
+}
+
+// understand notes what a request is, gives it the conversation that it goes on
+// from, and holds it to the operator's rules.
+func (x *exchange) understand(ctx context.Context, p *access.Principal, d *llm.Draft, tags []string) *llm.Error {
+	if fail := x.plainly(d); fail != nil {
+		return fail
+	}
+	x.about(d)
+	x.label(d, tags)
+	if fail := x.reply.keep.goOn(ctx, d); fail != nil {
+		return fail
+	}
+	return x.guard(ctx, p, d)
 }
 
 // exchange is one request: the row that is written of it, the reply, and the

@@ -8,13 +8,15 @@ import (
 	"headrace/internal/access"
 	"headrace/internal/guard"
 	"headrace/internal/llm"
+	"headrace/internal/route"
 )
 
 // Guard is a set of rules for some of the requests.
 type Guard struct {
 	Name string
-	// Applies says for which: by the name that the client asks for, and who it is.
-	Applies func(asked string, p *access.Principal) bool
+	// Applies says for which: by the names that a request has, which are what its
+	// client asks for and each provider/model that this leads to, and by who asks.
+	Applies func(names []string, p *access.Principal) bool
 	Rules   *guard.Rules
 }
 
@@ -34,9 +36,13 @@ type guarded struct {
 // guard holds a request to the rules that apply to it, and says what of its
 // answer must be looked at.
 func (x *exchange) guard(ctx context.Context, p *access.Principal, d *llm.Draft) *llm.Error {
+	if len(x.s.Guards) == 0 {
+		return nil
+	}
 	var all []*guard.Rules
+	names := x.names(d)
 	for i := range x.s.Guards {
-		if g := &x.s.Guards[i]; g.Applies(d.Head.Model, p) {
+		if g := &x.s.Guards[i]; g.Applies(names, p) {
 			all = append(all, g.Rules)
 		}
 	}
@@ -69,6 +75,21 @@ func (x *exchange) guard(ctx context.Context, p *access.Principal, d *llm.Draft)
 		d.Words = d.Op == llm.OpChat && (w.rules.Out() || !w.vault.Empty())
 	}
 	return nil
+}
+
+// names are what rules may call a request by.
+func (x *exchange) names(d *llm.Draft) []string {
+	vendor := x.reply.door.vendor
+	if d.Op == llm.OpRaw || d.Head.Model == "" {
+		return []string{vendor + "/" + d.Path}
+	}
+	names := []string{x.s.base(d.Head.Model)}
+	// Where it leads nowhere the plan says so.
+	plan, _ := route.Make(route.Facts{Model: names[0], Vendor: vendor, Embed: d.Op == llm.OpEmbed}, x.s.Catalog, x.s.Policy)
+	for i := range plan.Targets {
+		names = append(names, plan.Targets[i].String())
+	}
+	return names
 }
 
 // respell gives a draft other bytes.

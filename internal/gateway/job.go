@@ -67,7 +67,7 @@ func (g *Gateway) Leads(p *access.Principal, dialect llm.Dialect, op llm.Op, mod
 		return route.Target{}, llm.Errorf(llm.Unsupported, "there is no dialect %q", dialect)
 	}
 	s := g.snapshot.Load()
-	plan, fail := route.Make(route.Facts{Model: model, Vendor: d.vendor, Allowed: p.MayUse, Embed: op == llm.OpEmbed}, s.Catalog, s.Policy)
+	plan, fail := route.Make(route.Facts{Model: s.plain(model), Vendor: d.vendor, Allowed: p.MayUse, Embed: op == llm.OpEmbed}, s.Catalog, s.Policy)
 	if fail != nil {
 		return route.Target{}, fail
 	}
@@ -96,14 +96,7 @@ func (x *exchange) draft(ctx context.Context, j *Job, path asked) (llm.Draft, *l
 	if fail := wishes(&d, j.Header); fail != nil {
 		return d, fail
 	}
-	if fail := x.plainly(&d); fail != nil {
-		return d, fail
-	}
-	x.about(&d)
-	if fail := x.reply.keep.goOn(ctx, &d); fail != nil {
-		return d, fail
-	}
-	if fail := x.guard(ctx, &j.Caller, &d); fail != nil {
+	if fail := x.understand(ctx, &j.Caller, &d, j.Header["X-Headrace-Tags"]); fail != nil {
 		return d, fail
 	}
 	x.reply.keep.restore(&d)
@@ -200,11 +193,7 @@ func (g *Gateway) Deliver(ctx context.Context, j *Job, t *route.Target, a *llm.A
 }
 
 func (x *exchange) deliver(ctx context.Context, j *Job, path asked, t *route.Target, a *llm.Answer) *llm.Error {
-	d, fail := x.draft(ctx, j, path)
-	if fail != nil {
-		return fail
-	}
-	x.label(&d, j.Header["X-Headrace-Tags"])
+	var fail *llm.Error
 	if j.Tab != nil {
 		x.reply.bill = x.billOf(j.Tab)
 	} else if x.reply.bill, fail = x.open(&j.Caller, j.Header["X-Headrace-Tags"]); fail != nil {
@@ -212,8 +201,13 @@ func (x *exchange) deliver(ctx context.Context, j *Job, path asked, t *route.Tar
 	}
 	out := relay.Outcome{OK: true, Committed: true, Warnings: relay.Warnings(a.Losses), Attempts: []relay.Attempt{{
 		N: 1, Provider: t.Provider, Model: t.Model, Why: "in a batch of the provider's", Sent: true, Start: x.reply.start,
-		Status: http.StatusOK, Op: d.Op, Usage: a.Glance.Usage, Finish: a.Glance.Finish, UpstreamID: a.UpstreamID,
+		Status: http.StatusOK, Op: x.reply.door.op, Usage: a.Glance.Usage, Finish: a.Glance.Finish, UpstreamID: a.UpstreamID,
 	}}}
+	d, fail := x.draft(ctx, j, path)
+	if fail != nil { // the provider is paid all the same
+		x.ended(&out, &d)
+		return fail
+	}
 	err := x.reply.Whole(a, relay.Meta{Target: t, Attempts: 1, Warnings: out.Warnings})
 	if err != nil {
 		out.Class = asError(err, llm.MalformedUpstream).Class

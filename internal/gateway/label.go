@@ -12,7 +12,7 @@ import (
 // and its tags. Tags that are none are refused where they matter (open), and
 // left out here.
 func (x *exchange) label(d *llm.Draft, tags []string) {
-	if name := x.s.plain(d.Head.Model); x.s.Policy.Is(name) {
+	if name := x.s.base(d.Head.Model); x.s.Policy.Is(name) {
 		x.row.Label.Route = name
 	}
 	x.row.Label.Task, x.row.Session = d.Task, d.Session

@@ -33,6 +33,9 @@ func (s *Snapshot) plain(name string) string {
 	return short
 }
 
+// base is what a name names: plain, and without an order behind it.
+func (s *Snapshot) base(name string) string { return route.Base(s.plain(name), s.Catalog, s.Policy) }
+
 // shows reports whether a model or a route has this name.
 func (s *Snapshot) shows(name string) bool {
 	return slices.ContainsFunc(s.Models, func(m llm.ModelInfo) bool { return m.ID == name }) || len(s.Catalog.Offers(name)) > 0

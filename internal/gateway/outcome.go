@@ -47,7 +47,7 @@ func (z *sizer) cut(c *catalog.Catalog, provider, model string, u llm.Usage) str
 func (x *exchange) ended(out *relay.Outcome, d *llm.Draft) (took int64) {
 	r, row := &x.reply, &x.row
 	row.Needs = atSight(d)
-	row.Class, row.Committed, row.Warnings = out.Class, out.Committed, append(slices.Clip(out.Warnings), r.keep.warnings...)
+	row.Class, row.Committed, row.Warnings = out.Class, out.Committed, r.warnings(out.Warnings)
 	if r.keep.failed != nil {
 		row.Class = r.keep.failed.Class
 	}

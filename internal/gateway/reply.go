@@ -31,6 +31,8 @@ type reply struct {
 	size  sizer
 	keep  keeping
 	bill  *bill
+	// warned is what the client is told before a provider is asked.
+	warned []string
 	// guarded looks at the answer; nil where no rule applies.
 	guarded *guarded
 	// trip is its way up a ladder; nil mostly.
@@ -72,11 +74,16 @@ func (r *reply) headers(m relay.Meta) http.Header {
 	if m.Attempts > 0 {
 		h["X-Headrace-Attempts"] = []string{strconv.Itoa(m.Attempts)}
 	}
-	m.Warnings = append(slices.Clip(m.Warnings), r.guarded.warnings()...)
-	if len(m.Warnings) > 0 {
-		h["X-Headrace-Warnings"] = []string{headerText(strings.Join(m.Warnings, "; "))}
+	if w := r.warnings(m.Warnings); len(w) > 0 {
+		h["X-Headrace-Warnings"] = []string{headerText(strings.Join(w, "; "))}
 	}
 	return h
+}
+
+// warnings are all that the client is warned of: what came up on the way to a
+// provider, and before and after that.
+func (r *reply) warnings(onTheWay []string) []string {
+	return slices.Concat(onTheWay, r.warned, r.keep.warnings, r.guarded.warnings())
 }
 
 // headerText keeps a header on one line and of a bounded size.
@@ -124,7 +131,6 @@ func (r *reply) Whole(a *llm.Answer, m relay.Meta) error {
 			return r.Fail(r.keep.failed, m)
 		}
 	}
-	m.Warnings = append(slices.Clip(m.Warnings), r.keep.warnings...)
 	if r.door.op == llm.OpChat && m.Target != nil {
 		if w := r.size.cut(r.catalog, m.Target.Provider, m.Target.Model, a.Glance.Usage); w != "" {
 			m.Warnings = append(slices.Clip(m.Warnings), w)

@@ -97,7 +97,7 @@ func (x *exchange) heard(p *access.Principal, d *llm.Draft, lines []string) *llm
 	if id, ok := x.g.o.Steer.Last(p.KeyID, d.Session); ok {
 		x.g.tell(ledger.Feedback{Request: id, At: x.reply.start, Explicit: true, Signal: "feedback", Score: score})
 	} else {
-		x.reply.keep.warnings = append(x.reply.keep.warnings, "x-headrace-feedback: no earlier request of this conversation is known")
+		x.reply.warned = append(x.reply.warned, "x-headrace-feedback: no earlier request of this conversation is known")
 	}
 	return nil
 }

@@ -137,9 +137,12 @@ func (k *keeping) follow(ctx context.Context, d *llm.Draft, id string) *llm.Erro
 
 // expanded writes a request out with the items that it goes on from.
 func (k *keeping) expanded(d *llm.Draft, items []jsontext.Value) (llm.Draft, *llm.Error) {
-	w, fail := k.door.draft(k.door.Expand(d, items), asked{})
-	w.Header, w.Query, w.Rehearse = d.Header, d.Query, d.Rehearse
-	return w, fail
+	raw := k.door.Expand(d, items)
+	head, err := k.door.Head(d.Op, raw)
+	if err != nil {
+		return llm.Draft{}, asError(err, llm.InvalidRequest)
+	}
+	return d.Respelled(raw, head), nil
 }
 
 // hold puts the provider that holds the conversation first in the plan. Where

@@ -61,7 +61,7 @@ func (x *exchange) takes(g *variant.Given, d *llm.Draft) {
 	}
 	*d = fitted
 	for _, what := range lost {
-		x.reply.keep.warnings = append(x.reply.keep.warnings, "experiment "+g.Experiment.Name+": "+what+": left out")
+		x.reply.warned = append(x.reply.warned, "experiment "+g.Experiment.Name+": "+what+": left out")
 	}
 }
 
@@ -84,7 +84,7 @@ func (x *exchange) lead(plan *route.Plan, f route.Facts) {
 			trouble = fail.Message
 			break
 		}
-		other.Asked = plan.Asked
+		other.Asked, other.Name = plan.Asked, plan.Name
 		for i := range other.Targets {
 			other.Targets[i].Why = why + ": " + other.Targets[i].Why
 		}
@@ -102,7 +102,7 @@ func (x *exchange) lead(plan *route.Plan, f route.Facts) {
 		}
 	}
 	if trouble != "" {
-		x.reply.keep.warnings = append(x.reply.keep.warnings, why+" cannot answer this request: "+trouble)
+		x.reply.warned = append(x.reply.warned, why+" cannot answer this request: "+trouble)
 	}
 }
 

@@ -68,7 +68,7 @@ func (w *run) hedges() (time.Duration, bool) {
 	if w.again() || w.at+1 >= len(w.plan.Targets) || w.sent+2 > w.most {
 		return 0, false
 	}
-	return hedge.After(w.plan.Asked, w.target())
+	return hedge.After(w.plan.Name, w.target())
 }
 
 // hedge is an attempt at the run's present target beside which the next one may
@@ -194,7 +194,7 @@ func (h *hedge) second() Permit {
 		return nil
 	}
 	a := Attempt{N: len(h.out.Attempts) + 1, Provider: t.Provider, Model: t.Model,
-		Why: t.Why + ", beside a slow " + h.plan.Targets[h.at].Provider, Start: time.Now(), Op: h.draft.Op, Streamed: h.draft.Head.Stream}
+		Rung: t.Rung, Why: t.Why + ", beside a slow " + h.plan.Targets[h.at].Provider, Start: time.Now(), Op: h.draft.Op, Streamed: h.draft.Head.Stream}
 	if h.relay.o.Reserver != nil {
 		hold, _, full := h.relay.o.Reserver.Reserve(t, h.draft, 0, 0)
 		if full != nil {

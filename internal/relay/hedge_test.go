@@ -32,7 +32,7 @@ func late(d time.Duration, s step) step {
 // run sends a streamed chat for a route of a, b and c.
 func race(ctx context.Context, u *upstream, h *tail, asked string, reply *client) relay.Outcome {
 	d := llm.NewDraft(llm.OpenAI, llm.OpChat, nil, llm.Head{Stream: true}, func([]byte) (*llm.Request, error) { return &llm.Request{}, nil })
-	plan := route.Plan{Asked: asked, Targets: []route.Target{{Provider: "p", Model: "a"}, {Provider: "q", Model: "b"}, {Provider: "r", Model: "c"}}}
+	plan := route.Plan{Asked: asked, Name: asked, Targets: []route.Target{{Provider: "p", Model: "a"}, {Provider: "q", Model: "b"}, {Provider: "r", Model: "c"}}}
 	return *relay.New(relay.Options{Sender: u, Hedge: h}).Run(ctx, &plan, &d, reply)
 }
 

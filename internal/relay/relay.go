@@ -131,7 +131,7 @@ func ready(t Terms) *terms {
 
 // termsOf are those of a plan's route, or those of all requests.
 func (r *Relay) termsOf(p *route.Plan) *terms {
-	if t, ok := r.routes[p.Asked]; ok {
+	if t, ok := r.routes[p.Name]; ok {
 		return t
 	}
 	return r.terms
@@ -193,7 +193,7 @@ func (r *Relay) Run(ctx context.Context, plan *route.Plan, d *llm.Draft, reply R
 			continue
 		}
 		if err == nil {
-			return w.done(&w.row().Finish)
+			return w.done(&w.answered().Finish)
 		}
 		if reached != nothing {
 			return w.broke(ctx, reached, err)

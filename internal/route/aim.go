@@ -201,6 +201,13 @@ func BreakEven(prompt, output int64, now, then catalog.Rates) float64 {
 	return once / each
 }
 
+// Base gives what a name names: without the order behind it (:floor, :nitro), if
+// that is one.
+func Base(name string, c *catalog.Catalog, p *Policy) string {
+	base, _ := sorted(name, c, p)
+	return base
+}
+
 // sorted reads a name that ends in :floor or :nitro, of something that has the
 // name before it: the cheapest or the fastest target comes first.
 func sorted(name string, c *catalog.Catalog, p *Policy) (base string, by func(*Plan, Facts, *catalog.Catalog)) {

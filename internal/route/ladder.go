@@ -85,7 +85,7 @@ var featureNames = []struct {
 
 // plan gives the rungs that a request can use, in their order.
 func (l *Ladder) plan(f Facts, c *catalog.Catalog, p *Policy) (Plan, *llm.Error) {
-	plan := Plan{Asked: f.Model, Ladder: l, Success: l.Success}
+	plan := Plan{Asked: f.Model, Name: f.Model, Ladder: l, Success: l.Success}
 	configured, allowed := 0, 0
 	for i, r := range l.Rungs {
 		leave := func(why string) { plan.Left = append(plan.Left, Left{r.Model, why, i + 1, r.Think}) }

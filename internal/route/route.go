@@ -36,9 +36,10 @@ func (t *Target) String() string { return t.Provider + "/" + t.Model }
 
 // Plan is the ordered list of targets for one request.
 type Plan struct {
-	// Asked is the model name as the client wrote it.
-	Asked   string
-	Targets []Target
+	// Asked is the model name as the client wrote it, Name what it names: the same
+	// without an order behind it.
+	Asked, Name string
+	Targets     []Target
 	// Ladder is that of the route; nil where there is none. Its rungs are in the
 	// order of the ladder, and whoever knows more may put them in another one
 	// (Begin).
@@ -117,7 +118,7 @@ func Make(f Facts, c *catalog.Catalog, p *Policy) (Plan, *llm.Error) {
 		}
 		return plan, fail
 	}
-	plan := Plan{Asked: f.Model}
+	plan := Plan{Asked: f.Model, Name: f.Model}
 	if l, ok := p.Ladders[f.Model]; ok {
 		return l.plan(f, c, p)
 	}
