@@ -29,6 +29,7 @@ type explanation struct {
 		Score    float64
 	}
 	Request struct {
+		Class    string
 		Cost     struct{ Nanodollars int64 }
 		Attempts []struct{ Provider, Model, Why, Message string }
 	}
@@ -192,7 +193,11 @@ func TestSecondOpinion(t *testing.T) {
 				w.WriteHeader(500)
 				return
 			}
-			io.WriteString(w, `{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":`+quoted(says[model])+`},"finish_reason":"stop"}],"usage":{"prompt_tokens":100,"completion_tokens":10,"total_tokens":110}}`)
+			finish := "stop"
+			if says[model] == "filtered" {
+				finish = "content_filter"
+			}
+			io.WriteString(w, `{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":`+quoted(says[model])+`},"finish_reason":"`+finish+`"}],"usage":{"prompt_tokens":100,"completion_tokens":10,"total_tokens":110}}`)
 			return
 		}
 	})
@@ -220,6 +225,7 @@ routes:
 		{"they differ", object, `{"a":1}`, `{"a":2}`, `{"a":3}`, `{"a":3}`, "111", "0.0026"},
 		{"the checks say enough", object, `no`, `{"a":2}`, `{"a":3}`, `{"a":3}`, "101", "0.0022"},
 		{"nobody else answers", object, `{"a":1}`, ``, `{}`, `{"a":1}`, "110", "0.0002"},
+		{"an opinion that is refused", object, `{"a":1}`, `filtered`, `{}`, `{"a":1}`, "110", "0.0006"},
 		{"an answer that cannot be compared", "", `words`, `others`, `{}`, `words`, "100", "0.0002"},
 	} {
 		mu.Lock()
@@ -237,6 +243,9 @@ routes:
 			t.Errorf("%s: %d for %s, asked %s: %s", c.name, a.status, a.header.Get("X-Headrace-Cost"), asks, a.body)
 		}
 		x := l.explain(a.header.Get("X-Headrace-Request-Id"))
+		if x.Request.Class != "" {
+			t.Errorf("%s: it ended as %q", c.name, x.Request.Class)
+		}
 		opinions := 0
 		for _, one := range x.Request.Attempts {
 			if strings.HasPrefix(one.Why, "a second opinion") {
