@@ -5,6 +5,7 @@ import (
 	"go/token"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -171,6 +172,27 @@ func TestKits(t *testing.T) {
 			if kit && !strings.HasSuffix(f.Name.Name, "_test") {
 				t.Errorf("%s imports %s; kits are imported by external test packages only", file, imp.Path.Value)
 			}
+		}
+	}
+}
+
+// TestRoomsAreDescribed: every room has its row in docs/architecture.md.
+func TestRoomsAreDescribed(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root, "docs", "architecture.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]bool{}
+	for line := range strings.Lines(string(page)) {
+		if cells := strings.Split(line, "|"); len(cells) > 2 {
+			for _, name := range strings.Split(cells[1], ",") {
+				rows[strings.Trim(strings.TrimSpace(name), "`")] = true
+			}
+		}
+	}
+	for _, a := range arrows {
+		if !rows[a.room] {
+			t.Errorf("docs/architecture.md has no row for %s", a.room)
 		}
 	}
 }
