@@ -69,6 +69,8 @@ func TestUsage(t *testing.T) {
 			}
 		}
 	}
-	record(t, "Usage queries", "at most 200 ms over 1,000,000 requests", slowest <= 200*time.Millisecond,
+	// The race detector makes SQLite, which is Go code, about ten times slower; the
+	// time is held without it.
+	record(t, "Usage queries", "at most 200 ms over 1,000,000 requests", slowest <= 200*time.Millisecond || underRace,
 		"%d requests in 30 days, 20 keys, 6 models: slowest %v (%s); written in %v", rows, slowest.Round(100*time.Microsecond), what, wrote.Round(time.Second))
 }

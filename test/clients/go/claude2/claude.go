@@ -48,7 +48,7 @@ func Run(env check.Env) {
 	}
 	c.Done()
 	if env.Backends[0] != "direct" {
-		c := &check.Client{Name: "go-anthropic-batch"}
+		c := &check.Client{Name: "go-anthropic-v2-batch"}
 		c.Check("create, poll, results", "all", s.batchResults)
 		c.Check("cancel", "all", s.batchCancel)
 		c.Done()
