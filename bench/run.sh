@@ -20,6 +20,6 @@ fi
 flags=()
 if [ "${1:-}" = quick ]; then
 	shift
-	flags=(-few -rounds 3 -d 1s -warm 300ms -requests 20000 -starts 3)
+	flags=(-few -rounds 3 -d 700ms -warm 300ms -requests 20000 -starts 3)
 fi
 exec "$bin/bench" -bin "$bin" "${flags[@]}" "$@"

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -28,10 +29,11 @@ func TestBatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	of := maps.Clone(env) // the server goes on reading its own
 	ctx, stop := context.WithCancel(t.Context())
 	ready, done := make(chan app.Info, 1), make(chan error, 1)
 	go func() {
-		done <- app.Program{}.Serve(ctx, app.Options{Config: cfg, Env: config.FromEnv(getenv), Version: "test",
+		done <- app.Program{}.Serve(ctx, app.Options{Config: cfg, Env: config.FromEnv(func(name string) string { return of[name] }), Version: "test",
 			Ready: func(i app.Info) error { ready <- i; return nil }})
 	}()
 	select {
