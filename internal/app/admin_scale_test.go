@@ -93,7 +93,7 @@ func spent(t *testing.T) time.Duration {
 // processor time.
 func TestAdminScale(t *testing.T) {
 	if testing.Short() {
-		t.Skip("seeds a ledger")
+		t.Skip("with -short no large ledger is seeded")
 	}
 	n, most := 10_000, time.Duration(0)
 	if os.Getenv("HEADRACE_TEST_FULL") != "" {

@@ -61,7 +61,7 @@ func (x *exchange) copied(p *access.Principal, d *llm.Draft, out *relay.Outcome)
 	if len(others) == 0 {
 		return
 	}
-	c := &Copy{of: x.row.ID, given: *g, caller: *p, door: x.reply.door, draft: x.unvaried}
+	c := &Copy{of: x.row.ID, given: *g, caller: *p, door: x.reply.door, draft: *x.unvaried}
 	c.given.Arm = others[rand.IntN(len(others))]
 	if n := len(out.Attempts); n > 0 {
 		c.output = out.Attempts[n-1].Usage.Output
@@ -74,7 +74,6 @@ func (x *exchange) copied(p *access.Principal, d *llm.Draft, out *relay.Outcome)
 func (g *Gateway) Copy(ctx context.Context, c *Copy) {
 	x := g.begin(nobody{http.Header{}}, c.door)
 	defer x.end()
-	x.apart = true
 	x.row.KeyID = "experiment/" + c.given.Experiment.Name
 	x.row.KeyName = x.row.KeyID
 	x.reply.keep = keeping{o: &Options{}, door: c.door, began: x.reply.start}

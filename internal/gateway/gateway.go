@@ -263,7 +263,7 @@ type exchange struct {
 	// given is the arm of an experiment that it gets, and unvaried the request
 	// without it; nil for none. apart says that it takes no part in any.
 	given    *variant.Given
-	unvaried llm.Draft
+	unvaried *llm.Draft
 	apart    bool
 	// hears keeps what is said; nil mostly.
 	hears *hearing

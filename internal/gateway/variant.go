@@ -50,7 +50,8 @@ func (x *exchange) vary(p *access.Principal, d *llm.Draft) {
 
 // takes gives the request an arm.
 func (x *exchange) takes(g *variant.Given, d *llm.Draft) {
-	x.given, x.unvaried = g, *d
+	was := *d
+	x.given, x.unvaried = g, &was
 	if g.Counts {
 		x.row.Trial = &ledger.Trial{Experiment: g.Experiment.Name, Run: g.Experiment.Run, Arm: g.The().Name, Unit: g.Unit, Shares: g.Shares}
 	}
